@@ -1,0 +1,123 @@
+"""What every script shares: one-line errors, exit codes, the argument parser and its value types."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import functools
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+
+EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+_ENVIRONMENT_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EDQUOT, errno.EFBIG}
+)
+
+
+class InputError(Exception):
+    """Something the user gave is wrong. A script prints it as one line and ends with exit status 2.
+
+    ``subject`` is the file or flag, ``problem`` what is wrong with it, ``remedy`` what to do (may be empty).
+    """
+
+    def __init__(self, subject: object, problem: str, remedy: str = "") -> None:
+        parts = [str(subject), problem, remedy]
+        super().__init__(" ".join(": ".join(part for part in parts if part).split()))
+
+
+MainFunction = Callable[[Sequence[str] | None], int]
+
+
+def script(main: MainFunction) -> MainFunction:
+    """Decorate a script's ``main(argv) -> exit status``: expected failures become one line on stderr.
+
+    Wrong input and a file system that refuses give status 2, Ctrl-C gives 130; anything else is a bug and keeps its
+    traceback.
+    """
+
+    @functools.wraps(main)
+    def guarded(argv: Sequence[str] | None = None) -> int:
+        try:
+            return main(argv)
+        except InputError as error:
+            return _fail(str(error))
+        except OSError as error:
+            if error.errno not in _ENVIRONMENT_ERRNOS:
+                raise
+            return _fail(str(describe_os_error(error)))
+        except KeyboardInterrupt:
+            print("\ninterrupted: run the same command again to continue", file=sys.stderr)
+            return EXIT_INTERRUPTED
+
+    return guarded
+
+
+def _fail(line: str) -> int:
+    rank = os.environ.get("RANK", "0")
+    prefix = "error" if rank == "0" else f"error (rank {rank})"
+    print(f"{prefix}: {line}", file=sys.stderr, flush=True)
+    return EXIT_WRONG_INPUT
+
+
+def describe_os_error(error: OSError, path: object = None) -> InputError:
+    """The :class:`InputError` that says what the operating system refused, on which file, and what helps."""
+    subject = path if path is not None else (error.filename or "file system")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return InputError(subject, "no space left on the disk", "free some space and run the same command again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return InputError(subject, "permission denied", "check the permissions or choose another path")
+    return InputError(subject, error.strerror or str(error))
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are :class:`InputError`, whose help shows defaults, and that never guesses."""
+
+    def __init__(self, description: str | None) -> None:
+        super().__init__(description=description, formatter_class=_HelpFormatter, allow_abbrev=False)
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        match = re.fullmatch(r"argument ([^:]+): (.*)", message, re.DOTALL)
+        subject, problem = match.groups() if match else (self.prog, message)
+        raise InputError(subject.split("/")[0], problem, f"see {self.prog} --help")
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False, argparse.SUPPRESS) or not action.option_strings:
+            return action.help
+        return super()._get_help_string(action)
+
+
+def _bounded(kind: Callable[[str], float], name: str, is_valid: Callable[[float], bool], wanted: str) -> Callable:
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
+        if not is_valid(value):
+            raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
+        return value
+
+    parse.__name__ = name
+    return parse
+
+
+positive_int = _bounded(int, "positive_int", lambda v: v > 0, "a whole number above 0")
+non_negative_int = _bounded(int, "non_negative_int", lambda v: v >= 0, "a whole number of at least 0")
+positive_float = _bounded(float, "positive_float", lambda v: math.isfinite(v) and v > 0, "a finite number above 0")
+non_negative_float = _bounded(
+    float, "non_negative_float", lambda v: math.isfinite(v) and v >= 0, "a finite number of at least 0"
+)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """``'i/n'`` -> ``(i, n)`` with ``0 <= i < n``: the i-th (from 0) of n equal shares of the work."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not int(match[1]) < int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not i/n with 0 <= i < n")
+    return int(match[1]), int(match[2])

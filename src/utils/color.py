@@ -1,0 +1,30 @@
+"""sRGB transfer (IEC 61966-2-1, the exact piecewise curve) for numpy arrays and torch tensors, any shape."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+
+Array = TypeVar("Array")  # numpy.ndarray or torch.Tensor
+
+
+def linear_to_srgb(linear: Array) -> Array:
+    """Linear [0, 1] -> sRGB [0, 1]. Values outside are clamped first."""
+    linear = linear.clip(0.0, 1.0)
+    # The power is taken of at least the curve's knee, so that its gradient is finite at black.
+    curve = 1.055 * linear.clip(0.0031308, None) ** (1 / 2.4) - 0.055
+    return _where(linear <= 0.0031308, linear * 12.92, curve)
+
+
+def srgb_to_linear(srgb: Array) -> Array:
+    """sRGB [0, 1] -> linear [0, 1]. Values outside are clamped first."""
+    srgb = srgb.clip(0.0, 1.0)
+    curve = ((srgb + 0.055) / 1.055) ** 2.4
+    return _where(srgb <= 0.04045, srgb / 12.92, curve)
+
+
+def _where(condition: Array, if_true: Array, if_false: Array) -> Array:
+    if isinstance(condition, np.ndarray | np.generic):
+        return np.where(condition, if_true, if_false).astype(if_false.dtype)
+    return if_true.where(condition, if_false)
