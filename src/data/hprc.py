@@ -2,8 +2,8 @@
 
 ``config.json`` lists the lightmaps: ``lightmap_count`` and ``lightmap_list[]`` with ``id``, ``level``,
 ``resolution {width, height}``, ``lightmaps {"<hour * 100>": file}`` and ``masks {"<hour * 100>": file}``. The files lie
-under ``Data/``: frames are float32 little-endian RGB, row-major, linear radiance; masks are int8, -1 for invalid and
-127 for valid texels.
+in ``Data/``, or beside ``config.json`` where there is no such folder: frames are float32 little-endian RGB, row-major,
+linear radiance; masks are int8, -1 for invalid and 127 for valid texels.
 """
 
 from __future__ import annotations
@@ -160,15 +160,16 @@ def _files_by_hour(names: Mapping[str, object], where: str, config_file: Path) -
 
 
 def _inside(config_file: Path, name: object, where: str) -> Path:
-    """``Data/name`` when that is inside the folder also after following links, whatever system wrote the name."""
+    """The file ``name`` when it is inside the folder also after following links, whatever system wrote the name."""
     if not isinstance(name, str) or not name or "\0" in name:
         raise InputError(config_file, f"{where} names {name!r}, which is not a file name")
     windows, posix = PureWindowsPath(name), PurePosixPath(name)
     root = os.path.realpath(config_file.parent)
-    target = os.path.realpath(os.path.join(root, DATA_FOLDER, name))
+    data = os.path.join(root, DATA_FOLDER)
+    target = os.path.realpath(os.path.join(data if os.path.isdir(data) else root, name))
     is_rooted = windows.drive or windows.root or posix.root
     if is_rooted or ".." in windows.parts or not Path(target).is_relative_to(root):
-        raise InputError(config_file, f"{where} names {name!r}, which leaves the folder", "all files lie under Data/")
+        raise InputError(config_file, f"{where} names {name!r}, which leaves the folder", "all files lie in Data/")
     return Path(target)
 
 

@@ -60,6 +60,17 @@ def test_arrays_hours_and_masks_come_back_sorted_by_hour(tmp_path):
     assert np.array_equal(frames[1][mask], stored[mask])
 
 
+def test_files_beside_the_config_and_hour_24(tmp_path):
+    config = write_set(tmp_path)
+    for file in (tmp_path / "Data").iterdir():
+        file.rename(tmp_path / file.name)
+    (tmp_path / "Data").rmdir()
+    for files in (config["lightmap_list"][0]["lightmaps"], config["lightmap_list"][0]["masks"]):
+        files["2400"] = files.pop("0")
+    write_config(tmp_path, config)
+    assert load_hprc(tmp_path)[0].load()[1].tolist() == [0, 5.9, 18.1]
+
+
 def test_selection_by_level_and_id(tmp_path):
     write_set(tmp_path)
     assert [lightmap.id for lightmap in load_hprc(tmp_path, ["Hall:7"])] == [7]
