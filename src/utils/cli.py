@@ -10,12 +10,17 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
 
-_ENVIRONMENT_ERRNOS = frozenset(
-    {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EDQUOT, errno.EFBIG}
+# Windows has no disk quota of this kind.
+_NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_NOT_PERMITTED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NO_FOLDER = frozenset({errno.ENOTDIR, errno.EEXIST})
+_ENVIRONMENT_ERRNOS = (
+    _NO_SPACE | _NOT_PERMITTED | _NO_FOLDER | {errno.ENOENT, errno.EISDIR, errno.EFBIG, errno.ENAMETOOLONG, errno.EIO}
 )
 
 
@@ -25,9 +30,14 @@ class InputError(Exception):
     ``subject`` is the file or flag, ``problem`` what is wrong with it, ``remedy`` what to do (may be empty).
     """
 
-    def __init__(self, subject: object, problem: str, remedy: str = "") -> None:
-        parts = [str(subject), problem, remedy]
-        super().__init__(" ".join(": ".join(part for part in parts if part).split()))
+    def __init__(self, subject: object, problem: str = "", remedy: str = "") -> None:
+        # Strings only, all in ``args``: so the error survives the way back from a worker process.
+        super().__init__(str(subject), problem, remedy)
+
+    def __str__(self) -> str:
+        line = " ".join(": ".join(part for part in self.args if part).split())
+        # A torch worker process hands errors back as InputError(<traceback as text>), which ends in the line wanted.
+        return line.rpartition(f"{InputError.__name__}: ")[2]
 
 
 MainFunction = Callable[[Sequence[str] | None], int]
@@ -67,18 +77,20 @@ def _fail(line: str) -> int:
 def describe_os_error(error: OSError, path: object = None) -> InputError:
     """The :class:`InputError` that says what the operating system refused, on which file, and what helps."""
     subject = path if path is not None else (error.filename or "file system")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in _NO_SPACE:
         return InputError(subject, "no space left on the disk", "free some space and run the same command again")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in _NOT_PERMITTED:
         return InputError(subject, "permission denied", "check the permissions or choose another path")
+    if error.errno in _NO_FOLDER:
+        return InputError(subject, "a file is in the way where a folder is needed", "choose another path")
     return InputError(subject, error.strerror or str(error))
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are :class:`InputError`, whose help shows defaults, and that never guesses."""
 
-    def __init__(self, description: str | None) -> None:
-        super().__init__(description=description, formatter_class=_HelpFormatter, allow_abbrev=False)
+    def __init__(self, description: str | None = None, **kwargs: Any) -> None:
+        super().__init__(description=description, formatter_class=_HelpFormatter, allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> None:  # type: ignore[override]
         match = re.fullmatch(r"argument ([^:]+): (.*)", message, re.DOTALL)
