@@ -9,11 +9,13 @@ import math
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
+MAX_HOURS = 100_000
 
 # Windows has no disk quota of this kind.
 _NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -53,7 +55,9 @@ def script(main: MainFunction) -> MainFunction:
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
         try:
-            return main(argv)
+            with warnings.catch_warnings():
+                warnings.formatwarning = _format_warning
+                return main(argv)
         except InputError as error:
             return _fail(str(error))
         except OSError as error:
@@ -65,6 +69,10 @@ def script(main: MainFunction) -> MainFunction:
             return EXIT_INTERRUPTED
 
     return guarded
+
+
+def _format_warning(message: Warning | str, *_: object) -> str:
+    return f"warning: {message}\n"
 
 
 def _fail(line: str) -> int:
@@ -125,6 +133,25 @@ positive_float = _bounded(float, "positive_float", lambda v: math.isfinite(v) an
 non_negative_float = _bounded(
     float, "non_negative_float", lambda v: math.isfinite(v) and v >= 0, "a finite number of at least 0"
 )
+
+
+def hour_list(text: str) -> list[float]:
+    """``'12'``, ``'0,5.9,12'`` or ``'start:stop:step'`` (stop excluded) -> hours, finite and at least 0."""
+    try:
+        parts = [float(part) for part in re.split("[,:]", text)]
+    except ValueError:
+        parts = []
+    if not parts or any(not math.isfinite(part) or part < 0 for part in parts) or ("," in text and ":" in text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an hour (at least 0), a list 0,5.9,12 or a range 0:24:0.5")
+    if ":" not in text:
+        return parts
+    if len(parts) != 3 or parts[2] == 0 or parts[1] <= parts[0]:
+        raise argparse.ArgumentTypeError(f"{text!r} is not start:stop:step with start < stop and step > 0")
+    start, stop, step = parts
+    count = math.ceil((stop - start) / step - 1e-9)
+    if count > MAX_HOURS:
+        raise argparse.ArgumentTypeError(f"{text!r} means {count} hours, at most {MAX_HOURS} are allowed")
+    return [start + k * step for k in range(count)]
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -59,7 +59,7 @@ def _place(pixels: np.ndarray, data_window: tuple, display_window: tuple) -> np.
 
 
 def _open_exr(path: Path, header_only: bool):
-    import OpenEXR  # noqa: PLC0415
+    import OpenEXR
 
     if not path.is_file():
         formats.read_bytes(path)  # raises what is wrong
@@ -125,7 +125,7 @@ def write_exr(path: Path, temporary: Path, channels: dict[str, np.ndarray]) -> N
 
     ``path`` is the name for error messages.
     """
-    import OpenEXR  # noqa: PLC0415
+    import OpenEXR
 
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     try:

@@ -66,7 +66,7 @@ def check_pixel_count(path: Path, height: int, width: int) -> None:
 
 
 def _open_with_pillow(path: Path, data: bytes):
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -91,7 +91,7 @@ def ldr_size(path: Path) -> tuple[int, int]:
 
 def decode_ldr(path: Path) -> Decoded:
     """Stored values over 255 or 65535. EXIF rotation is applied, CMYK becomes RGB, ICC profiles are not applied."""
-    from PIL import ImageOps  # noqa: PLC0415
+    from PIL import ImageOps
 
     data = read_bytes(path)
     picture = _open_with_pillow(path, data)
@@ -123,14 +123,14 @@ def _split_alpha(pixels: np.ndarray) -> Decoded:
 
 def encode_png(pixels: np.ndarray) -> bytes:
     """uint8 or uint16, H x W x {1, 3, 4}. Level 3: half of level 9's time for some 5 % more bytes."""
-    import cv2  # noqa: PLC0415
+    import cv2
 
     return _encode_with_opencv(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
 
 
 def encode_jpeg(pixels: np.ndarray) -> bytes:
     """uint8, H x W x {1, 3}. Quality 95 without chroma subsampling."""
-    import cv2  # noqa: PLC0415
+    import cv2
 
     sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     return _encode_with_opencv(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 95, *sampling])
@@ -211,7 +211,7 @@ def _swap_red_and_blue(pixels: np.ndarray) -> np.ndarray:
 
 def _quiet_opencv():
     """OpenCV logs what it cannot decode on stderr, beside the error that we raise."""
-    import cv2  # noqa: PLC0415
+    import cv2
 
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     return cv2

@@ -332,8 +332,8 @@ def test_a_header_that_promises_too_much_is_refused(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file size limit")
 @pytest.mark.parametrize("name", ["a.png", "a.exr", "a.hdr"])
 def test_a_disk_that_refuses_leaves_the_old_file(tmp_path, name):
-    import resource  # noqa: PLC0415
-    import signal  # noqa: PLC0415
+    import resource
+    import signal
 
     image_io.write_linear(tmp_path / name, random_image(4, 4))
     before, limits = (tmp_path / name).read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)

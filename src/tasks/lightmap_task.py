@@ -1,0 +1,80 @@
+"""Training the lightmap compressor on one data set."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.data.lightmap_dataset import LightmapDataset
+from src.losses.lightmap_loss import lightmap_loss, psnr_db
+from src.models.compressor import CHECKPOINT_KIND, LightmapCompressor
+from src.training.distributed import Processes
+from src.training.trainer import Task
+from src.utils.contact_sheet import comparison_sheet
+
+CPU_PART_SAMPLES = 16384  # activations of one part then stay in the processor's cache
+FIGURE_COUNT = 3
+
+
+class LightmapTask(Task):
+    """Mean squared error on batches of texel indices; validation is the PSNR of all texels at all hours."""
+
+    kind = CHECKPOINT_KIND
+    unit = "texels"
+
+    def __init__(self, model: LightmapCompressor, dataset: LightmapDataset, processes: Processes) -> None:
+        super().__init__()
+        self.model = model
+        self.dataset = dataset
+        self.processes = processes
+
+    def forward(self, batch: Tensor) -> dict[str, Tensor]:
+        xy, target = self.dataset.batch(batch)
+        return lightmap_loss(self.model(xy, self.dataset.hours), target)
+
+    def split(self, batch: Tensor) -> list[tuple[Tensor, float]]:
+        if batch.device.type != "cpu":
+            return [(batch, 1.0)]
+        parts = batch.split(max(1, CPU_PART_SAMPLES // len(self.dataset.hours)))
+        return [(part, len(part) / len(batch)) for part in parts]
+
+    def samples(self, batch: Tensor) -> int:
+        return len(batch) * len(self.dataset.hours)
+
+    def describe(self, batch: Tensor) -> str:
+        finite = torch.isfinite(self.dataset.texels[batch]).all(dim=(0, 2)).tolist()
+        bad = [name for name, good in zip(self.dataset.names, finite, strict=True) if not good]
+        return f"{len(batch)} texels of {', '.join(bad)}" if bad else f"{len(batch)} texels, all of them finite"
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        data, decoder = self.dataset, self.model.decoder()
+        squared = torch.zeros(len(data.hours), dtype=torch.float64, device=data.device)
+        for tile, (first, z) in enumerate(decoder.latent_tiles()):
+            if tile % self.processes.count != self.processes.rank:
+                continue
+            for t, colours in enumerate(decoder.decode_tile(z, data.hours)):
+                error = colours - data.texels[first : first + len(z), t]
+                squared[t] += error.square_().sum(dtype=torch.float64)
+        squared = self.processes.mean(squared) * self.processes.count
+        per_hour = [psnr_db(value) for value in (squared / (3 * data.texel_count)).tolist()]
+        score = psnr_db(float(squared.mean()) / (3 * data.texel_count))
+        return {"score": score, "psnr_db": score, "worst_hour_psnr_db": min(per_hour)}
+
+    def figures(self) -> dict[str, np.ndarray]:
+        return {"truth_reconstruction_error": self.comparison()}
+
+    def comparison(self) -> np.ndarray:
+        """Truth, reconstruction and error (x 8) at a few hours over the day, as displayed."""
+        count = len(self.dataset.hour_values)
+        chosen = sorted({int((k + 0.5) * count / FIGURE_COUNT) for k in range(min(FIGURE_COUNT, count))})
+        hours = [self.dataset.hour_values[t] for t in chosen]
+        predicted = self.model.decoder().frames(hours)
+        return comparison_sheet(
+            [(self.dataset.frame(t), image) for t, image in zip(chosen, predicted, strict=True)],
+            [f"{hour:g} h" for hour in hours],
+        )
+
+    def model_config(self) -> dict:
+        return self.model.config.to_dict()

@@ -1,0 +1,82 @@
+"""What a run tells: a progress bar, TensorBoard files under ``logs/``, and ``config.json``."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from src.utils.atomic import atomic_path
+
+
+class Logger:
+    """Writes nothing unless ``is_main``. ``total`` counts optimizer steps; None when only the time is limited."""
+
+    def __init__(self, run_dir: Path, is_main: bool, total: int | None, first_step: int) -> None:
+        self._writer = None
+        if is_main:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(run_dir / "logs"), purge_step=first_step or None)
+        self._bar = tqdm(
+            total=total, initial=first_step, unit="step", disable=not is_main, dynamic_ncols=True, mininterval=0.5
+        )
+
+    def advance(self, steps: int = 1) -> None:
+        self._bar.update(steps)
+
+    def status(self, **values: str) -> None:
+        """What stands at the end of the progress bar."""
+        self._bar.set_postfix(values, refresh=False)
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+
+    def image(self, step: int, name: str, image: np.ndarray) -> None:
+        """``image`` is H x W x 3 in [0, 1], as displayed."""
+        if self._writer is not None:
+            self._writer.add_image(name, np.clip(image, 0.0, 1.0), step, dataformats="HWC")
+
+    def close(self) -> None:
+        self._bar.close()
+        if self._writer is not None:
+            self._writer.close()
+
+
+def write_run_config(run_dir: Path, arguments: dict, description: dict) -> None:
+    """``config.json``: every argument, what the data is, versions, the code's git commit, the command line."""
+    content = {
+        "arguments": arguments,
+        "data": description,
+        "command": sys.argv,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "git_commit": _git_commit(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "platform": platform.platform(),
+    }
+    with atomic_path(run_dir / "config.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def _git_commit() -> str | None:
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).resolve().parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()

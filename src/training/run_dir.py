@@ -1,0 +1,32 @@
+"""A run's folder: whether a run may begin in it, and what it records of itself."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from src.training.distributed import Processes
+from src.training.logger import write_run_config
+from src.training.trainer import BEST, LAST
+from src.utils.cli import InputError
+
+
+def open_run_dir(
+    run_dir: Path, arguments: argparse.Namespace, data: dict, processes: Processes, suffix: str = ".ckpt"
+) -> None:
+    """Make ``run_dir`` ready: empty it with ``--overwrite``, refuse a run that is there with ``--resume never``.
+
+    A new run's ``config.json`` is written; a run that goes on keeps its own.
+    """
+    if processes.is_main:
+        checkpoints = [run_dir / f"{which}{suffix}" for which in (LAST, BEST)]
+        if arguments.overwrite:
+            for path in checkpoints:
+                path.unlink(missing_ok=True)
+            shutil.rmtree(run_dir / "logs", ignore_errors=True)
+        if not checkpoints[0].exists():
+            write_run_config(run_dir, vars(arguments), data)
+        elif arguments.resume == "never":
+            raise InputError(run_dir, "already holds a run", "choose another folder, --resume auto or --overwrite")
+    processes.barrier()

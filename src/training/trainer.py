@@ -1,0 +1,378 @@
+"""The engine every system trains with. It knows nothing of images: a task turns a batch into named terms."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from src.training.distributed import Processes
+from src.training.logger import Logger
+from src.utils import checkpoint
+from src.utils.cli import InputError
+
+LAST, BEST = "last", "best"
+LOG_SECONDS = 1.0
+SAVE_SECONDS = 120.0  # at most so much work is lost to a power cut, however long an epoch is
+CLOCK_STEPS = 16  # how often several processes agree on the time
+
+
+class Task(nn.Module):
+    """What is trained: holds the model; a subclass says how a batch becomes a loss."""
+
+    kind: str  # the checkpoint's kind
+    unit: str = "samples"  # what :meth:`samples` counts
+    model: nn.Module  # what checkpoints store
+
+    def forward(self, batch: Any) -> dict[str, Tensor]:
+        """Named scalar terms of one (part of a) batch, ``loss`` among them, each a mean over the part."""
+        raise NotImplementedError
+
+    def split(self, batch: Any) -> list[tuple[Any, float]]:
+        """Parts of a batch that are computed one after another, with their shares of the whole (sum 1)."""
+        return [(batch, 1.0)]
+
+    def samples(self, batch: Any) -> int:
+        """How many samples a batch holds, for the rate."""
+        raise NotImplementedError
+
+    def describe(self, batch: Any) -> str:
+        """Names what is in a batch, for the message about a loss that is not finite."""
+        raise NotImplementedError
+
+    def validate(self) -> dict[str, float]:
+        """Named measures on held-out or full data; ``score`` among them, higher is better. Every rank gets the same."""
+        raise NotImplementedError
+
+    def figures(self) -> dict[str, np.ndarray]:
+        """Named pictures H x W x 3 in [0, 1] of the current state, for TensorBoard. Called on the main process."""
+        return {}
+
+    def model_config(self) -> dict:
+        """Plain types from which the model is built anew without any flag."""
+        raise NotImplementedError
+
+
+class Batches(Protocol):
+    """Batches as a function of the epoch and their index alone."""
+
+    steps_per_epoch: int
+
+    def epoch(self, epoch: int, start: int) -> Iterator[Any]:
+        """This process's batches of an epoch from the ``start``-th on."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    epochs: int = 200
+    time_budget_s: float | None = None  # replaces ``epochs``
+    warmup_steps: int = 0
+    schedule: str = "cosine"  # or "constant"
+    accumulate_steps: int = 1
+    clip_grad: float | None = None
+    amp: str = "off"  # off, bf16, fp16
+    save_every: int = 10  # epochs between validations and saves
+    compile: bool = False
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop; its state is in ``last``."""
+
+
+class Trainer:
+    """Trains ``task`` and keeps ``last`` and ``best`` checkpoints in ``run_dir``.
+
+    ``identity`` describes what the run is (arguments and data): a checkpoint with another identity is refused. With an
+    equal identity the run continues from ``last``; on the CPU, with the same number of threads and without a time
+    budget, the result is bit for bit that of a run that was never interrupted.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        optimizer: torch.optim.Optimizer,
+        batches: Batches,
+        processes: Processes,
+        run_dir: Path,
+        options: TrainerOptions,
+        identity: dict,
+        suffix: str = ".ckpt",
+    ) -> None:
+        self.task = task
+        self.optimizer = optimizer
+        self.batches = batches
+        self.processes = processes
+        self.run_dir = run_dir
+        self.options = options
+        self.identity = identity
+        self.suffix = suffix
+        self.step = 0  # optimizer steps done
+        self.best_score = -math.inf
+        self._validated_step = -1
+        self._seconds_before = 0.0  # of training in earlier sittings
+        self._started: float | None = None
+        self._agreed_at: int | None = None  # the step at which all processes last agreed on the time
+        self._agreed_progress = 0.0
+        self._base_rates = [group["lr"] for group in optimizer.param_groups]
+        device = processes.device
+        self._scaler = torch.amp.GradScaler(device.type, enabled=options.amp == "fp16")
+        self._amp_dtype = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}[options.amp]
+        self._steps_per_epoch = batches.steps_per_epoch // options.accumulate_steps
+        if self._steps_per_epoch == 0:
+            raise InputError(
+                "--accumulate_steps",
+                f"{options.accumulate_steps} batches per step, but an epoch has {batches.steps_per_epoch}",
+                "give fewer, a smaller batch or more samples per epoch",
+            )
+        self._total_steps = None if options.time_budget_s else options.epochs * self._steps_per_epoch
+        self._first_bad_step = torch.full((), -1, dtype=torch.int64, device=device)
+        self._stop = False
+
+    def path(self, which: str) -> Path:
+        return self.run_dir / f"{which}{self.suffix}"
+
+    # ---- resume and save
+
+    def resume(self) -> bool:
+        """Continue from the ``last`` checkpoint if there is one. Raises :class:`InputError` if it is another run's."""
+        if not self.path(LAST).exists():
+            return False
+        stored = checkpoint.read(self.path(LAST), self.task.kind)
+        theirs, ours = stored["identity"], self.identity
+        differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
+        if differing:
+            changes = ", ".join(f"{key} was {theirs.get(key)!r}, now {ours.get(key)!r}" for key in differing)
+            raise InputError(
+                self.path(LAST),
+                f"made with other arguments ({changes})",
+                "give the same arguments to continue, another output folder, or --overwrite to start anew",
+            )
+        self.task.model.load_state_dict(stored["model"]["state"])
+        self.optimizer.load_state_dict(stored["optimizer"])
+        self._scaler.load_state_dict(stored["scaler"])
+        self.step = stored["step"]
+        self.best_score = stored["best_score"]
+        self._validated_step = stored["validated_step"]
+        self._seconds_before = stored["seconds"]
+        return True
+
+    def save(self, which: str) -> None:
+        """Write a checkpoint (main process only; others return at once)."""
+        if self.processes.is_main:
+            content = {
+                "identity": self.identity,
+                "model": {"config": self.task.model_config(), "state": self.task.model.state_dict()},
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self._scaler.state_dict(),
+                "step": self.step,
+                "best_score": self.best_score,
+                "validated_step": self._validated_step,
+                "seconds": self.seconds,
+            }
+            checkpoint.write(self.path(which), self.task.kind, content)
+
+    # ---- time and schedule
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, earlier sittings included."""
+        return self._seconds_before + (0.0 if self._started is None else time.monotonic() - self._started)
+
+    @property
+    def is_finished(self) -> bool:
+        return self._progress() >= 1.0
+
+    def _progress(self) -> float:
+        if self._total_steps is not None:
+            return self.step / self._total_steps if self._total_steps else 1.0
+        if self.processes.count == 1:
+            return self.seconds / self.options.time_budget_s
+        if self._agreed_at is None or self.step - self._agreed_at >= CLOCK_STEPS:
+            self._agreed_progress = self.processes.from_main(self.seconds / self.options.time_budget_s)
+            self._agreed_at = self.step
+        return self._agreed_progress
+
+    def _rate_factor(self, progress: float) -> float:
+        if self.options.schedule == "constant":
+            return 1.0
+        warmup = min(1.0, (self.step + 1) / (self.options.warmup_steps + 1))
+        return warmup * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+    # ---- the loop
+
+    def fit(self) -> None:
+        """Train to the end. Raises :class:`Interrupted` after saving when asked to stop (Ctrl-C, SIGTERM)."""
+        self._started = time.monotonic()
+        if self.is_finished and self._validated_step == self.step:
+            return
+        self._logger = Logger(self.run_dir, self.processes.is_main, self._total_steps, self.step)
+        self._forward = self._wrap()
+        self._sums: dict[str, Tensor] = {}
+        self._samples = 0
+        self._logged_step = self.step
+        self._logged_at = self._saved_at = time.monotonic()
+        try:
+            with self._stop_signals():
+                self._loop()
+        except RuntimeError as error:
+            if self._stop:  # a peer that was stopped too hung up in the middle of a collective
+                raise Interrupted from error
+            raise
+        finally:
+            self._logger.close()
+
+    def _wrap(self) -> Callable:
+        module: nn.Module = self.task
+        if self.processes.count > 1:
+            ids = [self.processes.device.index] if self.processes.device.type == "cuda" else None
+            module = DistributedDataParallel(module, device_ids=ids)
+        self._ddp = module if self.processes.count > 1 else None
+        return torch.compile(module) if self.options.compile else module
+
+    def _loop(self) -> None:
+        while True:
+            if self._is_validation_due():
+                self._validate_and_save()
+            if self.is_finished:
+                return
+            self._train_epoch()
+
+    def _is_validation_due(self) -> bool:
+        epoch, steps_into_epoch = divmod(self.step, self._steps_per_epoch)
+        at_boundary = steps_into_epoch == 0 and epoch % self.options.save_every == 0
+        return 0 < self.step != self._validated_step and (at_boundary or self.is_finished)
+
+    def _train_epoch(self) -> None:
+        """The rest of the current epoch, or of the time."""
+        epoch, done = divmod(self.step, self._steps_per_epoch)
+        stream = self.batches.epoch(epoch, done * self.options.accumulate_steps)
+        for _ in range(done, self._steps_per_epoch):
+            self._train_step(stream)
+            if self._stop:
+                self._check_finite()
+                self.save(LAST)
+                raise Interrupted
+            if self.options.time_budget_s and self.is_finished:
+                return
+            if time.monotonic() - self._saved_at > SAVE_SECONDS:
+                self._check_finite()
+                self.save(LAST)
+                self._saved_at = time.monotonic()
+
+    def _train_step(self, stream: Iterator) -> None:
+        factor = self._rate_factor(self._progress())
+        for group, base in zip(self.optimizer.param_groups, self._base_rates, strict=True):
+            group["lr"] = base * factor
+        self.task.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        count = self.options.accumulate_steps
+        for k in range(count):
+            batch = next(stream)
+            parts = self.task.split(batch)
+            for j, (part, share) in enumerate(parts):
+                is_last = k == count - 1 and j == len(parts) - 1
+                self._accumulate(part, share / count, is_last)
+            self._samples += self.task.samples(batch)
+        if self.options.clip_grad is not None:
+            self._scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.task.parameters(), self.options.clip_grad)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        self.step += 1
+        self._logger.advance()
+        if time.monotonic() - self._logged_at > LOG_SECONDS:
+            self._log()
+
+    def _accumulate(self, part: Any, share: float, is_last: bool) -> None:
+        device = self.processes.device.type
+        with (
+            self._ddp.no_sync() if self._ddp is not None and not is_last else nullcontext(),
+            torch.autocast(device, self._amp_dtype, enabled=self._amp_dtype is not None),
+        ):
+            terms = self._forward(part)
+            loss = terms["loss"] * share
+        with self._ddp.no_sync() if self._ddp is not None and not is_last else nullcontext():
+            self._scaler.scale(loss).backward()
+        with torch.no_grad():
+            bad = ~torch.isfinite(loss) & (self._first_bad_step < 0)
+            self._first_bad_step = torch.where(bad, self.step, self._first_bad_step)
+            for name, value in terms.items():
+                part_of_mean = value.detach().float() * share
+                self._sums[name] = self._sums[name] + part_of_mean if name in self._sums else part_of_mean
+
+    def _check_finite(self) -> None:
+        bad_step = int(self._first_bad_step)
+        if bad_step < 0:
+            return
+        epoch, index = divmod(bad_step, self._steps_per_epoch)
+        stream = self.batches.epoch(epoch, index * self.options.accumulate_steps)
+        names = "; ".join(self.task.describe(next(stream)) for _ in range(self.options.accumulate_steps))
+        raise InputError(
+            "loss",
+            f"not finite at step {bad_step} (batch: {names})",
+            f"check those inputs or lower the learning rate; {self.path(LAST)} still holds the last good state",
+        )
+
+    def _log(self) -> None:
+        self._check_finite()
+        steps = self.step - self._logged_step
+        now = time.monotonic()
+        means = {f"train/{name}": float(value) / steps for name, value in self._sums.items()}
+        rate = self._samples * self.processes.count / (now - self._logged_at)
+        means |= {"train/learning_rate": self.optimizer.param_groups[0]["lr"], f"train/{self.task.unit}_per_s": rate}
+        self._logger.scalars(self.step, means)
+        status = {"loss": f"{means['train/loss']:.3e}", "rate": f"{rate:.3g} {self.task.unit}/s"}
+        if math.isfinite(self.best_score):
+            status["best"] = f"{self.best_score:.2f}"
+        if self.options.time_budget_s:
+            status["time"] = f"{self.seconds / 60:.1f}/{self.options.time_budget_s / 60:g} min"
+        self._logger.status(**status)
+        self._sums, self._samples, self._logged_at, self._logged_step = {}, 0, now, self.step
+
+    def _validate_and_save(self) -> None:
+        self._check_finite()
+        self.task.eval()
+        measures = self.task.validate()
+        self._logger.scalars(self.step, {f"validation/{name}": value for name, value in measures.items()})
+        if self.processes.is_main:
+            for name, picture in self.task.figures().items():
+                self._logger.image(self.step, name, picture)
+        is_best = measures["score"] > self.best_score
+        self.best_score = max(self.best_score, measures["score"])
+        self._validated_step = self.step
+        if is_best:
+            self.save(BEST)  # first: were it second, a kill in between would lose the best state for good
+        self.save(LAST)
+        self._saved_at = time.monotonic()
+
+    @contextmanager
+    def _stop_signals(self) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM lets the step finish and the state be saved; a second one acts at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, _frame: object) -> None:
+            if self._stop:
+                raise KeyboardInterrupt
+            self._stop = True
+
+        names = [signal.SIGINT, signal.SIGTERM]
+        previous = {name: signal.signal(name, stop) for name in names}
+        try:
+            yield
+        finally:
+            for name, handler in previous.items():
+                signal.signal(name, handler)

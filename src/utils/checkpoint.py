@@ -1,0 +1,86 @@
+"""Checkpoint files: plain types and tensors, written whole or not at all, read without running anything in them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from src.utils.atomic import atomic_path
+from src.utils.cli import InputError, describe_os_error
+
+FORMAT = "airender-checkpoint"
+VERSION = 1
+
+
+def write(path: str | Path, kind: str, content: dict) -> None:
+    """Write ``content`` (plain types and tensors) as a checkpoint of ``kind``; the old file stays until it is whole.
+
+    Raises :class:`InputError` when the disk is full or the folder cannot be written.
+    """
+    write_tensors(path, {"format": FORMAT, "version": VERSION, "kind": kind, **content})
+
+
+def write_tensors(path: str | Path, content: dict) -> None:
+    """Write a dictionary such as a state dict in PyTorch's own format, atomically."""
+    buffer = io.BytesIO()  # a full disk then shows as OSError, not as an error inside PyTorch's zip writer
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getbuffer())
+
+
+def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
+    """Write ``content`` atomically. Raises :class:`InputError` when the file system refuses."""
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise describe_os_error(error, path) from error
+
+
+def read(path: str | Path, kind: str) -> dict:
+    """Read a checkpoint of ``kind``, tensors on the CPU. Raises :class:`InputError` if it is not one."""
+    content = _load(path)
+    if content.get("format") != FORMAT:
+        raise InputError(path, "not a checkpoint of this project", "give a file that a training script wrote")
+    if content.get("version") != VERSION:
+        raise InputError(path, f"checkpoint version {content.get('version')}, this code reads {VERSION}")
+    if content.get("kind") != kind:
+        raise InputError(path, f"a checkpoint of kind {content.get('kind')!r}, expected {kind!r}")
+    return content
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """A state dict from a ``.pt`` file, or from the parameters of a TorchScript file."""
+    if _is_torchscript(path):
+        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+    content = _load(path)
+    if not all(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(path, "not a state dict of tensors", "give f2_state_dict.pt or f2_ts.pt")
+    return content
+
+
+def _load(path: str | Path) -> dict:
+    if not Path(path).is_file():
+        raise InputError(path, "no such file", "check the path")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # PyTorch raises half a dozen kinds for a damaged or a hostile file
+        raise InputError(
+            path, "cannot be read as a checkpoint (truncated, damaged, or not one)", "train or export it again"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(path, "not a checkpoint of this project", "give a file that a training script wrote")
+    return content
+
+
+def _is_torchscript(path: str | Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, FileNotFoundError, IsADirectoryError):
+        return False
