@@ -1,0 +1,82 @@
+"""Is a video file whole? Decoders play what is left of a truncated file and say nothing, so its structure is read.
+
+mp4 and mov are boxes (ISO/IEC 14496-12, 4.2), mkv and webm are EBML elements (RFC 8794, RFC 9559).
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+from src.utils.cli import InputError, describe_os_error
+
+_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_EBML_ID, _SEGMENT_ID = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+
+
+def require_complete(path: Path) -> None:
+    """Raise InputError where ``path`` is missing, a folder, empty, or shorter than its own structure says."""
+    if path.is_dir():
+        raise InputError(path, "is a folder, not a video", "give a file")
+    if not path.exists():
+        raise InputError(path, "no such file", "check the name")
+    try:
+        size = path.stat().st_size
+        if size == 0:
+            raise InputError(path, "is empty (0 bytes)", "copy or export it again")
+        with open(path, "rb") as file:
+            end = _end_of_content(file, size)
+    except OSError as error:
+        raise describe_os_error(error, path) from error
+    if end > size:
+        raise InputError(path, f"is truncated: {size} of {end} bytes", "copy or export it again")
+
+
+def _end_of_content(file: BinaryIO, size: int) -> int:
+    """Where the last top-level element ends; 0 for unknown kinds of files."""
+    head = file.read(8)
+    if head[4:8] in _FIRST_BOXES:
+        return _end_of_boxes(file, size)
+    if head[:4] == _EBML_ID:
+        return _end_of_segment(file)
+    return 0
+
+
+def _end_of_boxes(file: BinaryIO, size: int) -> int:
+    position = 0
+    while position + 8 <= size:
+        file.seek(position)
+        head = file.read(16)
+        (length,) = struct.unpack_from(">I", head)
+        if length == 1 and len(head) == 16:
+            (length,) = struct.unpack_from(">Q", head, 8)
+        if length == 0:  # to the end of the file
+            return size
+        if length < 8:  # not a box: something was appended
+            return position
+        position += length
+    return position
+
+
+def _end_of_segment(file: BinaryIO) -> int:
+    file.seek(len(_EBML_ID))
+    header_size = _read_vint(file)
+    if header_size is None:
+        return 0
+    file.seek(header_size, 1)
+    if file.read(4) != _SEGMENT_ID:
+        return 0
+    segment_size = _read_vint(file)
+    return 0 if segment_size is None else file.tell() + segment_size
+
+
+def _read_vint(file: BinaryIO) -> int | None:
+    """An EBML variable-length integer; None for the reserved value "unknown" (live recordings) and at the end."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    length = 9 - first[0].bit_length()
+    data = bytes([first[0] & (0xFF >> length)]) + file.read(length - 1)
+    value = int.from_bytes(data, "big")
+    return None if value == (1 << (7 * length)) - 1 else value
