@@ -25,7 +25,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--latent_path", type=Path, help="exported latent_map.npy; goes with --f2_path")
     add("--f2_path", type=Path, help="exported f2_state_dict.pt or f2_ts.pt")
     add("--time", type=cli.hour_list, required=True, help="hour (24 is 0), list 0,5.9,12 or start:stop:step")
-    add("--out", type=Path, required=True, help="png, jpg or exr; {time} becomes hour x 100 (0590); or mp4")
+    add("--out", type=Path, required=True, help="png, jpg, exr or hdr; {time} becomes hour x 100 (0590); or mp4")
     add("--fps", type=cli.positive_float, default=24.0, help="frames per second of an mp4")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     arguments = parser.parse_args(argv)
@@ -50,13 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_video = arguments.out.suffix.lower() == VIDEO_SUFFIX
     paths = [arguments.out] if is_video else picture_paths(arguments.out, arguments.time)
 
-    from src.utils.video_io import VideoWriter
     from tqdm import tqdm
 
     from src.models.compressor import load, load_exported
     from src.training.distributed import resolve_device
     from src.utils.color import srgb_to_linear
-    from src.utils.image_io import require_writable, write_display, write_linear
+    from src.utils.image_io import HDR_SUFFIXES, require_writable, write_display, write_linear
+    from src.utils.video_io import VideoWriter
 
     if not is_video:
         require_writable(arguments.out)
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 video.write(frame)
     else:
         for path, frame in zip(paths, frames, strict=True):
-            if path.suffix.lower() == ".exr":
+            if path.suffix.lower() in HDR_SUFFIXES:
                 write_linear(path, srgb_to_linear(frame))
             else:
                 write_display(path, frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -55,7 +56,9 @@ def read(path: str | Path, kind: str) -> dict:
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """A state dict from a ``.pt`` file, or from the parameters of a TorchScript file."""
     if _is_torchscript(path):
-        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecated or not, TorchScript is what engines with libtorch load
+            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
     content = _load(path)
     if not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(path, "not a state dict of tensors", "give f2_state_dict.pt or f2_ts.pt")

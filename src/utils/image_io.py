@@ -130,6 +130,11 @@ def write_display(path: str | Path, image: np.ndarray, *, alpha: np.ndarray | No
     _write_bytes(path, formats.encode_png(pixels) if suffix == ".png" else formats.encode_jpeg(pixels))
 
 
+def require_writable(path: str | Path) -> None:
+    """Raise InputError unless :func:`write_linear` knows the suffix: to be asked before long work begins."""
+    _suffix(Path(path), WRITABLE_SUFFIXES)
+
+
 def natural_key(path: str | Path) -> tuple:
     """Sort key under which ``tod_2`` comes before ``tod_10``; letter case only breaks ties."""
     text = Path(path).as_posix()

@@ -66,7 +66,7 @@ class VideoReader:
 
     @contextmanager
     def _open(self) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-        import av  # noqa: PLC0415
+        import av
 
         try:
             with av.open(str(self.path)) as container:
@@ -154,7 +154,7 @@ class VideoWriter:
 
     def write(self, frame: np.ndarray) -> None:
         """Append one frame, H x W x 3, uint8 or float in [0, 1] (clamped, rounded)."""
-        import av  # noqa: PLC0415
+        import av
 
         if self._shape is None:
             self._start(frame)
@@ -182,7 +182,7 @@ class VideoWriter:
 
     @contextmanager
     def _open(self) -> Iterator[None]:
-        import av  # noqa: PLC0415
+        import av
 
         try:
             with (
@@ -222,7 +222,7 @@ class VideoWriter:
 
 def _audio_packets(path: Path, output: av.container.OutputContainer) -> Iterator[tuple[float, av.Packet]]:
     """(start in seconds, packet for ``output``) of the first sound track of ``path``."""
-    import av  # noqa: PLC0415
+    import av
 
     try:
         with av.open(str(path)) as source:
@@ -243,7 +243,7 @@ def _audio_packets(path: Path, output: av.container.OutputContainer) -> Iterator
 
 
 def _to_aac(source: Any, track: Any, encoder: Any) -> Iterator[av.Packet]:
-    import av  # noqa: PLC0415
+    import av
 
     resampler = av.AudioResampler(format="fltp", layout="stereo", rate=track.codec_context.sample_rate)
     for frame in source.decode(track):
@@ -268,7 +268,7 @@ def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
 
 def _exact_interpolation() -> int:
     """Without these flags swscale's decoding darkens by 1.3 levels of 255 on average; PyAV before 18 lacks them."""
-    from av.video.reformatter import Interpolation  # noqa: PLC0415
+    from av.video.reformatter import Interpolation
 
     if not hasattr(Interpolation, "ACCURATE_RND"):
         return Interpolation.BILINEAR

@@ -294,8 +294,8 @@ def test_sound_alone_is_no_video(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file size limit")
 def test_a_disk_that_refuses(tmp_path):
-    import resource  # noqa: PLC0415
-    import signal  # noqa: PLC0415
+    import resource
+    import signal
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
