@@ -84,7 +84,8 @@ def _fail(line: str) -> int:
 
 def describe_os_error(error: OSError, path: object = None) -> InputError:
     """The :class:`InputError` that says what the operating system refused, on which file, and what helps."""
-    subject = path if path is not None else (error.filename or "file system")
+    # A failed rename names the temporary file first; the file that was wanted comes second.
+    subject = path if path is not None else (error.filename2 or error.filename or "file system")
     if error.errno in _NO_SPACE:
         return InputError(subject, "no space left on the disk", "free some space and run the same command again")
     if error.errno in _NOT_PERMITTED:

@@ -18,6 +18,7 @@ from src.utils.cli import InputError
 from src.utils.video_io import FrameFolder, VideoReader, VideoWriter, open_frames
 
 CLIPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "portraits"
+DECODES_EXACTLY = int(av.__version__.split(".")[0]) >= 18  # before, PyAV cannot ask swscale for it
 needs_clips = pytest.mark.skipif(not CLIPS.exists(), reason="the shared data is not here")
 
 
@@ -63,7 +64,7 @@ def test_a_smooth_clip_survives(tmp_path):
     assert (reader.fps, reader.frame_count, reader.size) == (25, 12, (64, 96))
     for truth, decoded in zip(frames, reader, strict=True):
         assert decoded.dtype == np.uint8
-        assert psnr_db(truth, decoded / 255) > 40
+        assert psnr_db(truth, decoded / 255) > (40 if DECODES_EXACTLY else 38)
     assert len(list(reader)) == 12  # a second iteration starts again
 
 
@@ -89,7 +90,7 @@ def test_decoding_does_not_darken(tmp_path):
     frames = [np.broadcast_to(colour, (16, 16, 3)) for colour in colours]
     decoded = np.stack(list(VideoReader(write_clip(tmp_path / "a.mp4", frames, crf=1))))
     bias = (decoded.astype(float) - np.stack(frames)).mean()
-    assert abs(bias) < (0.3 if int(av.__version__.split(".")[0]) >= 18 else 2.0)
+    assert abs(bias) < (0.3 if DECODES_EXACTLY else 2.0)
 
 
 def test_untagged_small_video_is_bt601(tmp_path):

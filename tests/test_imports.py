@@ -1,0 +1,59 @@
+"""The direction of imports: scripts -> data, models, losses, training, export -> utils, and no cycles."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAY_IMPORT = {
+    "utils": {"utils"},
+    "training": {"utils", "training"},
+    "data": {"utils", "data"},
+    "models": {"utils", "models"},
+    "losses": {"utils", "losses", "models"},
+    "export": {"utils", "export", "models"},
+}
+LIGHTMAP_SIDE = {"lightmap_dataset", "siren", "latent_grid", "compressor", "lightmap_loss"}
+PORTRAIT_SIDE = {"delit_dataset", "relit_dataset", "olat", "delit_model", "relit_model", "delit_loss", "relit_loss"}
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "src").rglob("*.py")}
+
+
+def imported_by(path: Path) -> set[str]:
+    """Dotted names of the project's modules that the file imports, at the top or inside a function."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: import from src, not relatively"
+            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name for name in names if name in MODULES}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_follow_the_layout(module):
+    imports = imported_by(MODULES[module])
+    package = module.split(".")[1]
+    if package != "__init__":
+        assert {name.split(".")[1] for name in imports} <= MAY_IMPORT[package], f"{module} imports {sorted(imports)}"
+    for side, other in ((LIGHTMAP_SIDE, PORTRAIT_SIDE), (PORTRAIT_SIDE, LIGHTMAP_SIDE)):
+        if set(module.split(".")) & side:
+            assert not {part for name in imports for part in name.split(".")} & other
+
+
+def test_there_are_no_cycles():
+    TopologicalSorter({module: imported_by(path) - {module} for module, path in MODULES.items()}).prepare()
+
+
+def test_nothing_imports_a_script():
+    scripts = {path.stem for path in ROOT.glob("*.py")}
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "")]
+            )
+            assert not scripts & set(names), f"{module} imports the script {names}"
