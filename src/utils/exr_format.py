@@ -61,9 +61,9 @@ def _place(pixels: np.ndarray, data_window: tuple, display_window: tuple) -> np.
 def _open_exr(path: Path, header_only: bool):
     import OpenEXR
 
-    if not path.is_file():
-        formats.read_bytes(path)  # raises what is wrong
     try:
+        if not path.is_file():
+            formats.read_bytes(path)  # raises what is wrong
         with open(path, "rb") as file:
             signature = file.read(4)
     except OSError as error:

@@ -1,7 +1,7 @@
 """Decoders and encoders of png, jpg, webp, avif and hdr behind :mod:`src.utils.image_io`; nothing else calls them.
 
-Pillow decodes 8-bit files, OpenCV 16-bit PNG and Radiance HDR (from bytes: its own file functions cannot open every
-path on Windows). They are imported on first use, so that importing this module stays quick.
+Pillow decodes 8-bit files, OpenCV 16-bit PNG, 10- and 12-bit AVIF, and Radiance HDR (from bytes: its own file functions
+cannot open every path on Windows). They are imported on first use, so that importing this module stays quick.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Decoded(NamedTuple):
 
 def read_bytes(path: Path) -> bytes:
     """The content of a file that must exist and hold something."""
-    if path.is_dir():
-        raise InputError(path, "is a folder, not a picture", "give a file")
     try:
+        if path.is_dir():
+            raise InputError(path, "is a folder, not a picture", "give a file")
         data = path.read_bytes()
     except FileNotFoundError:
         raise InputError(path, "no such file", "check the name") from None
@@ -90,8 +90,11 @@ def ldr_size(path: Path) -> tuple[int, int]:
 
 
 def decode_ldr(path: Path) -> Decoded:
-    """Stored values over 255 or 65535. EXIF rotation is applied, CMYK becomes RGB, ICC profiles are not applied."""
-    from PIL import ImageOps
+    """Stored values over the largest possible one (255, 65535; for AVIF also 1023, 4095).
+
+    EXIF rotation is applied, CMYK becomes RGB, ICC profiles are not applied.
+    """
+    from PIL import ImageOps  # noqa: PLC0415
 
     data = read_bytes(path)
     picture = _open_with_pillow(path, data)
@@ -104,6 +107,9 @@ def decode_ldr(path: Path) -> Decoded:
         raise truncated(path)
     if is_png and data[24] == 16:  # IHDR bit depth; Pillow would keep only the upper 8 of 16 bits of RGB
         return _split_alpha(_decode_with_opencv(path, data).astype(np.float32) / np.float32(65535))
+    if picture.format == "AVIF" and (bits := _avif_bits(data)) > 8:  # Pillow would keep 8
+        pixels = _decode_with_opencv(path, data, f"holds {bits} bits, which this build of OpenCV cannot decode")
+        return _split_alpha(pixels.astype(np.float32) / np.float32(2**bits - 1))
     ImageOps.exif_transpose(picture, in_place=True)
     if "transparency" in picture.info or picture.mode == "PA":
         picture = picture.convert("RGBA")
@@ -112,6 +118,12 @@ def decode_ldr(path: Path) -> Decoded:
     elif picture.mode not in ("L", "LA", "RGB", "RGBA"):
         picture = picture.convert("RGB")
     return _split_alpha(np.asarray(picture, dtype=np.float32) / np.float32(255))
+
+
+def _avif_bits(data: bytes) -> int:
+    """Bits per channel by the first ``pixi`` property (ISO/IEC 23008-12, 6.5.6), which AVIF demands."""
+    position = data.find(b"pixi")
+    return data[position + 9] if 0 <= position < len(data) - 9 else 8
 
 
 def _split_alpha(pixels: np.ndarray) -> Decoded:
@@ -182,7 +194,7 @@ def encode_hdr(pixels: np.ndarray) -> bytes:
     return header.encode("ascii") + rgbe.astype(np.uint8).tobytes()
 
 
-def _decode_with_opencv(path: Path, data: bytes) -> np.ndarray:
+def _decode_with_opencv(path: Path, data: bytes, problem: str = "is truncated or broken") -> np.ndarray:
     """Channels in the order RGB, RGBA or grey."""
     cv2 = _quiet_opencv()
     try:
@@ -190,7 +202,7 @@ def _decode_with_opencv(path: Path, data: bytes) -> np.ndarray:
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise InputError(path, "is truncated or broken", REMEDY)
+        raise InputError(path, problem, REMEDY)
     return _swap_red_and_blue(pixels)
 
 
@@ -213,5 +225,6 @@ def _quiet_opencv():
     """OpenCV logs what it cannot decode on stderr, beside the error that we raise."""
     import cv2
 
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    set_log_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel  # 4 and 5
+    set_log_level(0)
     return cv2

@@ -36,8 +36,9 @@ def read_linear(path: str | Path) -> np.ndarray:
 
 
 def read_display(path: str | Path) -> np.ndarray:
-    """Display-referred values as stored, H x W x 3 float32 in [0, 1] (8-bit value / 255, 16-bit value / 65535).
+    """Display-referred values as stored, H x W x 3 float32 in [0, 1]: 8-bit codes / 255, 16-bit codes / 65535.
 
+    AVIF of 10 and 12 bits keeps them all.
     Raises InputError as :func:`read_linear` does, and for exr and hdr, which have no display values.
     """
     path = Path(path)
@@ -145,9 +146,9 @@ def natural_key(path: str | Path) -> tuple:
 def list_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
     """The pictures directly in ``folder``, in natural order, without hidden files; InputError when there are none."""
     folder = Path(folder)
-    _require(folder.exists(), folder, "no such folder", "check the name")
-    _require(folder.is_dir(), folder, "is not a folder", "give the folder that holds the pictures")
     try:
+        _require(folder.exists(), folder, "no such folder", "check the name")
+        _require(folder.is_dir(), folder, "is not a folder", "give the folder that holds the pictures")
         paths = [p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.name[0] != "." and p.is_file()]
     except OSError as error:
         raise describe_os_error(error, folder) from error
@@ -168,7 +169,7 @@ def _decode(path: Path) -> formats.Decoded:
 
 def _suffix(path: Path, known: Sequence[str] = IMAGE_SUFFIXES) -> str:
     suffix = path.suffix.lower()
-    if suffix not in known and not path.is_dir():
+    if suffix not in known:
         raise InputError(path, f"unknown extension {suffix!r}", f"use one of {_join(known)}")
     return suffix
 

@@ -17,11 +17,11 @@ _EBML_ID, _SEGMENT_ID = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 def require_complete(path: Path) -> None:
     """Raise InputError where ``path`` is missing, a folder, empty, or shorter than its own structure says."""
-    if path.is_dir():
-        raise InputError(path, "is a folder, not a video", "give a file")
-    if not path.exists():
-        raise InputError(path, "no such file", "check the name")
     try:
+        if path.is_dir():
+            raise InputError(path, "is a folder, not a video", "give a file")
+        if not path.exists():
+            raise InputError(path, "no such file", "check the name")
         size = path.stat().st_size
         if size == 0:
             raise InputError(path, "is empty (0 bytes)", "copy or export it again")

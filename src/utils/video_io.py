@@ -47,10 +47,10 @@ class VideoReader:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if self.path.suffix.lower() not in VIDEO_SUFFIXES and self.path.is_file():
+        require_complete(self.path)
+        if self.path.suffix.lower() not in VIDEO_SUFFIXES:
             known = ", ".join(VIDEO_SUFFIXES)
             raise InputError(self.path, f"unknown extension {self.path.suffix!r}", f"use one of {known}")
-        require_complete(self.path)
         with self._open() as (container, stream):
             self.fps: Fraction = Fraction(stream.average_rate or stream.guessed_rate or 25)
             self.frame_count: int | None = stream.frames or None

@@ -180,6 +180,15 @@ def test_lossy_formats_are_read(tmp_path, name):
     np.testing.assert_array_equal(image_io.read_linear(tmp_path / name), expected)
 
 
+@pytest.mark.parametrize("bits", [10, 12])
+def test_avif_keeps_more_than_8_bits(tmp_path, bits):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    codes = np.random.default_rng(0).integers(0, 2**bits, (16, 16, 3)).astype(np.uint16)
+    data = imagecodecs.avif_encode(codes, level=100, bitspersample=bits, pixelformat="444")
+    (tmp_path / "a.avif").write_bytes(data)
+    np.testing.assert_allclose(image_io.read_display(tmp_path / "a.avif") * (2**bits - 1), codes, atol=0.01)
+
+
 def test_cmyk_jpg_becomes_rgb(tmp_path):
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
     np.testing.assert_allclose(image_io.read_display(tmp_path / "a.jpg")[0, 0], [1, 0, 0], atol=0.02)
@@ -273,13 +282,21 @@ def test_missing_empty_and_folder(tmp_path, suffix):
             image_io.read_linear(tmp_path / f"{name}{suffix}")
 
 
-@pytest.mark.skipif(os.name == "nt" or (hasattr(os, "geteuid") and os.geteuid() == 0), reason="root reads everything")
-@pytest.mark.parametrize("name", ["a.png", "a.exr"])
-def test_unreadable_file(tmp_path, name):
-    image_io.write_linear(tmp_path / name, random_image())
-    (tmp_path / name).chmod(0)
-    with pytest.raises(InputError, match="permission denied"):
-        image_io.read_linear(tmp_path / name)
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+@pytest.mark.parametrize("suffix", [".png", ".exr", ".hdr"])
+def test_unreadable_file(tmp_path, suffix):
+    path, is_root = tmp_path / f"a{suffix}", os.geteuid() == 0
+    image_io.write_linear(path, random_image())
+    path.chmod(0)
+    if is_root:  # root reads everything: become somebody else
+        os.seteuid(65534)
+    try:
+        for read in (image_io.read_linear, image_io.image_size, image_io.read_alpha):
+            with pytest.raises(InputError, match="permission denied"):
+                read(path)
+    finally:
+        if is_root:
+            os.seteuid(0)
 
 
 def test_unknown_extension_lists_the_known(tmp_path):
