@@ -108,7 +108,8 @@ def decode_ldr(path: Path) -> Decoded:
     if is_png and data[24] == 16:  # IHDR bit depth; Pillow would keep only the upper 8 of 16 bits of RGB
         return _split_alpha(_decode_with_opencv(path, data).astype(np.float32) / np.float32(65535))
     if picture.format == "AVIF" and (bits := _avif_bits(data)) > 8:  # Pillow would keep 8
-        pixels = _decode_with_opencv(path, data, f"holds {bits} bits, which this build of OpenCV cannot decode")
+        failure = f"holds {bits} bits, which this build of OpenCV cannot decode", "install opencv-python-headless 5"
+        pixels = _decode_with_opencv(path, data, *failure)
         return _split_alpha(pixels.astype(np.float32) / np.float32(2**bits - 1))
     ImageOps.exif_transpose(picture, in_place=True)
     if "transparency" in picture.info or picture.mode == "PA":
@@ -194,7 +195,9 @@ def encode_hdr(pixels: np.ndarray) -> bytes:
     return header.encode("ascii") + rgbe.astype(np.uint8).tobytes()
 
 
-def _decode_with_opencv(path: Path, data: bytes, problem: str = "is truncated or broken") -> np.ndarray:
+def _decode_with_opencv(
+    path: Path, data: bytes, problem: str = "is truncated or broken", remedy: str = REMEDY
+) -> np.ndarray:
     """Channels in the order RGB, RGBA or grey."""
     cv2 = _quiet_opencv()
     try:
@@ -202,7 +205,7 @@ def _decode_with_opencv(path: Path, data: bytes, problem: str = "is truncated or
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise InputError(path, problem, REMEDY)
+        raise InputError(path, problem, remedy)
     return _swap_red_and_blue(pixels)
 
 
