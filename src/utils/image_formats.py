@@ -94,7 +94,7 @@ def decode_ldr(path: Path) -> Decoded:
 
     EXIF rotation is applied, CMYK becomes RGB, ICC profiles are not applied.
     """
-    from PIL import ImageOps  # noqa: PLC0415
+    from PIL import ImageOps
 
     data = read_bytes(path)
     picture = _open_with_pillow(path, data)

@@ -80,7 +80,7 @@ def test_bugs_keep_their_traceback(error):
 
 
 def test_a_file_where_a_folder_is_needed(tmp_path, capsys):
-    from src.utils.atomic import atomic_path  # noqa: PLC0415
+    from src.utils.atomic import atomic_path
 
     (tmp_path / "file").touch()
 
