@@ -65,42 +65,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         export_lightmap(model, Path(folder))
         decoder = load_exported(Path(folder) / LATENT_MAP, Path(folder) / F2_WEIGHTS)
         latents = torch.from_numpy(np.load(Path(folder) / LATENT_MAP)).flatten(0, 1)
-        decoder.latents._flat = latents.numpy()  # both read from memory, not one of them from disk
-    picks = torch.randint(size * size, (RANDOM_TEXELS,))
-    xy = torch.stack((picks % size + 0.5, picks // size + 0.5), dim=-1) * (2.0 / size) - 1.0
-    hours = torch.rand(RANDOM_TEXELS) * 24.0
+        picks = torch.randint(size * size, (RANDOM_TEXELS,))
+        xy = torch.stack((picks % size + 0.5, picks // size + 0.5), dim=-1) * (2.0 / size) - 1.0
+        hours = torch.rand(RANDOM_TEXELS) * 24.0
 
-    @torch.no_grad()
-    def plain_frame() -> torch.Tensor:
-        return plain.colour(latents, torch.full((len(latents),), HOUR))
+        @torch.no_grad()
+        def plain_frame() -> torch.Tensor:
+            return plain.colour(latents, torch.full((len(latents),), HOUR))
 
-    @torch.no_grad()
-    def plain_texels() -> torch.Tensor:
-        return plain.colour(latents[picks], hours)
+        @torch.no_grad()
+        def plain_texels() -> torch.Tensor:
+            return plain.colour(latents[picks], hours)
 
-    day = [float(hour) for hour in range(24)]
-    ours_frame, ours_day, theirs_frame, ours_texels, theirs_texels = median_seconds(
-        [
-            lambda: decoder.render(HOUR),
-            lambda: [None for _ in decoder.frames(day)],
-            plain_frame,
-            lambda: decoder.decode(xy, hours),
-            plain_texels,
-        ],
-        arguments.rounds,
-    )
-    frame_difference = float(np.abs(decoder.render(HOUR).reshape(-1, 3) - plain_frame().numpy()).max())
-    texel_difference = float((decoder.decode(xy, hours) - plain_texels()).abs().max())
+        day = [float(hour) for hour in range(24)]
+        ours_frame, ours_day, theirs_frame, ours_texels, theirs_texels = median_seconds(
+            [
+                lambda: decoder.render(HOUR),
+                lambda: [None for _ in decoder.frames(day)],
+                plain_frame,
+                lambda: decoder.decode(xy, hours),
+                plain_texels,
+            ],
+            arguments.rounds,
+        )
+        frame_difference = float(np.abs(decoder.render(HOUR).reshape(-1, 3) - plain_frame().numpy()).max())
+        texel_difference = float((decoder.decode(xy, hours) - plain_texels()).abs().max())
 
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {size} x {size}, latents in memory")
-    print(f"{'':28} {'ours':>12} {'plain':>12} {'ratio':>8} {'max diff':>10}")
-    rows = [
-        ("frames/s, one hour", 1 / ours_frame, 1 / theirs_frame, frame_difference),
-        ("frames/s, a day of 24", 24 / ours_day, 1 / theirs_frame, frame_difference),
-        ("random texels/s", RANDOM_TEXELS / ours_texels, RANDOM_TEXELS / theirs_texels, texel_difference),
-    ]
-    for name, ours, theirs, difference in rows:
-        print(f"{name:28} {ours:12.4g} {theirs:12.4g} {ours / theirs:8.2f} {difference:10.1e}")
+        print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {size} x {size}, latents in memory")
+        print(f"{'':28} {'ours':>12} {'plain':>12} {'ratio':>8} {'max diff':>10}")
+        rows = [
+            ("frames/s, one hour", 1 / ours_frame, 1 / theirs_frame, frame_difference),
+            ("frames/s, a day of 24", 24 / ours_day, 1 / theirs_frame, frame_difference),
+            ("random texels/s", RANDOM_TEXELS / ours_texels, RANDOM_TEXELS / theirs_texels, texel_difference),
+        ]
+        for name, ours, theirs, difference in rows:
+            print(f"{name:28} {ours:12.4g} {theirs:12.4g} {ours / theirs:8.2f} {difference:10.1e}")
     return 0
 
 

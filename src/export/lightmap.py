@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from src.models.compressor import F2, TILE_TEXELS, LightmapCompressor
+from src.models.compressor import LightmapCompressor
+from src.models.f2 import F2
+from src.models.lightmap_decoder import TILE_TEXELS
 from src.utils import checkpoint
 from src.utils.atomic import atomic_path
 from src.utils.cli import describe_os_error

@@ -1,0 +1,173 @@
+"""Decoding: colours of any texel at any hour, from F1 or from a stored latent map."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.models.f2 import F2
+from src.models.siren import Siren
+from src.utils.parallel import run_parallel, worker_count
+from src.utils.texel_grid import texel_index, texel_xy
+
+TILE_TEXELS = 4096  # of one worker; their activations at width 64 are 1 MB and stay in the cache
+RENDER_BYTES = 1 << 29  # of frames decoded together
+Result = TypeVar("Result")
+
+
+class LatentSource(Protocol):
+    """Where a decoder's latents come from."""
+
+    def at(self, xy: Tensor) -> Tensor:
+        """``xy`` N x 2 in [-1, 1] -> N x latent_dim."""
+        ...
+
+    def texels(self, first: int, stop: int) -> Tensor:
+        """The row-major texels from ``first`` to before ``stop`` -> M x latent_dim."""
+        ...
+
+
+class ComputedLatents:
+    """Latents from F1, at any coordinates."""
+
+    def __init__(self, f1: Siren, height: int, width: int) -> None:
+        self.at = f1
+        self._height, self._width = height, width
+        self._device = next(f1.parameters()).device
+
+    def texels(self, first: int, stop: int) -> Tensor:
+        return self.at(texel_xy(torch.arange(first, stop, device=self._device), self._height, self._width))
+
+
+class StoredLatents:
+    """Latents from a map H x W x latent_dim float32 (writable or not a map of a file), read as needed."""
+
+    def __init__(self, latent_map: np.ndarray, device: torch.device) -> None:
+        self._rows = latent_map.reshape(-1, latent_map.shape[-1])
+        self._height, self._width = latent_map.shape[:2]
+        self._device = device
+
+    def at(self, xy: Tensor) -> Tensor:
+        """The latents of the texels around ``xy``."""
+        index = texel_index(xy, self._height, self._width).cpu().numpy()
+        return torch.from_numpy(self._rows[index]).to(self._device)
+
+    def texels(self, first: int, stop: int) -> Tensor:
+        return torch.from_numpy(self._rows[first:stop]).to(self._device)
+
+
+class LightmapDecoder:
+    """Colours of any texel at any hour, from F1 or from a stored latent map.
+
+    Values are those of the training images: display-referred in (0, 1) for png and jpg.
+    """
+
+    def __init__(self, latents: LatentSource, f2: F2, height: int, width: int, hours: Sequence[float] = ()) -> None:
+        self.latents = latents
+        self.f2 = f2.eval()
+        self.height = height
+        self.width = width
+        self.hours = tuple(hours)
+        self.device = next(f2.parameters()).device
+        self._buffers = threading.local()
+
+    @torch.no_grad()
+    def decode(self, xy: Tensor, hours: Tensor | float) -> Tensor:
+        """Single texels: ``xy`` N x 2 in [-1, 1], ``hours`` a number or N of them -> N x 3.
+
+        The work is cut into pieces, so that memory stays bounded for any N.
+        """
+        xy = torch.as_tensor(xy, dtype=torch.float32, device=self.device)
+        hours = torch.as_tensor(hours, dtype=torch.float32, device=self.device).reshape(-1).expand(len(xy))
+        out = xy.new_empty(len(xy), 3)
+
+        def work(first: int) -> None:
+            piece = slice(first, first + TILE_TEXELS)
+            out[piece] = self._decode_rows(self.latents.at(xy[piece]), hours[piece])
+
+        self._share_out(work, range(0, len(xy), TILE_TEXELS))
+        return out
+
+    def render(self, hours: float | Sequence[float]) -> np.ndarray:
+        """Whole frames: one hour -> H x W x 3 float32, several -> T x H x W x 3."""
+        if isinstance(hours, int | float):
+            return next(self.frames([hours]))
+        return np.stack(list(self.frames(hours)))
+
+    @torch.no_grad()
+    def frames(self, hours: Sequence[float]) -> Iterator[np.ndarray]:
+        """The frames one by one, H x W x 3 float32 each, decoded a few hours at a time in tiles.
+
+        What belongs to a texel alone (its latent and the latent's share of the first layer) is computed once for the
+        hours decoded together. A frame does not depend on which others are asked for.
+        """
+        texels = self.height * self.width
+        group = max(1, RENDER_BYTES // (texels * 12))
+        for start in range(0, len(hours), group):
+            chosen = torch.tensor(hours[start : start + group], dtype=torch.float32, device=self.device)
+            frames = np.empty((len(chosen), texels, 3), np.float32)
+
+            def fill(first: int, z: Tensor, chosen: Tensor = chosen, frames: np.ndarray = frames) -> None:
+                for k, colours in enumerate(self.decode_tile(z, chosen)):
+                    frames[k, first : first + len(z)] = colours.cpu().numpy()
+
+            self.map_tiles(fill)
+            yield from frames.reshape(-1, self.height, self.width, 3)
+
+    def map_tiles(self, function: Callable[[int, Tensor], Result], share: tuple[int, int] = (0, 1)) -> list[Result]:
+        """``function(first texel, latents M x latent_dim)`` of every row-major tile, on all cores, without gradients.
+
+        With ``share`` (i, n) only of the i-th of every n tiles.
+        """
+        index, count = share
+        firsts = range(0, self.height * self.width, TILE_TEXELS)[index::count]
+        return self._share_out(lambda first: function(first, self.tile_latents(first)), firsts)
+
+    def _share_out(self, work: Callable[[int], Result], items: Sequence[int]) -> list[Result]:
+        workers = max(1, min(worker_count(self.device), len(items)))
+        shares = run_parallel([partial(_call_each, work, items[k::workers]) for k in range(workers)])
+        return [shares[i % workers][i // workers] for i in range(len(items))]
+
+    def tile_latents(self, first: int) -> Tensor:
+        """Latents ``M x latent_dim`` of the tile of up to ``TILE_TEXELS`` texels from row-major texel ``first`` on."""
+        return self.latents.texels(first, min(first + TILE_TEXELS, self.height * self.width))
+
+    @torch.no_grad()
+    def decode_tile(self, z: Tensor, hours: Tensor) -> Iterator[Tensor]:
+        """``z`` M x latent_dim -> M x 3 for each of ``hours`` in turn."""
+        a, b = self.f2.split_first_layer(z, hours)
+        hidden = self._hidden_layers()
+        for t in range(len(hours)):
+            yield self._hidden_and_head(torch.add(a, b[t], out=self._buffer(0, a)).sin_(), hidden)
+
+    def _decode_rows(self, z: Tensor, hours: Tensor) -> Tensor:
+        a, b = self.f2.split_first_layer(z, hours)
+        return self._hidden_and_head(torch.add(a, b, out=self._buffer(0, a)).sin_(), self._hidden_layers())
+
+    def _hidden_layers(self) -> list[tuple[Tensor, Tensor]]:
+        return [(layer.scaled_weight().t(), layer.scaled_bias()) for layer in self.f2.siren.layers[1:]]
+
+    def _hidden_and_head(self, h: Tensor, hidden: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """The first layer's activation, in buffer 0, M x hidden -> M x 3."""
+        for k, (weight, bias) in enumerate(hidden, start=1):
+            h = torch.addmm(bias, h, weight, out=self._buffer(k % 2, h)).sin_()
+        head = self.f2.siren.head
+        # three long rows: much faster than M rows of three
+        return torch.addmm(head.bias[:, None], head.weight, h.t()).sigmoid_().t()
+
+    def _buffer(self, k: int, like: Tensor) -> Tensor:
+        """One of each thread's two buffers, kept: asking the system for memory anew costs as much as a layer."""
+        stack = getattr(self._buffers, "stack", None)
+        if stack is None or stack.shape[1] < len(like):
+            stack = self._buffers.stack = like.new_empty(2, len(like), like.shape[1])
+        return stack[k, : len(like)]
+
+
+def _call_each(work: Callable[[int], Result], items: Sequence[int]) -> list[Result]:
+    return [work(item) for item in items]
