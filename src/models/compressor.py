@@ -61,6 +61,8 @@ class F2(nn.Module):
         super().__init__()
         self.latent_dim = latent_dim
         self.time_harmonics = time_harmonics
+        # In the state dict, so that the weights alone say how many inputs of the first layer are latents.
+        self.register_buffer("harmonics", torch.arange(1, time_harmonics + 1))
         self.siren = Siren(latent_dim + 2 * time_harmonics, hidden, layers, 3)
 
     @classmethod
@@ -68,11 +70,10 @@ class F2(nn.Module):
         """Rebuild F2 from its weights alone: every size is a shape. Raises ``ValueError`` if they do not fit."""
         layers = sum(name.endswith("linear.weight") for name in state)
         hidden, in_features = state["siren.layers.0.linear.weight"].shape
-        if in_features < latent_dim or (in_features - latent_dim) % 2:
-            raise ValueError(
-                f"the latent map has {latent_dim} channels, F2 takes {in_features} inputs (latent + 2 x harmonics)"
-            )
-        f2 = cls(latent_dim, hidden, layers, (in_features - latent_dim) // 2)
+        time_harmonics = len(state["harmonics"])
+        if in_features != latent_dim + 2 * time_harmonics:
+            raise ValueError(f"the latent map has {latent_dim} channels, F2 takes {in_features - 2 * time_harmonics}")
+        f2 = cls(latent_dim, hidden, layers, time_harmonics)
         f2.load_state_dict(state)
         return f2
 
@@ -81,16 +82,21 @@ class F2(nn.Module):
         features = time_features(hours, self.time_harmonics).expand(z.shape[0], -1)
         return torch.sigmoid(self.siren(torch.cat((z, features), dim=-1)))
 
-    def split_first_layer(self, z: Tensor, hours: Tensor) -> tuple[Tensor, Tensor]:
-        """The first layer's argument as a sum: the latents' part (with the bias) and the hours' part."""
+    def latent_part(self, z: Tensor) -> Tensor:
+        """What the latents (and the bias) add to the first layer's argument, ``M x latent_dim`` -> M x hidden."""
         first = self.siren.layers[0]
-        weight, bias = first.scaled_weight(), first.scaled_bias()
-        features = time_features(hours, self.time_harmonics)
         with torch.autocast(z.device.type, enabled=False):
-            return (
-                nn.functional.linear(z.float(), weight[:, : self.latent_dim], bias),
-                nn.functional.linear(features, weight[:, self.latent_dim :]),
-            )
+            return nn.functional.linear(z.float(), first.scaled_weight()[:, : self.latent_dim], first.scaled_bias())
+
+    def hour_part(self, hours: Tensor) -> Tensor:
+        """What the hours add to the first layer's argument, T -> T x hidden."""
+        features = time_features(hours, self.time_harmonics)
+        with torch.autocast(hours.device.type, enabled=False):
+            return nn.functional.linear(features, self.siren.layers[0].scaled_weight()[:, self.latent_dim :])
+
+    def split_first_layer(self, z: Tensor, hours: Tensor) -> tuple[Tensor, Tensor]:
+        """The first layer's argument as a sum: the latents' part M x hidden and the hours' part T x hidden."""
+        return self.latent_part(z), self.hour_part(hours)
 
     def outer(self, z: Tensor, hours: Tensor) -> Tensor:
         """All hours of all latents, differentiable: ``z`` M x latent_dim, ``hours`` T -> M x T x 3.
@@ -213,11 +219,12 @@ class LightmapDecoder:
     @torch.no_grad()
     def decode_tile(self, z: Tensor, hours: Tensor) -> Iterator[Tensor]:
         """``z`` M x latent_dim -> M x 3 for each of ``hours`` in turn."""
-        a, b = self.f2.split_first_layer(z, hours)
-        sin_a, cos_a, sin_b, cos_b = a.sin(), a.cos_(), b.sin(), b.cos_()
+        a = self.f2.latent_part(z)
+        sin_a, cos_a = a.sin(), a.cos_()
         buffers = torch.empty_like(sin_a), torch.empty_like(sin_a)
-        for t in range(len(hours)):
-            h = torch.mul(sin_a, cos_b[t], out=buffers[0]).addcmul_(cos_a, sin_b[t])
+        for hour in hours.split(1):  # alone: a product of several rows may round otherwise than that of one
+            b = self.f2.hour_part(hour)
+            h = torch.mul(sin_a, b.cos(), out=buffers[0]).addcmul_(cos_a, b.sin())
             yield self._hidden_and_head(h, buffers[1])
 
     def _decode_rows(self, z: Tensor, hours: Tensor) -> Tensor:
@@ -240,11 +247,12 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> LightmapDecode
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> LightmapCompressor:
     """The model of a checkpoint, in evaluation mode."""
-    stored = checkpoint.read(path, CHECKPOINT_KIND)["model"]
+    content = checkpoint.read(path, CHECKPOINT_KIND)
     try:
+        stored = content["model"]
         model = LightmapCompressor(CompressorConfig.from_dict(stored["config"]))
         model.load_state_dict(stored["state"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(path, f"its model cannot be rebuilt ({error})", "use a checkpoint of this version") from error
     return model.eval().to(device)
 
@@ -260,6 +268,8 @@ def load_exported(latent_path: str | Path, f2_path: str | Path, device: str | to
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise InputError(latent_path, "not a readable .npy file", "export the latent map again") from error
+    if not isinstance(latents, np.ndarray):
+        raise InputError(latent_path, "an archive of several arrays", "give latent_map.npy here and F2 as --f2_path")
     if latents.ndim != 3 or latents.dtype != np.float32 or 0 in latents.shape:
         raise InputError(
             latent_path,
