@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from src.export import lightmap
 from src.export.lightmap import describe_sizes, export_lightmap
 from src.models import compressor
 from src.models.compressor import F2, CompressorConfig, LightmapCompressor, load_model
@@ -40,7 +41,8 @@ def test_tile_by_tile_is_the_whole(model, tmp_path, monkeypatch):
         return forward(xy)
 
     monkeypatch.setattr(model.f1, "forward", record)
-    monkeypatch.setattr(compressor, "TILE_TEXELS", 20)
+    for module in (compressor, lightmap):
+        monkeypatch.setattr(module, "TILE_TEXELS", 20)
     tiled = export_lightmap(model, tmp_path / "tiled")
     assert rows == [20] * 7 + [14], "no more than a tile at a time"
     assert [path.name for path in whole] == [path.name for path in tiled] == NAMES
