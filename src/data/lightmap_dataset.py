@@ -90,7 +90,8 @@ class TexelBatches:
 
     A batch holds ``batch_size`` samples per process (a texel at all T hours makes T of them), always whole texels and
     at least one; the few texels that fill no batch wait for another epoch's order. Batch i of epoch e depends on
-    ``(seed, e, i, rank)`` alone. N processes together see exactly what one process with N times the batch size sees.
+    ``(seed, e, i, rank)`` alone. N processes together see exactly what one process sees that takes N times as many
+    texels per batch.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from collections.abc import Sequence
@@ -56,9 +57,11 @@ def _write_latent_map(model: LightmapCompressor, path: Path) -> None:
 def _write_torchscript(f2: F2, path: Path) -> None:
     device = next(f2.parameters()).device
     example = torch.zeros(2, f2.latent_dim, device=device), torch.zeros(2, device=device)
-    with warnings.catch_warnings(), atomic_path(path) as temporary:
+    buffer = io.BytesIO()  # a full disk then shows as OSError, not as an error inside PyTorch's zip writer
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecated or not, TorchScript is what engines with libtorch load
-        torch.jit.trace(f2.eval(), example, check_trace=False).cpu().save(str(temporary))
+        torch.jit.save(torch.jit.trace(f2.eval(), example, check_trace=False).cpu(), buffer)
+    checkpoint.write_bytes(path, buffer.getbuffer())
 
 
 def _describe_f2(model: LightmapCompressor) -> dict:

@@ -74,11 +74,12 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> LightmapDecode
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> LightmapCompressor:
     """The model of a checkpoint, in evaluation mode."""
-    stored = checkpoint.read(path, CHECKPOINT_KIND)["model"]
+    content = checkpoint.read(path, CHECKPOINT_KIND)
     try:
+        stored = content["model"]
         model = LightmapCompressor(CompressorConfig.from_dict(stored["config"]))
         model.load_state_dict(stored["state"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(path, f"its model cannot be rebuilt ({error})", "use a checkpoint of this version") from error
     return model.eval().to(device)
 
@@ -94,6 +95,8 @@ def load_exported(latent_path: str | Path, f2_path: str | Path, device: str | to
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise InputError(latent_path, "not a readable .npy file", "export the latent map again") from error
+    if not isinstance(latents, np.ndarray):
+        raise InputError(latent_path, "an archive of several arrays", "give latent_map.npy here and F2 as --f2_path")
     if latents.ndim != 3 or latents.dtype != np.float32 or 0 in latents.shape:
         raise InputError(
             latent_path,

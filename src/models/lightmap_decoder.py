@@ -141,10 +141,11 @@ class LightmapDecoder:
     @torch.no_grad()
     def decode_tile(self, z: Tensor, hours: Tensor) -> Iterator[Tensor]:
         """``z`` M x latent_dim -> M x 3 for each of ``hours`` in turn."""
-        a, b = self.f2.split_first_layer(z, hours)
+        a = self.f2.latent_part(z)
         hidden = self._hidden_layers()
-        for t in range(len(hours)):
-            yield self._hidden_and_head(torch.add(a, b[t], out=self._buffer(0, a)).sin_(), hidden)
+        for hour in hours.split(1):  # alone: a product of several rows may round otherwise than that of one
+            b = self.f2.hour_part(hour)
+            yield self._hidden_and_head(torch.add(a, b, out=self._buffer(0, a)).sin_(), hidden)
 
     def _decode_rows(self, z: Tensor, hours: Tensor) -> Tensor:
         a, b = self.f2.split_first_layer(z, hours)

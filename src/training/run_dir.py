@@ -17,10 +17,14 @@ def open_run_dir(
 ) -> None:
     """Make ``run_dir`` ready: empty it with ``--overwrite``, refuse a run that is there with ``--resume never``.
 
-    A new run's ``config.json`` is written; a run that goes on keeps its own.
+    Half-written checkpoints that a killed run left behind are removed. A new run's ``config.json`` is written; a run
+    that goes on keeps its own.
     """
     if processes.is_main:
         checkpoints = [run_dir / f"{which}{suffix}" for which in (LAST, BEST)]
+        for which in (LAST, BEST):
+            for path in run_dir.glob(f".{which}.*.tmp{suffix}"):
+                path.unlink(missing_ok=True)
         if arguments.overwrite:
             for path in checkpoints:
                 path.unlink(missing_ok=True)

@@ -188,7 +188,7 @@ class Trainer:
 
     @property
     def is_finished(self) -> bool:
-        return self._progress() >= 1.0
+        return self.step > 0 and self._progress() >= 1.0
 
     def _progress(self) -> float:
         if self._total_steps is not None:
@@ -306,8 +306,13 @@ class Trainer:
                 self._sums[name] = self._sums[name] + part_of_mean if name in self._sums else part_of_mean
 
     def _check_finite(self) -> None:
+        held = f"; {self.path(LAST)} still holds the last good state" if self.path(LAST).exists() else ""
+        remedy = f"check those inputs or lower the learning rate{held}"
         bad_step = int(self._first_bad_step)
         if bad_step < 0:
+            # The loss shows a bad step only in the next one, and in the batch of one process only.
+            if not all(bool(parameter.isfinite().all()) for parameter in self.task.parameters()):
+                raise InputError("model", f"its parameters are not finite after step {self.step - 1}", remedy)
             return
         epoch, index = divmod(bad_step, self._steps_per_epoch)
         stream = self.batches.epoch(epoch, index * self.options.accumulate_steps)
@@ -315,7 +320,7 @@ class Trainer:
         raise InputError(
             "loss",
             f"not finite at step {bad_step} (batch: {names})",
-            f"check those inputs or lower the learning rate; {self.path(LAST)} still holds the last good state",
+            remedy,
         )
 
     def _log(self) -> None:

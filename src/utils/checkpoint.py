@@ -58,7 +58,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if _is_torchscript(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecated or not, TorchScript is what engines with libtorch load
-            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+            try:
+                return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+            except RuntimeError as error:
+                raise InputError(path, "cannot be read as TorchScript (damaged)", "export it again") from error
     content = _load(path)
     if not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(path, "not a state dict of tensors", "give f2_state_dict.pt or f2_ts.pt")
@@ -69,7 +72,9 @@ def _load(path: str | Path) -> dict:
     if not Path(path).is_file():
         raise InputError(path, "no such file", "check the path")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles that are refused right after
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # PyTorch raises half a dozen kinds for a damaged or a hostile file

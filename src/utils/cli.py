@@ -54,10 +54,10 @@ def script(main: MainFunction) -> MainFunction:
 
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
+        format_before = warnings.formatwarning
+        warnings.formatwarning = _format_warning
         try:
-            with warnings.catch_warnings():
-                warnings.formatwarning = _format_warning
-                return main(argv)
+            return main(argv)
         except InputError as error:
             return _fail(str(error))
         except OSError as error:
@@ -67,6 +67,8 @@ def script(main: MainFunction) -> MainFunction:
         except KeyboardInterrupt:
             print("\ninterrupted: run the same command again to continue", file=sys.stderr)
             return EXIT_INTERRUPTED
+        finally:
+            warnings.formatwarning = format_before
 
     return guarded
 

@@ -6,11 +6,15 @@ import argparse
 import errno
 import os
 import pickle
+import re
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from src.utils import cli
 from src.utils.cli import InputError, Parser, script
@@ -41,6 +45,17 @@ def test_success_and_failure_statuses_pass_through():
 def test_interruption(capsys):
     assert run(raising(KeyboardInterrupt())) == 130
     assert "run the same command again" in capsys.readouterr().err
+
+
+def test_warnings_are_one_line_while_a_script_runs_and_as_before_afterwards():
+    before = warnings.formatwarning
+
+    def body() -> int:
+        assert warnings.formatwarning("3 images", UserWarning, "x.py", 1, None) == "warning: 3 images\n"
+        raise InputError("a", "b")
+
+    assert run(body) == 2
+    assert warnings.formatwarning is before
 
 
 def test_the_rank_is_named(capsys, monkeypatch):
@@ -173,6 +188,37 @@ def test_value_types(parse, good, bad):
     for text in bad:
         with pytest.raises(argparse.ArgumentTypeError):
             parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [
+        ("12", [12.0]),
+        ("24", [24.0]),
+        ("0,5.9,12", [0.0, 5.9, 12.0]),
+        ("0:24:6", [0.0, 6.0, 12.0, 18.0]),
+        ("6:7:0.25", [6.0, 6.25, 6.5, 6.75]),
+        ("0:1:0.4", [0.0, 0.4, 0.8]),
+    ],
+)
+def test_hours(text, hours):
+    assert cli.hour_list(text) == pytest.approx(hours)
+
+
+@given(st.integers(0, 20), st.integers(1, 200), st.sampled_from([0.05, 0.1, 0.25, 0.3, 0.7, 1.0]))
+def test_a_range_of_hours_stops_before_its_end(start, count, step):
+    hours = cli.hour_list(f"{start}:{start + count * step}:{step}")
+    assert len(hours) == count
+    assert hours == pytest.approx([start + k * step for k in range(count)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "nan", "inf", "-1", "0,-0.5", "0,,1", "0:24", "0:24:0", "6:6:1", "9:6:1", "0:1:2:3", "0:1,2", "0:1e9:1"],
+)
+def test_what_is_no_hour(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=re.escape(repr(text))):
+        cli.hour_list(text)
 
 
 def test_what_argument_parsing_needs_imports_no_heavy_library():

@@ -1,0 +1,27 @@
+import pytest
+import torch
+
+from tests import tiny_runs
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Tiny products are slower on several threads, and bit-for-bit comparisons hold for one number of threads."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def day(tmp_path):
+    """A folder with four small lightmaps."""
+    return tiny_runs.write_day(tmp_path / "day")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A finished run with exports, of sizes and harmonics that are nobody's default. Read only."""
+    folder = tmp_path_factory.mktemp("trained")
+    data_dir = tiny_runs.write_day(folder / "day", height=11, width=14)
+    run = folder / "run"
+    sizes = {"latent_dim": 5, "hidden_f1": 9, "layers_f1": 2, "hidden_f2": 12, "layers_f2": 3, "time_harmonics": 3}
+    tiny_runs.train(data_dir, run, epochs=8, save_every=4, compute_latent=True, **sizes)
+    return run

@@ -1,0 +1,157 @@
+"""Tiny lightmaps and tiny runs of ``train.py`` on them, in this process and in others that can be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from src.utils.checkpoint import read
+from src.utils.image_io import write_display
+
+HOURS = "0:24:6"
+SIZES = {"latent_dim": 4, "hidden_f1": 8, "layers_f1": 2, "hidden_f2": 8, "layers_f2": 3, "time_harmonics": 2}
+
+
+def smooth_frame(hour: float, height: int, width: int) -> np.ndarray:
+    """A picture that changes smoothly over the surface and the day, H x W x 3 float32 in [0, 1]."""
+    y, x = np.mgrid[0:height, 0:width]
+    phase = 2 * np.pi * hour / 24
+    channels = [np.sin(2 * np.pi * x / width + phase + c) * np.cos(np.pi * y / height + 0.5 * c) for c in range(3)]
+    return (0.5 + 0.4 * np.stack(channels, axis=-1)).astype(np.float32)
+
+
+def write_day(folder: Path, hours: int = 4, height: int = 10, width: int = 12, suffix: str = ".png") -> Path:
+    """``hours`` pictures spread over the day, ``tod_0``, ``tod_1``, ..."""
+    folder.mkdir(parents=True)
+    for i in range(hours):
+        write_display(folder / f"tod_{i}{suffix}", smooth_frame(i * 24 / hours, height, width))
+    return folder
+
+
+def train_arguments(data_dir: Path, run: Path, **flags: Any) -> list[str]:
+    """Arguments of a run of 8 steps per epoch; ``flags`` add to them or replace them, None takes one out."""
+    chosen = {"hours": HOURS, "device": "cpu", "epochs": 2, "save_every": 1, "batch_size": 60, **SIZES, **flags}
+    argv = ["--data_dir", str(data_dir), "--out_dir", str(run)]
+    for name, value in chosen.items():
+        if value is True:
+            argv.append(f"--{name}")
+        elif value is not None and value is not False:
+            argv += [f"--{name}", str(value)]
+    return argv
+
+
+def train(data_dir: Path, run: Path, **flags: Any) -> dict:
+    """Train to the end in this process and read ``last.ckpt``."""
+    import train as script
+
+    assert script.main(train_arguments(data_dir, run, **flags)) == 0
+    return last(run)
+
+
+def last(run: Path) -> dict:
+    return read(run / "last.ckpt", "lightmap")
+
+
+def best(run: Path) -> dict:
+    return read(run / "best.ckpt", "lightmap")
+
+
+def assert_same_state(ours: dict, theirs: dict) -> None:
+    """Bit for bit the same model, optimizer and place in the run (the seconds it took may differ)."""
+    for name in ("step", "best_score", "validated_step", "identity", "scaler"):
+        assert ours[name] == theirs[name], name
+    _assert_equal(ours["model"], theirs["model"], "model")
+    _assert_equal(ours["optimizer"], theirs["optimizer"], "optimizer")
+
+
+def _assert_equal(ours: Any, theirs: Any, where: str) -> None:
+    if isinstance(ours, torch.Tensor):
+        assert ours.dtype == theirs.dtype and torch.equal(ours, theirs), where
+    elif isinstance(ours, dict):
+        assert list(ours) == list(theirs), where
+        for key, value in ours.items():
+            _assert_equal(value, theirs[key], f"{where}.{key}")
+    elif isinstance(ours, list | tuple):
+        assert len(ours) == len(theirs), where
+        for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            _assert_equal(a, b, f"{where}.{i}")
+    else:
+        assert ours == theirs, where
+
+
+def one_error_line(stderr: str) -> str:
+    """The only ``error:`` line; fails on a traceback or when anything else but warnings and progress is there."""
+    assert "Traceback" not in stderr
+    lines = [line for line in stderr.replace("\r", "\n").splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    rest = [line for line in lines if line not in errors and "step/s" not in line and "?frame" not in line]
+    assert len(errors) == 1 and rest == [], stderr
+    return errors[0]
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Processes that start with PyTorch loaded where the system can fork, else new ones."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["torch.utils.tensorboard", "train", "src.training.trainer", "src.tasks.lightmap_task"]
+    )
+    return context
+
+
+def start(argv: list[str], log: Path | None = None, environment: dict[str, str] | None = None, setup: Any = None):
+    """``train.main(argv)`` in a process of its own, its stdout and stderr in ``log``; ``setup()`` is called first."""
+    process = _context().Process(target=_run, args=(argv, log, environment or {}, setup))
+    process.start()
+    return process
+
+
+def _run(argv: list[str], log: Path | None, environment: dict[str, str], setup: Any) -> None:
+    import train as script
+
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    with (
+        open(log or os.devnull, "w", encoding="utf-8") as stream,
+        contextlib.redirect_stdout(stream),
+        contextlib.redirect_stderr(stream),
+    ):
+        if setup is not None:
+            setup()
+        status = script.main(argv)
+    sys.exit(status)
+
+
+def ranks(count: int) -> list[dict[str, str]]:
+    """The environment that ``torchrun`` gives each of ``count`` processes on this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return [
+        {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(count),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+        for rank in range(count)
+    ]
+
+
+def scalars(run: Path, name: str) -> list[float]:
+    """The values of one TensorBoard scalar in the order of their steps."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run / "logs"))
+    events.Reload()
+    return [event.value for event in events.Scalars(name)]

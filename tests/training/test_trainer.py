@@ -1,0 +1,357 @@
+"""The engine alone, on a task without images: a polynomial fitted to points."""
+
+import math
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from src.training import trainer as engine
+from src.training.distributed import Processes
+from src.training.trainer import Interrupted, Task, Trainer, TrainerOptions
+from src.utils import checkpoint
+from src.utils.cli import InputError
+from src.utils.seeding import generator
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+IDENTITY = {"seed": 1, "rate": 0.1}
+
+
+class Points:
+    """Batches as a function of (epoch, index)."""
+
+    def __init__(self, steps_per_epoch=5, size=8):
+        self.steps_per_epoch = steps_per_epoch
+        self.size = size
+
+    def epoch(self, epoch, start):
+        draws = [torch.rand(self.size, 1, generator=generator(1, epoch, i)) for i in range(self.steps_per_epoch)]
+        yield from draws[start:]
+
+
+class Fit(Task):
+    kind = "fit"
+    unit = "points"
+
+    def __init__(self, after_step=None):
+        super().__init__()
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(1, 6), nn.Tanh(), nn.Linear(6, 1))
+        self.after_step = after_step
+        self.calls = 0
+
+    def forward(self, batch):
+        self.calls += 1
+        if self.after_step is not None:
+            self.after_step(self.calls)
+        error = self.model(batch).float() - batch**2
+        return {"loss": error.square().mean(), "worst": error.detach().abs().max()}
+
+    def samples(self, batch):
+        return len(batch)
+
+    def describe(self, batch):
+        return f"{len(batch)} points"
+
+    @torch.no_grad()
+    def validate(self):
+        x = torch.linspace(0, 1, 50)[:, None]
+        return {"score": -float((self.model(x) - x**2).square().mean())}
+
+    def figures(self):
+        return {"fit": np.zeros((4, 4, 3), np.float32)}
+
+    def model_config(self):
+        return {}
+
+
+def make(run_dir, task=None, batches=None, identity=IDENTITY, rate=0.1, **options):
+    task = task or Fit()
+    optimizer = torch.optim.Adam(task.parameters(), lr=rate, fused=True)
+    chosen = TrainerOptions(**{"epochs": 4, "save_every": 2, "warmup_steps": 3, **options})
+    return Trainer(task, optimizer, batches or Points(), ALONE, run_dir, chosen, identity)
+
+
+def stored(trainer, which="last"):
+    content = checkpoint.read(trainer.path(which), "fit")
+    content.pop("seconds")
+    return content
+
+
+def assert_same(a, b):
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    else:
+        assert a == b
+
+
+@pytest.fixture
+def learning_rates(monkeypatch):
+    """The learning rate of each step, in order."""
+    rates = []
+    step = Trainer._train_step
+
+    def record(self, stream):
+        step(self, stream)
+        rates.append(self.optimizer.param_groups[0]["lr"])
+
+    monkeypatch.setattr(Trainer, "_train_step", record)
+    return rates
+
+
+def test_a_run_takes_its_steps_and_keeps_last_and_best(tmp_path):
+    trainer = make(tmp_path)
+    trainer.fit()
+    assert trainer.step == 20 and trainer.is_finished
+    last, best = stored(trainer), stored(trainer, "best")
+    assert last["step"] == 20 and last["identity"] == IDENTITY
+    assert last["best_score"] == best["best_score"] == trainer.best_score
+    assert all(torch.equal(last["model"]["state"][k], v) for k, v in trainer.task.model.state_dict().items())
+    trainer.task.model.load_state_dict(best["model"]["state"])
+    assert trainer.task.validate()["score"] == trainer.best_score
+
+
+def test_the_rate_warms_up_and_falls_as_a_cosine(tmp_path, learning_rates):
+    make(tmp_path).fit()
+    warmup = [0.25, 0.5, 0.75] + [1.0] * 17
+    expected = [0.1 * w * 0.5 * (1 + math.cos(math.pi * i / 20)) for i, w in enumerate(warmup)]
+    assert learning_rates == pytest.approx(expected)
+
+
+def test_a_constant_rate_is_constant(tmp_path, learning_rates):
+    make(tmp_path, schedule="constant").fit()
+    assert learning_rates == [0.1] * 20
+
+
+def test_a_time_budget_is_kept_and_the_rate_ends_near_zero(tmp_path, learning_rates):
+    trainer = make(tmp_path, time_budget_s=1.0, epochs=1)
+    begun = time.monotonic()
+    trainer.fit()
+    assert 1.0 <= time.monotonic() - begun < 3.0
+    assert trainer.step > 50 and trainer.is_finished
+    assert learning_rates[-1] < 0.003 < max(learning_rates)
+    assert stored(trainer)["step"] == trainer.step == stored(trainer)["validated_step"]
+
+
+def test_the_shortest_budget_still_takes_a_step_and_leaves_a_checkpoint(tmp_path):
+    trainer = make(tmp_path, time_budget_s=1e-6)
+    trainer.fit()
+    assert trainer.step == 1
+    assert stored(trainer, "best")["step"] == 1
+
+
+def test_time_of_earlier_sittings_counts(tmp_path):
+    task = Fit(after_step=lambda call: signal.raise_signal(signal.SIGINT) if call == 30 else time.sleep(0.005))
+    trainer = make(tmp_path, task, time_budget_s=60.0)
+    with pytest.raises(Interrupted):
+        trainer.fit()
+    again = make(tmp_path, time_budget_s=60.0)
+    again.resume()
+    assert again.seconds >= 0.15
+    assert again.seconds == pytest.approx(checkpoint.read(trainer.path("last"), "fit")["seconds"])
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("at", [1, 5, 7, 10, 20])
+def test_interrupted_and_continued_equals_uninterrupted(tmp_path, name, at):
+    whole = make(tmp_path / "whole")
+    whole.fit()
+
+    task = Fit(after_step=lambda call: signal.raise_signal(getattr(signal, name)) if call == at else None)
+    first = make(tmp_path / "parts", task)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted):
+        first.fit()
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert stored(first)["step"] == at, "the step is finished and saved"
+
+    second = make(tmp_path / "parts")
+    assert second.resume()
+    second.fit()
+    assert second.task.calls == 20 - at
+    for which in ("last", "best"):
+        assert_same(stored(second, which), stored(whole, which))
+
+
+def test_a_second_signal_acts_at_once(tmp_path):
+    def interrupt_twice(call):
+        if call == 7:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(1)
+
+    trainer = make(tmp_path, Fit(interrupt_twice), save_every=1)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        trainer.fit()
+    assert not isinstance(stopped.value, Interrupted)
+    assert stored(trainer)["step"] == 5
+
+
+def test_a_trainer_outside_the_main_thread_leaves_signals_alone(tmp_path):
+    trainer = make(tmp_path)
+    thread = threading.Thread(target=trainer.fit)
+    thread.start()
+    thread.join()
+    assert trainer.step == 20
+
+
+def test_a_finished_run_does_nothing_more(tmp_path):
+    first = make(tmp_path)
+    first.fit()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    second = make(tmp_path)
+    assert second.resume()
+    second.fit()
+    assert second.task.calls == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_another_run_is_refused_with_what_differs(tmp_path):
+    make(tmp_path).fit()
+    other = make(tmp_path, identity={"seed": 2, "rate": 0.1, "new": True})
+    with pytest.raises(InputError, match=r"last.ckpt: made with other .*\(new was None, now True, seed was 1, now 2\)"):
+        other.resume()
+
+
+def test_accumulated_batches_are_one_batch(tmp_path):
+    class Halves(Points):
+        def epoch(self, epoch, start):
+            whole = Points(5, 16).epoch(epoch, 0)
+            halves = [half for batch in whole for half in batch.split(8)]
+            yield from halves[start:]
+
+    whole = make(tmp_path / "whole", batches=Points(5, 16))
+    parts = make(tmp_path / "parts", batches=Halves(10), accumulate_steps=2)
+    whole.fit()
+    parts.fit()
+    assert whole.step == parts.step == 20
+    for a, b in zip(whole.task.parameters(), parts.task.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match=r"--accumulate_steps: 11 batches per step, but an epoch has 10"):
+        make(tmp_path / "none", batches=Halves(10), accumulate_steps=11)
+
+
+def test_an_interrupted_accumulation_is_continued_exactly(tmp_path):
+    whole = make(tmp_path / "whole", batches=Points(7), accumulate_steps=3)
+    whole.fit()
+    task = Fit(after_step=lambda call: signal.raise_signal(signal.SIGINT) if call == 8 else None)
+    first = make(tmp_path / "parts", task, batches=Points(7), accumulate_steps=3)
+    with pytest.raises(Interrupted):
+        first.fit()
+    assert stored(first)["step"] == 3
+    second = make(tmp_path / "parts", batches=Points(7), accumulate_steps=3)
+    second.resume()
+    second.fit()
+    assert_same(stored(second), stored(whole))
+
+
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+def test_mixed_precision_trains_and_continues_exactly(tmp_path, amp):
+    full, whole = make(tmp_path / "full"), make(tmp_path / "whole", amp=amp)
+    full.fit()
+    whole.fit()
+    assert whole.best_score == pytest.approx(full.best_score, abs=0.01)
+    assert (stored(whole)["scaler"] != {}) == (amp == "fp16")
+    task = Fit(after_step=lambda call: signal.raise_signal(signal.SIGINT) if call == 7 else None)
+    with pytest.raises(Interrupted):
+        make(tmp_path / "parts", task, amp=amp).fit()
+    second = make(tmp_path / "parts", amp=amp)
+    second.resume()
+    second.fit()
+    assert_same(stored(second), stored(whole))
+
+
+def test_gradients_are_clipped(tmp_path):
+    task = Fit()
+    trainer = make(tmp_path, task, clip_grad=1e-3, epochs=1)
+    norms = []
+    step = trainer.optimizer.step
+
+    def record(*args, **kwargs):
+        norms.append(float(torch.stack([p.grad.norm() for p in task.parameters()]).norm()))
+        return step(*args, **kwargs)
+
+    trainer.optimizer.step = record
+    trainer.fit()
+    assert len(norms) == 5 and max(norms) < 1.01e-3
+
+
+class Spoilt(Points):
+    """A NaN in batch 1 of epoch 2."""
+
+    def epoch(self, epoch, start):
+        for i, batch in enumerate(super().epoch(epoch, start), start):
+            if (epoch, i) == (2, 1):
+                batch[3] = float("nan")
+            yield batch
+
+
+@pytest.mark.parametrize("log_seconds", [1.0, -1.0])
+def test_a_loss_that_is_not_finite_names_step_and_batch_and_keeps_the_last_good_state(
+    tmp_path, monkeypatch, log_seconds
+):
+    monkeypatch.setattr(engine, "LOG_SECONDS", log_seconds)
+    trainer = make(tmp_path, batches=Spoilt(), save_every=1)
+    with pytest.raises(InputError, match=r"loss: not finite at step 11 \(batch: 8 points\).*last.ckpt still holds"):
+        trainer.fit()
+    last = stored(trainer)
+    assert last["step"] == 10
+    assert all(value.isfinite().all() for value in last["model"]["state"].values())
+
+
+def test_a_bad_first_step_promises_no_checkpoint(tmp_path):
+    class Bad(Points):
+        def epoch(self, epoch, start):
+            yield from [torch.full((8, 1), float("nan"))] * 5
+
+    with pytest.raises(InputError, match=r"not finite at step 0 ") as stopped:
+        make(tmp_path, batches=Bad()).fit()
+    assert "still holds" not in str(stopped.value)
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_parameters_that_are_not_finite_are_never_saved(tmp_path):
+    """A gradient that overflows shows in no loss before the next step."""
+
+    class Overflow(Fit):
+        def forward(self, batch):
+            terms = super().forward(batch)
+            if self.calls == 10:
+                terms["loss"].register_hook(lambda grad: grad * float("inf"))
+            return terms
+
+    trainer = make(tmp_path, Overflow(), save_every=1)
+    with pytest.raises(InputError, match=r"model: its parameters are not finite after step 9.*last.ckpt still holds"):
+        trainer.fit()
+    assert stored(trainer)["step"] == 5
+
+
+def test_a_long_epoch_is_saved_in_between(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "SAVE_SECONDS", -1.0)
+    steps = []
+    save = Trainer.save
+
+    def record(self, which):
+        save(self, which)
+        steps.append((which, self.step))
+
+    monkeypatch.setattr(Trainer, "save", record)
+    make(tmp_path, batches=Points(3), epochs=1).fit()
+    assert steps == [("last", 1), ("last", 2), ("last", 3), ("best", 3), ("last", 3)]
+
+
+def test_best_is_kept_when_later_states_are_worse(tmp_path, monkeypatch):
+    scores = iter([1.0, 3.0, 2.0, 0.0])
+    monkeypatch.setattr(Fit, "validate", lambda self: {"score": next(scores)})
+    trainer = make(tmp_path, save_every=1)
+    trainer.fit()
+    assert trainer.best_score == 3.0
+    assert (stored(trainer, "best")["step"], stored(trainer)["step"]) == (10, 20)

@@ -1,0 +1,125 @@
+import errno
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.utils import checkpoint
+from src.utils.cli import InputError
+
+CONTENT = {"model": {"w": torch.arange(6.0).reshape(2, 3)}, "step": 7, "names": ["a", "b"], "score": 1.5, "none": None}
+
+
+@pytest.fixture
+def path(tmp_path):
+    checkpoint.write(tmp_path / "last.ckpt", "lightmap", CONTENT)
+    return tmp_path / "last.ckpt"
+
+
+def test_round_trip(path):
+    content = checkpoint.read(path, "lightmap")
+    assert torch.equal(content["model"]["w"], CONTENT["model"]["w"])
+    assert {key: content[key] for key in ("step", "names", "score", "none")} == {
+        key: CONTENT[key] for key in ("step", "names", "score", "none")
+    }
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_every_truncation_is_one_clear_error(path):
+    whole = path.read_bytes()
+    lengths = {*range(0, len(whole), 37), len(whole) - 1, len(whole) - 22}
+    for length in lengths:
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"last.ckpt: cannot be read as a checkpoint"):
+            checkpoint.read(path, "lightmap")
+        with pytest.raises(InputError, match=r"last.ckpt: cannot be read as a checkpoint"):
+            checkpoint.read_weights(path)
+
+
+class Hostile:
+    """Makes a file on being unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path, is_zip):
+    mark = tmp_path / "executed"
+    content = {"format": checkpoint.FORMAT, "version": 1, "kind": "lightmap", "model": Hostile(mark)}
+    torch.save(content, tmp_path / "bad.ckpt", _use_new_zipfile_serialization=is_zip)
+    for read in (lambda path: checkpoint.read(path, "lightmap"), checkpoint.read_weights):
+        with pytest.raises(InputError, match=r"bad.ckpt: cannot be read as a checkpoint"):
+            read(tmp_path / "bad.ckpt")
+    (tmp_path / "bad.ckpt").write_bytes(pickle.dumps(content))
+    with pytest.raises(InputError, match=r"bad.ckpt: cannot be read as a checkpoint"):
+        checkpoint.read(tmp_path / "bad.ckpt", "lightmap")
+    assert not mark.exists()
+
+
+def test_other_files_are_named_with_the_reason(path, tmp_path):
+    with pytest.raises(InputError, match=r"a checkpoint of kind 'lightmap', expected 'delit'"):
+        checkpoint.read(path, "delit")
+    with pytest.raises(InputError, match=r"none.ckpt: no such file"):
+        checkpoint.read(tmp_path / "none.ckpt", "lightmap")
+    with pytest.raises(InputError, match=r"no such file"):
+        checkpoint.read(tmp_path, "lightmap")
+    checkpoint.write_tensors(tmp_path / "weights.pt", {"w": torch.zeros(3)})
+    with pytest.raises(InputError, match=r"weights.pt: not a checkpoint of this project"):
+        checkpoint.read(tmp_path / "weights.pt", "lightmap")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(InputError, match=r"list.pt: not a checkpoint of this project"):
+        checkpoint.read(tmp_path / "list.pt", "lightmap")
+    checkpoint.write_tensors(path, {**checkpoint.read(path, "lightmap"), "version": 99})
+    with pytest.raises(InputError, match=r"version 99, this code reads 1"):
+        checkpoint.read(path, "lightmap")
+    (tmp_path / "text.ckpt").write_text("hello")
+    with pytest.raises(InputError, match=r"text.ckpt: cannot be read"):
+        checkpoint.read(tmp_path / "text.ckpt", "lightmap")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("a/constants.pkl", b"nothing")
+    with pytest.raises(InputError, match=r"other.zip: cannot be read as TorchScript"):
+        checkpoint.read_weights(tmp_path / "other.zip")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_weights_of_a_torchscript_file_and_of_a_state_dict_are_the_same(tmp_path):
+    linear = torch.nn.Linear(3, 2)
+    checkpoint.write_tensors(tmp_path / "w.pt", linear.state_dict())
+    torch.jit.trace(linear, torch.zeros(1, 3)).save(str(tmp_path / "ts.pt"))
+    for name in ("w.pt", "ts.pt"):
+        weights = checkpoint.read_weights(tmp_path / name)
+        assert set(weights) == {"weight", "bias"}
+        assert all(torch.equal(weights[key], value) for key, value in linear.state_dict().items())
+    torch.save({"a": "text"}, tmp_path / "text.pt")
+    with pytest.raises(InputError, match=r"text.pt: not a state dict of tensors"):
+        checkpoint.read_weights(tmp_path / "text.pt")
+
+
+@pytest.mark.parametrize("where", ["write", "fsync", "replace"])
+def test_a_full_disk_leaves_the_previous_checkpoint_and_no_other_file(path, monkeypatch, where):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def full_after_some_bytes(file, data):
+        with open(file, "wb") as stream:
+            stream.write(bytes(data)[:100])
+        full()
+
+    before = path.read_bytes()
+    if where == "write":
+        monkeypatch.setattr(Path, "write_bytes", full_after_some_bytes)
+    else:
+        monkeypatch.setattr(os, where, full)
+    with pytest.raises(InputError, match=r"last.ckpt: no space left on the disk: free some space"):
+        checkpoint.write(path, "lightmap", {"step": 8})
+    monkeypatch.undo()
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+    assert path.read_bytes() == before
