@@ -80,9 +80,8 @@ def plot_rate_distortion(path: str | Path, rows: Sequence[Row], title: str) -> N
                 (handles[coder],) = axes.plot(
                     *zip(*points, strict=True), color=f"C{index % 10}", marker=_MARKERS[index % len(_MARKERS)], lw=1.6
                 )
-        axes.set_xscale("log")
+        axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter("")
         axes.set_xlabel(f"bits per texel and frame {name}")
         axes.grid(True, which="both", alpha=0.25)
     figure.axes[0].set_ylabel("PSNR, dB (masked, tiles of 256 x 256)")

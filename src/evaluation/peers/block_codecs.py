@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.peers.coding import Peer, Transfer, fill_invalid, pad_to_multiple
 from src.evaluation.lightmap_quality import Coded
+from src.evaluation.peers.coding import Peer, Transfer, fill_invalid, pad_to_multiple
 
 
 def _bc7(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, uber_level: int) -> Coded:

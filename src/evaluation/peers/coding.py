@@ -91,8 +91,7 @@ def fill_invalid(planes: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.take(flat, nearest[labels.ravel()], axis=-2).reshape(planes.shape)
 
 
-def pad_to_multiple(planes: np.ndarray, multiple: int) -> np.ndarray:
-    """``... x H x W x C`` with edge texels repeated until H and W are multiples."""
-    height, width = planes.shape[-3:-1]
-    padding = [(0, 0)] * (planes.ndim - 3) + [(0, -height % multiple), (0, -width % multiple), (0, 0)]
-    return np.pad(planes, padding, mode="edge")
+def pad_to_multiple(planes: np.ndarray, multiple: int, least: int = 1) -> np.ndarray:
+    """``... x H x W x C`` with edge texels repeated until H and W are multiples and at least ``least``."""
+    padding = [(0, max(least - size, -size % multiple)) for size in planes.shape[-3:-1]]
+    return np.pad(planes, [*[(0, 0)] * (planes.ndim - 3), *padding, (0, 0)], mode="edge")

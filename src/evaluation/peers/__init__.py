@@ -5,8 +5,8 @@ Every peer really encodes to bytes and decodes from them. A peer whose library i
 
 from __future__ import annotations
 
-from benchmarks.peers import block_codecs, image_codecs, temporal_pca, video_codec
-from benchmarks.peers.coding import Peer
+from src.evaluation.peers import block_codecs, image_codecs, temporal_pca, video_codec
+from src.evaluation.peers.coding import Peer
 
 PEERS: dict[str, Peer] = {
     peer.name: peer

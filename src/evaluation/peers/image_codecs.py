@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.coding import Peer, Transfer, fill_invalid
 from src.evaluation.lightmap_quality import Coded
+from src.evaluation.peers.coding import Peer, Transfer, fill_invalid
 
 AVIF_BITS = 10
 AVIF_SPEED = 6

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.peers.coding import GAMMA, Peer, fill_invalid, pad_to_multiple
-from benchmarks.peers.video_codec import decode_hevc, encode_hevc, x265_is_absent
 from src.evaluation.lightmap_quality import Coded
+from src.evaluation.peers.coding import GAMMA, Peer, fill_invalid
+from src.evaluation.peers.video_codec import decode_hevc, encode_hevc, x265_is_absent
 
 PLANE_BITS_X265 = 12
 
@@ -77,8 +77,7 @@ def _pca_x265(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, setting: 
     low = coefficients.min((0, 1))
     step = max(float((coefficients.max((0, 1)) - low).max()), 1e-12) / (2**PLANE_BITS_X265 - 1)
     codes = np.round((coefficients - low) / step).astype(np.uint16)
-    pictures = np.moveaxis(pad_to_multiple(codes, 16), -1, 0)[..., None]
-    data = encode_hevc(pictures, "gray12le", f"qp={qp}:keyint=1", {})
+    data = encode_hevc(np.moveaxis(codes, -1, 0)[..., None], "gray12le", f"qp={qp}:keyint=1", {})
     side = basis.size_bytes + low.nbytes + 4
     height, width = mask.shape
 

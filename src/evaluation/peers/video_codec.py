@@ -6,8 +6,8 @@ import io
 
 import numpy as np
 
-from benchmarks.peers.coding import Peer, Transfer, fill_invalid, pad_to_multiple
 from src.evaluation.lightmap_quality import Coded
+from src.evaluation.peers.coding import Peer, Transfer, fill_invalid, pad_to_multiple
 
 PRESET = "slow"
 VIDEO_BITS = 10
@@ -15,10 +15,12 @@ _RGB_PLANES = {"gbrp10le": (1, 2, 0)}  # the codec's plane i holds this channel 
 
 
 def encode_hevc(pictures: np.ndarray, pixel_format: str, parameters: str, options: dict[str, str]) -> bytes:
-    """``T x H x W x C`` uint16 codes (H, W even) -> an HEVC elementary stream."""
+    """``T x H x W x C`` uint16 codes -> an HEVC elementary stream, pictures padded by their edges."""
     import av
 
     buffer = io.BytesIO()
+    # x265 overruns its buffers on some pictures that are lower than its largest block of 64.
+    pictures = pad_to_multiple(pictures, 16, least=64)
     height, width, channels = pictures.shape[1:]
     with av.open(buffer, "w", format="hevc") as container:
         stream = container.add_stream("libx265", rate=24)
@@ -36,7 +38,7 @@ def encode_hevc(pictures: np.ndarray, pixel_format: str, parameters: str, option
 
 
 def decode_hevc(data: bytes) -> np.ndarray:
-    """The pictures of :func:`encode_hevc`, ``T x H x W x C`` uint16."""
+    """The padded pictures of :func:`encode_hevc`, ``T x H x W x C`` uint16."""
     import av
 
     pictures = []
@@ -59,8 +61,7 @@ def x265_is_absent() -> str | None:
 
 def _x265(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, crf: int) -> Coded:
     transfer = Transfer.of(frames, is_radiance)
-    codes = pad_to_multiple(fill_invalid(transfer.to_codes(frames, VIDEO_BITS), mask), 16)
-    data = encode_hevc(codes, "gbrp10le", "", {"crf": str(crf)})
+    data = encode_hevc(fill_invalid(transfer.to_codes(frames, VIDEO_BITS), mask), "gbrp10le", "", {"crf": str(crf)})
     height, width = mask.shape
 
     def decode() -> np.ndarray:
