@@ -10,9 +10,7 @@ peak is the tile's largest value, mean over tiles and hours. bpp are bits per te
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,15 +27,16 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     lightmap.set_defaults(run=evaluate_lightmap)
     add = lightmap.add_argument
     add("--data_dir", type=Path, required=True, help="folder of exr, hdr, png or jpg lightmaps, or an HPRC folder")
-    add("--lightmap", action="append", default=[], metavar="LEVEL:ID", help="only this one of an HPRC set; repeatable")
+    add("--lightmap", action="append", metavar="LEVEL:ID", help="only this one of an HPRC set; repeatable")
     add("--hours", type=cli.hour_list, help="hour of each image in natural order, for example 0,5.9,12")
-    add("--ckpt", type=Path, nargs="+", default=[], help="checkpoint of train.py, one per lightmap")
-    add("--peers", type=peer_list, default=[], help=f"comma-separated, of {', '.join(PEER_NAMES)}; or all")
-    add("--siren_ckpt", type=Path, nargs="+", default=[], help="checkpoint of the peer siren, one per lightmap")
+    add("--ckpt", type=Path, nargs="+", help="checkpoint of train.py, one per lightmap")
+    add("--peers", type=peer_list, help=f"comma-separated, of {', '.join(PEER_NAMES)}; or all")
+    add("--siren_ckpt", type=Path, nargs="+", help="checkpoint of the peer siren, one per lightmap")
     add("--lpips_weights", type=Path, help="AlexNet weights of LPIPS (default: torch's cache, else no LPIPS)")
     add("--json", type=Path, help="write all figures, also per frame, to this file")
     add("--plot", type=plot_path, help="write the rate-distortion plot to this file (png, svg or pdf)")
     arguments = parser.parse_args(argv)
+    arguments.peers = arguments.peers or []
     if not arguments.ckpt and not arguments.peers:
         lightmap.error("argument --ckpt: nothing to measure: give --ckpt or --peers")
     return arguments
@@ -60,12 +59,11 @@ def plot_path(text: str) -> Path:
 
 def evaluate_lightmap(arguments: argparse.Namespace) -> int:
     from src.data.lightmap_frames import open_lightmaps
-    from src.evaluation.lightmap_coders import SIREN, checkpoint_coder, peer_coders
-    from src.evaluation.lightmap_quality import measure, summarise
-    from src.evaluation.lightmap_report import format_hours, format_table, plot_rate_distortion, to_json
+    from src.evaluation.lightmap_coders import SIREN, checkpoint_coder, measure_coders, peer_coders
+    from src.evaluation.lightmap_report import format_hours, format_table, plot_rate_distortion, write_json
 
     skipped: dict[str, str] = {}
-    lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap)
+    lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap or ())
     loaded = [lightmap.load() for lightmap in lightmaps]
     lpips = find_lpips(arguments.lpips_weights, skipped)
 
@@ -78,17 +76,7 @@ def evaluate_lightmap(arguments: argparse.Namespace) -> int:
         coders.append(checkpoint_coder(SIREN, arguments.siren_ckpt, "--siren_ckpt", len(lightmaps)))
     coders += peer_coders([name for name in arguments.peers if name != SIREN], skipped)
 
-    rows = []
-    for coder in coders:
-        start = time.perf_counter()
-        measured = []
-        for index, (lightmap, (frames, hours, mask)) in enumerate(zip(lightmaps, loaded, strict=True)):
-            coded = coder.code(index, lightmap, frames, mask)
-            measured.append(measure(lightmap.name, frames, hours, mask, coded, lpips))
-        rows.append(summarise(coder.name, coder.setting, measured))
-        line = f"{coder.name}, {coder.setting}: {rows[-1].psnr_db:.2f} dB, {rows[-1].bpp_disk:.3f} bpp on disk"
-        print(f"{line} ({time.perf_counter() - start:.0f} s)", file=sys.stderr, flush=True)
-
+    rows = measure_coders(coders, lightmaps, loaded, lpips)
     if arguments.ckpt:
         print(format_hours(rows[0]), end="\n\n")
     print(format_table(rows))
@@ -97,11 +85,7 @@ def evaluate_lightmap(arguments: argparse.Namespace) -> int:
     if arguments.plot:
         plot_rate_distortion(arguments.plot, rows, arguments.data_dir.resolve().name)
     if arguments.json:
-        sets = [{"name": m.name, "height": m.height, "width": m.width, "hours": m.hours} for m in lightmaps]
-        write_json(
-            arguments.json,
-            {"data_dir": str(arguments.data_dir), "lightmaps": sets, "rows": to_json(rows), "skipped": skipped},
-        )
+        write_json(arguments.json, arguments.data_dir, lightmaps, rows, skipped)
     return 0
 
 
@@ -116,13 +100,6 @@ def find_lpips(weights: Path | None, skipped: dict[str, str]) -> Callable | None
             raise
         skipped["LPIPS"] = str(error)
         return None
-
-
-def write_json(path: Path, report: dict) -> None:
-    from src.utils.atomic import atomic_path
-
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 @cli.script

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from src.evaluation.lightmap_quality import Coded
+from src.evaluation.lightmap_quality import Coded, Row, measure, summarise
 from src.evaluation.peers import PEERS
 from src.export.lightmap import F2_WEIGHTS, LATENT_MAP, export_lightmap
 from src.models.compressor import load_model
@@ -54,6 +56,26 @@ def peer_coders(names: Sequence[str], skipped: dict[str, str]) -> Iterator[Coder
                 return peer.encode(frames, mask, lightmap.is_radiance, setting)
 
             yield Coder(name, peer.describe(setting), code)
+
+
+def measure_coders(
+    coders: Sequence[Coder],
+    lightmaps: Sequence[Any],
+    loaded: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    lpips: Callable | None,
+) -> list[Row]:
+    """One row per coder over all lightmaps, ``loaded`` as (frames, hours, mask) each; says each row on stderr."""
+    rows = []
+    for coder in coders:
+        start = time.perf_counter()
+        measured = []
+        for index, (lightmap, (frames, hours, mask)) in enumerate(zip(lightmaps, loaded, strict=True)):
+            coded = coder.code(index, lightmap, frames, mask)
+            measured.append(measure(lightmap.name, frames, hours, mask, coded, lpips))
+        rows.append(summarise(coder.name, coder.setting, measured))
+        line = f"{coder.name}, {coder.setting}: {rows[-1].psnr_db:.2f} dB, {rows[-1].bpp_disk:.3f} bpp on disk"
+        print(f"{line} ({time.perf_counter() - start:.0f} s)", file=sys.stderr, flush=True)
+    return rows
 
 
 def _load_checkpoint(path: Path, lightmap: Any, size: tuple[int, int]) -> Coded:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from src.evaluation.lightmap_quality import Row
 from src.utils.atomic import atomic_path
@@ -49,6 +51,16 @@ def to_json(rows: Sequence[Row]) -> list[dict]:
         values = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "lightmaps"}
         plain.append({**values, "frames": _frames(row)})
     return plain
+
+
+def write_json(
+    path: str | Path, data_dir: Path, lightmaps: Sequence[Any], rows: Sequence[Row], skipped: dict[str, str]
+) -> None:
+    """Write everything that was measured; ``skipped`` says what was not, and why."""
+    described = [{"name": m.name, "height": m.height, "width": m.width, "hours": m.hours} for m in lightmaps]
+    report = {"data_dir": str(data_dir), "lightmaps": described, "rows": to_json(rows), "skipped": skipped}
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def plot_rate_distortion(path: str | Path, rows: Sequence[Row], title: str) -> None:

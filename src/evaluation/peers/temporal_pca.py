@@ -91,7 +91,7 @@ def _pca_x265(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, setting: 
 PCA = Peer("pca", (4, 8, 12, 16), lambda count: f"{count} planes of 8 bit", _pca)
 PCA_X265 = Peer(
     "pca_x265",
-    ((24, 26), (32, 20), (40, 14)),
+    ((20, 32), (24, 26), (32, 20), (40, 14)),
     lambda setting: f"{setting[0]} planes, 12 bit intra, qp {setting[1]}",
     _pca_x265,
     ("av",),
