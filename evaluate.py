@@ -1,0 +1,112 @@
+"""Measure results against references: a table, JSON, a plot.
+
+  python evaluate.py lightmap --data_dir DIR --ckpt RUN/best.ckpt
+  python evaluate.py lightmap --data_dir DIR --peers all --json peers.json --plot peers.png
+
+Quality is measured by the protocol of Tencent's rendering contest (HPRC): 256 x 256 tiles, valid texels only, the
+peak is the tile's largest value, mean over tiles and hours. bpp are bits per texel of the map per frame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from src.utils import cli
+
+PEER_NAMES = ("pca", "pca_x265", "siren", "avif", "jxl", "x265", "bc7", "astc")
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = cli.Parser(__doc__)
+    tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
+    lightmap = tasks.add_parser("lightmap", help="coded lightmaps against their images", description=__doc__)
+    lightmap.set_defaults(run=evaluate_lightmap)
+    add = lightmap.add_argument
+    add("--data_dir", type=Path, required=True, help="folder of exr, hdr, png or jpg lightmaps, or an HPRC folder")
+    add("--lightmap", action="append", metavar="LEVEL:ID", help="only this one of an HPRC set; repeatable")
+    add("--hours", type=cli.hour_list, help="hour of each image in natural order, for example 0,5.9,12")
+    add("--ckpt", type=Path, nargs="+", help="checkpoint of train.py, one per lightmap")
+    add("--peers", type=peer_list, help=f"comma-separated, of {', '.join(PEER_NAMES)}; or all")
+    add("--siren_ckpt", type=Path, nargs="+", help="checkpoint of the peer siren, one per lightmap")
+    add("--lpips_weights", type=Path, help="AlexNet weights of LPIPS (default: torch's cache, else no LPIPS)")
+    add("--json", type=Path, help="write all figures, also per frame, to this file")
+    add("--plot", type=plot_path, help="write the rate-distortion plot to this file (png, svg or pdf)")
+    arguments = parser.parse_args(argv)
+    arguments.peers = arguments.peers or []
+    if not arguments.ckpt and not arguments.peers:
+        lightmap.error("argument --ckpt: nothing to measure: give --ckpt or --peers")
+    return arguments
+
+
+def peer_list(text: str) -> list[str]:
+    """``'pca,avif'`` or ``'all'`` -> names of peers in the order given."""
+    names = list(PEER_NAMES) if text == "all" else text.split(",")
+    for name in names:
+        if name not in PEER_NAMES:
+            raise argparse.ArgumentTypeError(f"unknown peer {name!r}, known are {', '.join(PEER_NAMES)} and all")
+    return list(dict.fromkeys(names))
+
+
+def plot_path(text: str) -> Path:
+    if Path(text).suffix.lower() not in PLOT_SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in one of {', '.join(PLOT_SUFFIXES)}")
+    return Path(text)
+
+
+def evaluate_lightmap(arguments: argparse.Namespace) -> int:
+    from src.data.lightmap_frames import open_lightmaps
+    from src.evaluation.lightmap_coders import SIREN, checkpoint_coder, measure_coders, peer_coders
+    from src.evaluation.lightmap_report import format_hours, format_table, plot_rate_distortion, write_json
+
+    skipped: dict[str, str] = {}
+    lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap or ())
+    loaded = [lightmap.load() for lightmap in lightmaps]
+    lpips = find_lpips(arguments.lpips_weights, skipped)
+
+    coders = []
+    if arguments.ckpt:
+        coders.append(checkpoint_coder("ours", arguments.ckpt, "--ckpt", len(lightmaps)))
+    if SIREN in arguments.peers and not arguments.siren_ckpt:
+        skipped[SIREN] = "give the checkpoint of a default train.py run with --siren_ckpt"
+    elif SIREN in arguments.peers:
+        coders.append(checkpoint_coder(SIREN, arguments.siren_ckpt, "--siren_ckpt", len(lightmaps)))
+    coders += peer_coders([name for name in arguments.peers if name != SIREN], skipped)
+
+    rows = measure_coders(coders, lightmaps, loaded, lpips)
+    if arguments.ckpt:
+        print(format_hours(rows[0]), end="\n\n")
+    print(format_table(rows))
+    for name, reason in skipped.items():
+        print(f"skipped {name}: {reason}")
+    if arguments.plot:
+        plot_rate_distortion(arguments.plot, rows, arguments.data_dir.resolve().name)
+    if arguments.json:
+        write_json(arguments.json, arguments.data_dir, lightmaps, rows, skipped)
+    return 0
+
+
+def find_lpips(weights: Path | None, skipped: dict[str, str]) -> Callable | None:
+    """LPIPS if its weights are here; if they are absent and were not asked for, the reason goes into ``skipped``."""
+    from src.utils.metrics import load_lpips
+
+    try:
+        return load_lpips("alex", weights)
+    except cli.InputError as error:
+        if weights is not None:
+            raise
+        skipped["LPIPS"] = str(error)
+        return None
+
+
+@cli.script
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    return arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The whole command on small data."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import evaluate
+import train
+from src.evaluation.peers import PEERS
+from src.models.compressor import load
+from src.utils import image_io
+from src.utils.metrics import LPIPS_BACKBONES
+from src.utils.tile_metrics import tile_metrics
+from tests.data.test_hprc import write_set
+
+HEIGHT, WIDTH = 20, 28
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """24 images of a light that wanders over a wall."""
+    folder = tmp_path_factory.mktemp("day")
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    for hour in range(24):
+        glow = np.exp(-((x - WIDTH * hour / 24) ** 2 + (y - 9) ** 2) / 60)
+        image_io.write_display(folder / f"tod_{hour:02d}.png", glow[..., None] * np.array([1, 0.8, 0.6], np.float32))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(images, tmp_path_factory):
+    run = tmp_path_factory.mktemp("run")
+    sizes = ["--latent_dim", "4", "--hidden_f1", "8", "--hidden_f2", "8", "--layers_f1", "2", "--layers_f2", "2"]
+    assert train.main(["--data_dir", str(images), "--out_dir", str(run), "--epochs", "2", *sizes]) == 0
+    return run / "best.ckpt"
+
+
+def test_the_names_of_the_peers_are_those_that_exist():
+    assert set(evaluate.PEER_NAMES) == {*PEERS, "siren"}
+    assert evaluate.peer_list("all") == list(evaluate.PEER_NAMES)
+
+
+def test_a_checkpoint_beside_peers_as_table_json_and_plot(images, checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))  # no LPIPS weights there
+    report_file, plot = tmp_path / "out" / "report.json", tmp_path / "out" / "plot.png"
+    flags = ["--ckpt", str(checkpoint), "--peers", "pca,siren", "--json", str(report_file), "--plot", str(plot)]
+    assert evaluate.main(["lightmap", "--data_dir", str(images), *flags]) == 0
+
+    report = json.loads(report_file.read_text())
+    ours, *pca = report["rows"]
+    assert [row["coder"] for row in report["rows"]] == ["ours", "pca", "pca", "pca", "pca"]
+    truth = np.stack([image_io.read_display(images / f"tod_{hour:02d}.png") for hour in range(24)])
+    decoded = load(checkpoint).render(list(range(24)))
+    expected = tile_metrics(truth, decoded, np.ones((HEIGHT, WIDTH), bool))
+    assert [frame["psnr_db"] for frame in ours["frames"]] == pytest.approx(expected.psnr_db, abs=1e-6)
+    assert ours["psnr_db"] == pytest.approx(expected.psnr_db.mean())
+    f2_parameters = (4 + 4) * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3
+    assert ours["size_bytes_memory"] == 4 * (HEIGHT * WIDTH * 4 + f2_parameters)
+    assert ours["size_bytes_disk"] > ours["size_bytes_memory"]
+    assert [row["psnr_db"] for row in pca] == sorted(row["psnr_db"] for row in pca)
+    assert report["lightmaps"] == [
+        {"name": images.name, "height": HEIGHT, "width": WIDTH, "hours": [float(hour) for hour in range(24)]}
+    ]
+    assert "--siren_ckpt" in report["skipped"]["siren"]
+    assert LPIPS_BACKBONES["alex"] in report["skipped"]["LPIPS"]
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+    printed = capsys.readouterr().out
+    assert f"| {images.name} | 23 | {expected.psnr_db[23]:.2f} |" in printed
+    assert "skipped siren: give the checkpoint" in printed
+
+
+def test_a_part_of_an_hprc_set_with_lpips_of_a_random_backbone(tmp_path, capsys):
+    torchvision = pytest.importorskip("torchvision")
+    pytest.importorskip("lpips")
+    write_set(tmp_path)
+    torch.manual_seed(0)
+    weights = tmp_path / "random.pth"  # not trained: the value means nothing, but it is computed
+    torch.save(torchvision.models.AlexNet().state_dict(), weights)
+    flags = ["--lightmap", "Hall:7", "--peers", "pca", "--lpips_weights", str(weights)]
+    assert evaluate.main(["lightmap", "--data_dir", str(tmp_path), *flags, "--json", str(tmp_path / "r.json")]) == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert [lightmap["name"] for lightmap in report["lightmaps"]] == ["Hall:7"]
+    assert all(row["lpips"] > 0 and row["hprc_attainable"] == 50 for row in report["rows"])
+    assert "skipped" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--data_dir", "{images}"], "--ckpt: nothing to measure: give --ckpt or --peers"),
+        (["--data_dir", "{images}", "--peers", "gif"], "--peers: unknown peer 'gif', known are pca"),
+        (["--data_dir", "{images}", "--peers", "pca", "--plot", "x.bmp"], "--plot: 'x.bmp' does not end in"),
+        (["--data_dir", "{images}/absent", "--peers", "pca"], "absent: no such folder"),
+        (["--data_dir", "{images}", "--peers", "pca", "--lpips_weights", "absent.pth"], "absent.pth: no such file"),
+        (["--data_dir", "{images}", "--ckpt", "{ckpt}", "{ckpt}"], "--ckpt: 2 checkpoints for 1 lightmaps"),
+        (["--data_dir", "{images}", "--ckpt", "{images}/tod_00.png"], "tod_00.png: "),
+        (["--data_dir", "{hdr}", "--ckpt", "{ckpt}"], "best.ckpt: decodes to display values, radiance holds radiance"),
+        (["--data_dir", "{small}", "--ckpt", "{ckpt}"], "best.ckpt: is of 28 x 20 texels, small has 4 x 4"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*images, not 24")
+def test_wrong_input_is_one_line_and_status_2(flags, line, images, checkpoint, tmp_path, capsys):
+    hdr, small = tmp_path / "radiance", tmp_path / "small"
+    image_io.write_linear(hdr / "a_0600.exr", np.ones((HEIGHT, WIDTH, 3), np.float32))
+    image_io.write_display(small / "a.png", np.ones((4, 4, 3), np.float32))
+    capsys.readouterr()
+    places = {"images": images, "ckpt": checkpoint, "hdr": hdr, "small": small}
+    assert evaluate.main(["lightmap", *(flag.format(**places) for flag in flags)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert line in captured.err.splitlines()[-1]
+    assert captured.err.splitlines()[-1].startswith("error: ")
