@@ -12,8 +12,10 @@ from src.models.compressor import CHECKPOINT_KIND, LightmapCompressor
 from src.training.distributed import Processes
 from src.training.trainer import Task
 from src.utils.contact_sheet import comparison_sheet
+from src.utils.texel_grid import texel_xy
 
 FIGURE_COUNT = 3
+FIGURE_PIXELS = 512  # the larger side of a picture in a comparison
 
 
 class LightmapTask(Task):
@@ -61,15 +63,20 @@ class LightmapTask(Task):
         return {"truth_reconstruction_error": self.comparison()}
 
     def comparison(self) -> np.ndarray:
-        """Truth, reconstruction and error (x 8) at a few hours over the day, as displayed."""
-        count = len(self.dataset.hour_values)
+        """Truth, reconstruction and error (x 8) at a few hours over the day, as displayed; large maps thinned out."""
+        data, decoder = self.dataset, self.model.decoder()
+        stride = -(-max(data.height, data.width) // FIGURE_PIXELS)
+        rows = torch.arange(0, data.height, stride, device=data.device)
+        columns = torch.arange(0, data.width, stride, device=data.device)
+        index = (rows[:, None] * data.width + columns).flatten()
+        count = len(data.hour_values)
         chosen = sorted({int((k + 0.5) * count / FIGURE_COUNT) for k in range(min(FIGURE_COUNT, count))})
-        hours = [self.dataset.hour_values[t] for t in chosen]
-        predicted = self.model.decoder().frames(hours)
-        return comparison_sheet(
-            [(self.dataset.frame(t), image) for t, image in zip(chosen, predicted, strict=True)],
-            [f"{hour:g} h" for hour in hours],
-        )
+        pairs = []
+        for t in chosen:
+            predicted = decoder.decode(texel_xy(index, data.height, data.width), data.hour_values[t])
+            shape = (len(rows), len(columns), 3)
+            pairs.append((data.texels[index, t].view(shape).cpu().numpy(), predicted.view(shape).cpu().numpy()))
+        return comparison_sheet(pairs, [f"{data.hour_values[t]:g} h" for t in chosen])
 
     def model_config(self) -> dict:
         return self.model.config.to_dict()
