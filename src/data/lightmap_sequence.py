@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.utils.cli import InputError
+from src.utils.image_io import natural_key
 
 DISPLAY_SUFFIXES = (".png", ".jpg", ".jpeg")
 RADIANCE_SUFFIXES = (".exr", ".hdr")
@@ -101,7 +102,7 @@ def _list_files(folder: Path) -> tuple[list[Path], Path | None]:
     visible = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
     mask_file = next((path for path in visible if path.name.lower() == MASK_NAME), None)
     images = [path for path in visible if path.suffix.lower() in DISPLAY_SUFFIXES + RADIANCE_SUFFIXES]
-    files = sorted((path for path in images if path != mask_file), key=_natural_key)
+    files = sorted((path for path in images if path != mask_file), key=natural_key)
     if not files:
         others = sorted({path.suffix for path in visible if path != mask_file and path.suffix})
         found = f" (found {', '.join(others)})" if others else ""
@@ -116,13 +117,6 @@ def _list_files(folder: Path) -> tuple[list[Path], Path | None]:
             "keep one kind in a folder",
         )
     return files, mask_file
-
-
-def _natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """``tod_2`` before ``tod_10``; equal numbers with other zeros (``tod_2``, ``tod_02``) keep a fixed order."""
-    parts = re.split(r"([0-9]+)", path.name.lower())
-    key = [(0, int(part), part) if part[:1].isdigit() else (1, 0, part) for part in parts]
-    return [*key, (2, 0, path.name)]
 
 
 def _hours_from_names(files: Sequence[Path]) -> list[float] | None:
