@@ -51,6 +51,11 @@ class HprcLightmap:
         """``LEVEL_ID``: different for all lightmaps of a set and safe as a folder name."""
         return f"{self.level}_{self.id}"
 
+    @property
+    def is_radiance(self) -> bool:
+        """HPRC frames are always linear radiance."""
+        return True
+
     def load(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Read ``(frames, hours, mask)``.
 
