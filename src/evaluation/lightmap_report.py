@@ -1,0 +1,126 @@
+"""Rows of measured coders as a table, as JSON and as a rate-distortion plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from src.evaluation.lightmap_quality import Row
+from src.utils.atomic import atomic_path
+
+_HEADINGS = (
+    "coder",
+    "setting",
+    "PSNR dB",
+    "worst (hour)",
+    "SSIM",
+    "LPIPS",
+    "bpp memory",
+    "bpp disk",
+    "ms/frame",
+    "HPRC",
+)
+_MARKERS = "osD^vPX*"
+
+
+def format_table(rows: Sequence[Row]) -> str:
+    """A Markdown table, one line per row."""
+    cells = [list(_HEADINGS), *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADINGS))]
+    lines = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+    lines.insert(1, " | ".join("-" * width for width in widths))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def format_hours(row: Row) -> str:
+    """A Markdown table of one row's frames: lightmap, hour, PSNR, SSIM, LPIPS."""
+    lines = ["| lightmap | hour | PSNR dB | SSIM | LPIPS |", "| --- | --- | --- | --- | --- |"]
+    for frame in _frames(row):
+        values = [_number(frame[name], digits) for name, digits in (("psnr_db", 2), ("ssim", 4), ("lpips", 4))]
+        lines.append(f"| {frame['lightmap']} | {frame['hour']:g} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def to_json(rows: Sequence[Row]) -> list[dict]:
+    """Rows in plain types; each has ``frames`` with the lightmap, the hour and its metrics (None: not measured)."""
+    plain = []
+    for row in rows:
+        values = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "lightmaps"}
+        plain.append({**values, "frames": _frames(row)})
+    return plain
+
+
+def plot_rate_distortion(path: str | Path, rows: Sequence[Row], title: str) -> None:
+    """PSNR over bits per texel and frame, on disk and in memory, one line per coder in order of first appearance.
+
+    Only coders with random access are in the memory panel. The suffix of ``path`` chooses the format.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 5.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = zip(
+        figure.subplots(1, 2, sharey=True),
+        ("bpp_disk", "bpp_memory"),
+        ("on disk (file bytes)", "in memory (random access to texels)"),
+        strict=True,
+    )
+    coders = list(dict.fromkeys(row.coder for row in rows))
+    handles = {}
+    for axes, rate, name in panels:
+        for index, coder in enumerate(coders):
+            points = sorted(
+                (getattr(row, rate), row.psnr_db)
+                for row in rows
+                if row.coder == coder and getattr(row, rate) is not None
+            )
+            if points:
+                (handles[coder],) = axes.plot(
+                    *zip(*points, strict=True), color=f"C{index % 10}", marker=_MARKERS[index % len(_MARKERS)], lw=1.6
+                )
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
+        axes.set_xlabel(f"bits per texel and frame {name}")
+        axes.grid(True, which="both", alpha=0.25)
+    figure.axes[0].set_ylabel("PSNR, dB (masked, tiles of 256 x 256)")
+    figure.suptitle(title)
+    ordered = [coder for coder in coders if coder in handles]
+    figure.legend([handles[coder] for coder in ordered], ordered, loc="outside right center", frameon=False)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def _cells(row: Row) -> list[str]:
+    score = "-" if row.hprc_points is None else f"{row.hprc_points:.1f}/{row.hprc_attainable:.0f}"
+    return [
+        row.coder,
+        row.setting,
+        _number(row.psnr_db, 2),
+        f"{_number(row.worst_psnr_db, 1)} ({row.worst_hour:g})",
+        _number(row.ssim, 4),
+        _number(row.lpips, 4),
+        _number(row.bpp_memory, 3),
+        _number(row.bpp_disk, 3),
+        _number(row.decode_ms, 1),
+        score,
+    ]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _frames(row: Row) -> list[dict]:
+    frames = []
+    for lightmap in row.lightmaps:
+        metrics = {name: values for name, values in asdict(lightmap.metrics).items() if name != "counted"}
+        for index, hour in enumerate(lightmap.hours):
+            counts = lightmap.metrics.counted[index]
+            values = {
+                name: float(array[index]) if array is not None and counts else None for name, array in metrics.items()
+            }
+            frames.append({"lightmap": lightmap.name, "hour": hour, **values})
+    return frames
