@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from src.models.compressor import F2, LightmapCompressor
+from src.models.compressor import F2, TILE_TEXELS, LightmapCompressor
 from src.utils import checkpoint
 from src.utils.atomic import atomic_path
 from src.utils.cli import describe_os_error
@@ -39,12 +39,15 @@ def export_lightmap(model: LightmapCompressor, out_dir: Path) -> list[Path]:
     return paths
 
 
+@torch.no_grad()
 def _write_latent_map(model: LightmapCompressor, path: Path) -> None:
     shape = (model.config.height, model.config.width, model.config.latent_dim)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
-        for _, z in model.decoder().latent_tiles():
+        decoder = model.decoder()
+        for first in range(0, shape[0] * shape[1], TILE_TEXELS):
+            z = decoder.tile_latents(first)
             file.write(np.ascontiguousarray(z.cpu().numpy(), dtype="<f4").data)
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,12 +21,14 @@ from torch import Tensor, nn
 from src.models.siren import OuterSine, Siren
 from src.utils import checkpoint
 from src.utils.cli import InputError
+from src.utils.parallel import run_parallel, worker_count
 from src.utils.texel_grid import texel_index, texel_xy
 from src.utils.time_encoding import time_features
 
 CHECKPOINT_KIND = "lightmap"
 TILE_TEXELS = 8192  # 2 MB of activations at width 64: stays in the processor's cache
 RENDER_BYTES = 1 << 29  # of frames decoded together
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -178,18 +182,33 @@ class LightmapDecoder:
         for start in range(0, len(hours), group):
             chosen = torch.tensor(hours[start : start + group], dtype=torch.float32, device=self.device)
             frames = np.empty((len(chosen), texels, 3), np.float32)
-            for first, z in self.latent_tiles():
+
+            def fill(first: int, z: Tensor, chosen: Tensor = chosen, frames: np.ndarray = frames) -> None:
                 for k, colours in enumerate(self.decode_tile(z, chosen)):
                     frames[k, first : first + len(z)] = colours.cpu().numpy()
+
+            self.map_tiles(fill)
             yield from frames.reshape(-1, self.height, self.width, 3)
 
-    @torch.no_grad()
-    def latent_tiles(self) -> Iterator[tuple[int, Tensor]]:
-        """(first texel, its and the following texels' latents ``M x latent_dim``), row-major over the whole map."""
-        texels = self.height * self.width
-        for first in range(0, texels, TILE_TEXELS):
-            index = torch.arange(first, min(first + TILE_TEXELS, texels), device=self.device)
-            yield first, self.latents(texel_xy(index, self.height, self.width))
+    def map_tiles(self, function: Callable[[int, Tensor], Result], share: tuple[int, int] = (0, 1)) -> list[Result]:
+        """``function(first texel, latents M x latent_dim)`` of every row-major tile, on all cores, without gradients.
+
+        With ``share`` (i, n) only of the i-th of every n tiles.
+        """
+        index, count = share
+        firsts = range(0, self.height * self.width, TILE_TEXELS)[index::count]
+        workers = max(1, min(worker_count(self.device), len(firsts)))
+
+        def work(k: int) -> list[Result]:
+            return [function(first, self.tile_latents(first)) for first in firsts[k::workers]]
+
+        results = run_parallel([partial(work, k) for k in range(workers)])
+        return [results[i % workers][i // workers] for i in range(len(firsts))]
+
+    def tile_latents(self, first: int) -> Tensor:
+        """Latents ``M x latent_dim`` of the tile of up to ``TILE_TEXELS`` texels from row-major texel ``first`` on."""
+        index = torch.arange(first, min(first + TILE_TEXELS, self.height * self.width), device=self.device)
+        return self.latents(texel_xy(index, self.height, self.width))
 
     @torch.no_grad()
     def decode_tile(self, z: Tensor, hours: Tensor) -> Iterator[Tensor]:

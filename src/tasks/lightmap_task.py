@@ -7,13 +7,12 @@ import torch
 from torch import Tensor
 
 from src.data.lightmap_dataset import LightmapDataset
-from src.losses.lightmap_loss import lightmap_loss, psnr_db
+from src.losses.lightmap_loss import LightmapLoss, psnr_db
 from src.models.compressor import CHECKPOINT_KIND, LightmapCompressor
 from src.training.distributed import Processes
 from src.training.trainer import Task
 from src.utils.contact_sheet import comparison_sheet
 
-CPU_PART_SAMPLES = 16384  # activations of one part then stay in the processor's cache
 FIGURE_COUNT = 3
 
 
@@ -28,16 +27,11 @@ class LightmapTask(Task):
         self.model = model
         self.dataset = dataset
         self.processes = processes
+        self._loss = LightmapLoss()
 
     def forward(self, batch: Tensor) -> dict[str, Tensor]:
         xy, target = self.dataset.batch(batch)
-        return lightmap_loss(self.model(xy, self.dataset.hours), target)
-
-    def split(self, batch: Tensor) -> list[tuple[Tensor, float]]:
-        if batch.device.type != "cpu":
-            return [(batch, 1.0)]
-        parts = batch.split(max(1, CPU_PART_SAMPLES // len(self.dataset.hours)))
-        return [(part, len(part) / len(batch)) for part in parts]
+        return self._loss(self.model, xy, self.dataset.hours, target)
 
     def samples(self, batch: Tensor) -> int:
         return len(batch) * len(self.dataset.hours)
@@ -50,14 +44,15 @@ class LightmapTask(Task):
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         data, decoder = self.dataset, self.model.decoder()
-        squared = torch.zeros(len(data.hours), dtype=torch.float64, device=data.device)
-        for tile, (first, z) in enumerate(decoder.latent_tiles()):
-            if tile % self.processes.count != self.processes.rank:
-                continue
-            for t, colours in enumerate(decoder.decode_tile(z, data.hours)):
-                error = colours - data.texels[first : first + len(z), t]
-                squared[t] += error.square_().sum(dtype=torch.float64)
-        squared = self.processes.mean(squared) * self.processes.count
+
+        def squared_errors(first: int, z: Tensor) -> Tensor:
+            truth = data.texels[first : first + len(z)]
+            predicted = torch.stack(list(decoder.decode_tile(z, data.hours)), dim=1)
+            return (predicted - truth).square_().sum((0, 2), dtype=torch.float64)
+
+        tiles = decoder.map_tiles(squared_errors, (self.processes.rank, self.processes.count))
+        zero = torch.zeros(len(data.hours), dtype=torch.float64, device=data.device)
+        squared = self.processes.mean(sum(tiles, start=zero)) * self.processes.count
         per_hour = [psnr_db(value) for value in (squared / (3 * data.texel_count)).tolist()]
         score = psnr_db(float(squared.mean()) / (3 * data.texel_count))
         return {"score": score, "psnr_db": score, "worst_hour_psnr_db": min(per_hour)}

@@ -36,12 +36,8 @@ class Task(nn.Module):
     model: nn.Module  # what checkpoints store
 
     def forward(self, batch: Any) -> dict[str, Tensor]:
-        """Named scalar terms of one (part of a) batch, ``loss`` among them, each a mean over the part."""
+        """Named scalar terms of one batch, ``loss`` among them, each a mean over the batch."""
         raise NotImplementedError
-
-    def split(self, batch: Any) -> list[tuple[Any, float]]:
-        """Parts of a batch that are computed one after another, with their shares of the whole (sum 1)."""
-        return [(batch, 1.0)]
 
     def samples(self, batch: Any) -> int:
         """How many samples a batch holds, for the rate."""
@@ -280,10 +276,7 @@ class Trainer:
         count = self.options.accumulate_steps
         for k in range(count):
             batch = next(stream)
-            parts = self.task.split(batch)
-            for j, (part, share) in enumerate(parts):
-                is_last = k == count - 1 and j == len(parts) - 1
-                self._accumulate(part, share / count, is_last)
+            self._accumulate(batch, 1.0 / count, is_last=k == count - 1)
             self._samples += self.task.samples(batch)
         if self.options.clip_grad is not None:
             self._scaler.unscale_(self.optimizer)
@@ -295,13 +288,13 @@ class Trainer:
         if time.monotonic() - self._logged_at > LOG_SECONDS:
             self._log()
 
-    def _accumulate(self, part: Any, share: float, is_last: bool) -> None:
+    def _accumulate(self, batch: Any, share: float, is_last: bool) -> None:
         device = self.processes.device.type
         with (
             self._ddp.no_sync() if self._ddp is not None and not is_last else nullcontext(),
             torch.autocast(device, self._amp_dtype, enabled=self._amp_dtype is not None),
         ):
-            terms = self._forward(part)
+            terms = self._forward(batch)
             loss = terms["loss"] * share
         with self._ddp.no_sync() if self._ddp is not None and not is_last else nullcontext():
             self._scaler.scale(loss).backward()
