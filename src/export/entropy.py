@@ -1,7 +1,7 @@
 """Interleaved range asymmetric numeral systems (rANS) with static tables.
 
-A symbol of frequency f out of 2^14 costs log2(2^14 / f) bits. Many coders ("lanes") share one stream of 16-bit words, so
-that numpy codes one symbol of every lane at a time; a C or JavaScript program runs the same lanes in a plain loop.
+A symbol of frequency f out of 2^14 costs log2(2^14 / f) bits. Many coders ("lanes") share one stream of 16-bit words,
+so that numpy codes one symbol of every lane at a time; a C or JavaScript program runs the same lanes in a plain loop.
 
 Duda, "Asymmetric numeral systems" (2013); Giesen, "Interleaved entropy coders" (2014).
 """
@@ -39,16 +39,16 @@ def quantise_frequencies(counts: np.ndarray) -> np.ndarray:
     A symbol that occurs keeps at least 1; none gets everything, so that every symbol of a stream costs something and
     the length of a stream bounds how many it can hold. A row without any count becomes uniform.
     """
-    counts = np.asarray(counts, np.int64)
+    counts = np.array(counts, np.int64)
     alphabet = counts.shape[1]
-    frequencies = np.zeros(counts.shape, np.int64)
-    for row, count in zip(frequencies, counts, strict=True):
-        if not count.any():
-            count = np.ones(alphabet, np.int64)
-        if np.count_nonzero(count) == 1:
-            count = count * TOTAL
-            count[(int(count.argmax()) + 1) % alphabet] = 1
-        row[:] = np.where(count > 0, np.maximum(1, count * TOTAL // count.sum()), 0)
+    counts[~counts.any(axis=1)] = 1
+    alone = np.flatnonzero((counts > 0).sum(axis=1) == 1)
+    beside = (counts[alone].argmax(axis=1) + 1) % alphabet
+    counts[alone] *= TOTAL
+    counts[alone, beside] = 1
+    scaled = np.maximum(1, counts * TOTAL // counts.sum(axis=1, keepdims=True))
+    frequencies = np.where(counts > 0, scaled, 0)
+    for row in frequencies:
         while (excess := int(row.sum()) - TOTAL) != 0:
             largest = int(row.argmax())  # costs least where it is largest
             row[largest] -= excess if excess < 0 else min(excess, max(1, int(row[largest]) // 2))

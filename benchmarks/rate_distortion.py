@@ -1,0 +1,88 @@
+"""Rate and distortion of a latent grid: train to a memory budget in a time budget, bundle it, decode the bundle, measure.
+
+python benchmarks/rate_distortion.py --data_dir LIGHTMAPS --bpp 2.5 --minutes 10 --seed 0 --out_dir OUT
+
+OUT then holds day.tod and the run; one JSON line says what the file gives back. PSNR: masked, peak = the maximum of each
+256 x 256 tile, mean over tiles and hours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from src.utils import cli
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = cli.Parser(__doc__)
+    add = parser.add_argument
+    add("--data_dir", type=Path, required=True, help="folder of exr, hdr, png or jpg lightmaps")
+    add("--bpp", type=cli.positive_float, default=2.5, help="most bits in memory per texel of the map and frame")
+    add("--minutes", type=cli.positive_float, default=10.0, help="of training")
+    add("--seed", type=cli.non_negative_int, default=0)
+    add("--out_dir", type=Path, required=True, help="folder for day.tod and the run")
+    add("--latent_bits", type=int, choices=(4, 6, 8), default=6)
+    add("--bit_price", type=cli.non_negative_float, help="dB that a bit per texel and frame must bring")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    return parser.parse_args(argv)
+
+
+@cli.script
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    started = time.monotonic()
+
+    import numpy as np
+
+    from src.data.lightmap_texels import LightmapTexels
+    from src.export.bundle import read_bundle, write_bundle
+    from src.models.latent_grid import load
+    from src.tasks.grid_task import BIT_PRICE, fit_grid, tile_psnr
+    from src.training.distributed import processes
+
+    bit_price = BIT_PRICE if arguments.bit_price is None else arguments.bit_price
+    with processes(arguments.device) as group:
+        data = LightmapTexels.from_folder(arguments.data_dir, device=group.device)
+        run = fit_grid(
+            data, arguments.out_dir, arguments.bpp, arguments.latent_bits, bit_price, arguments.minutes, arguments.seed,
+            group, started,
+        )
+    train_s = time.monotonic() - started
+
+    bundle = arguments.out_dir / "day.tod"
+    size_bytes = write_bundle(bundle, load(run))
+    loaded = time.monotonic()
+    decoder = read_bundle(bundle)
+    load_s = time.monotonic() - loaded
+    frames, decode_ms = [], []
+    for hour in data.hour_values:
+        before = time.perf_counter()
+        frames.append(decoder.render(hour))
+        decode_ms.append(1e3 * (time.perf_counter() - before))
+    hourly = tile_psnr(np.stack(frames), data)
+
+    result = {
+        "psnr_db": round(float(hourly.mean()), 3),
+        "worst_hour_psnr_db": round(float(hourly.min()), 3),
+        "bpp_memory": round(decoder.bpp_memory(), 4),
+        "bpp_disk": round(size_bytes * 8 / (data.height * data.width * len(frames)), 4),
+        "size_bytes": size_bytes,
+        "latent_dim": decoder.config.latent_dim,
+        "train_s": round(train_s, 1),
+        "load_s": round(load_s, 2),
+        "decode_ms": round(float(np.median(decode_ms)), 2),
+        "psnr_db_by_hour": {f"{h:g}": round(float(v), 2) for h, v in zip(data.hour_values, hourly, strict=True)},
+    }
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
