@@ -1,9 +1,9 @@
-"""Rate and distortion of a latent grid: train to a memory budget in a time budget, bundle it, decode the bundle, measure.
+"""Rate and distortion of a latent grid: train to a memory and a time budget, bundle, decode the bundle, measure.
 
 python benchmarks/rate_distortion.py --data_dir LIGHTMAPS --bpp 2.5 --minutes 10 --seed 0 --out_dir OUT
 
-OUT then holds day.tod and the run; one JSON line says what the file gives back. PSNR: masked, peak = the maximum of each
-256 x 256 tile, mean over tiles and hours.
+OUT then holds day.tod and the run; one JSON line says what the file gives back. PSNR: masked, peak = the maximum of
+each 256 x 256 tile, mean over tiles and hours.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=cli.non_negative_int, default=0)
     add("--out_dir", type=Path, required=True, help="folder for day.tod and the run")
     add("--latent_bits", type=int, choices=(4, 6, 8), default=6)
-    add("--bit_price", type=cli.non_negative_float, help="dB that a bit per texel and frame must bring")
+    add("--bit_price", type=cli.non_negative_float, default=20.0, help="dB that a bit per texel and frame must bring")
+    add("--lightmap", action="append", default=[], metavar="LEVEL:ID", help="which of an HPRC set with several")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return parser.parse_args(argv)
 
@@ -41,32 +42,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import numpy as np
 
+    from src.data.lightmap_frames import open_lightmaps
     from src.data.lightmap_texels import LightmapTexels
     from src.export.bundle import read_bundle, write_bundle
     from src.models.latent_grid import load
-    from src.tasks.grid_task import BIT_PRICE, fit_grid, tile_psnr
+    from src.tasks.grid_training import GridOptions, train_grid
     from src.training.distributed import processes
+    from src.utils.tile_metrics import tile_metrics
 
-    bit_price = BIT_PRICE if arguments.bit_price is None else arguments.bit_price
+    (lightmap,) = open_lightmaps(arguments.data_dir, select=arguments.lightmap)
     with processes(arguments.device) as group:
-        data = LightmapTexels.from_folder(arguments.data_dir, device=group.device)
-        run = fit_grid(
-            data, arguments.out_dir, arguments.bpp, arguments.latent_bits, bit_price, arguments.minutes, arguments.seed,
-            group, started,
+        data = LightmapTexels(lightmap, group.device)
+        options = GridOptions(
+            arguments.bpp,
+            arguments.latent_bits,
+            arguments.bit_price,
+            seed=arguments.seed,
+            time_budget_s=60.0 * arguments.minutes - (time.monotonic() - started),
+            save_every=1_000_000,
         )
+        best = train_grid(data, arguments.out_dir, options, group, {})
     train_s = time.monotonic() - started
 
     bundle = arguments.out_dir / "day.tod"
-    size_bytes = write_bundle(bundle, load(run))
-    loaded = time.monotonic()
+    size_bytes = write_bundle(bundle, load(best))
+    before = time.monotonic()
     decoder = read_bundle(bundle)
-    load_s = time.monotonic() - loaded
+    load_s = time.monotonic() - before
     frames, decode_ms = [], []
     for hour in data.hour_values:
         before = time.perf_counter()
         frames.append(decoder.render(hour))
         decode_ms.append(1e3 * (time.perf_counter() - before))
-    hourly = tile_psnr(np.stack(frames), data)
+    truth, _, mask = lightmap.load()
+    quality = tile_metrics(truth, np.stack(frames), mask)
+    hourly = quality.psnr_db[quality.counted]
 
     result = {
         "psnr_db": round(float(hourly.mean()), 3),
@@ -78,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "train_s": round(train_s, 1),
         "load_s": round(load_s, 2),
         "decode_ms": round(float(np.median(decode_ms)), 2),
-        "psnr_db_by_hour": {f"{h:g}": round(float(v), 2) for h, v in zip(data.hour_values, hourly, strict=True)},
+        "ssim": round(quality.mean("ssim"), 5),
+        "psnr_db_by_hour": dict(zip(map(str, data.hour_values), quality.psnr_db.round(2).tolist(), strict=True)),
     }
     print(json.dumps(result))
     return 0

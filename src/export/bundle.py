@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import struct
@@ -32,7 +33,7 @@ _REMEDY = "export it again"
 
 
 def write_bundle(path: str | Path, decoder: GridDecoder) -> int:
-    """Write ``decoder`` as a bundle, atomically; returns its size in bytes. Raises :class:`InputError` on a full disk."""
+    """Write a bundle atomically and return its size in bytes. Raises :class:`InputError` when the disk refuses."""
     content = encode_bundle(decoder)
     try:
         with atomic_path(path) as temporary:
@@ -127,7 +128,7 @@ def _parse_header(data: bytes) -> tuple[GridConfig, list[float], dict[str, int]]
         and config.hidden_f2 <= MAX_WIDTH_F2
         and config.layers_f2 <= MAX_LAYERS_F2
         and _are_hours(hours)
-        and all(a < b for a, b in zip(hours, hours[1:], strict=False))
+        and all(a < b for a, b in itertools.pairwise(hours))
         and len(config.events) <= MAX_FRAMES
         and _are_hours(config.events)
         and isinstance(frame_scale, list)
@@ -177,4 +178,6 @@ def _read_f2(data: bytes, config: GridConfig) -> list[np.ndarray]:
     if not np.isfinite(values).all():
         raise CorruptStream("F2 holds values that are not finite")
     ends = np.cumsum(sizes)
-    return [values[end - size : end].reshape(shape).copy() for end, size, shape in zip(ends, sizes, shapes, strict=True)]
+    return [
+        values[end - size : end].reshape(shape).copy() for end, size, shape in zip(ends, sizes, shapes, strict=True)
+    ]

@@ -13,7 +13,7 @@ frames = decoder.render([6, 12.5])     # whole images
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,9 @@ class GridConfig:
         known = {field.name: values[field.name] for field in fields(cls)}
         return cls(**{**known, "hours": tuple(known["hours"]), "events": tuple(known["events"])})
 
+    def with_latent_dim(self, latent_dim: int) -> GridConfig:
+        return replace(self, latent_dim=latent_dim)
+
     @property
     def f2_shapes(self) -> list[tuple[int, ...]]:
         """Shapes of F2's arrays: for each hidden layer weight and bias, then the hours' weight and bias."""
@@ -75,7 +78,7 @@ def largest_latent_dim(bpp_memory: float, mask: np.ndarray, config: GridConfig) 
     budget = bpp_memory * mask.size * len(config.hours) / 8
     index = TexelIndex(torch.from_numpy(mask))
     for latent_dim in range(len(config.hours) * 3, 0, -1):
-        trial = GridConfig(**{**asdict(config), "latent_dim": latent_dim})
+        trial = config.with_latent_dim(latent_dim)
         latents = index.row_count * row_bytes(latent_dim, config.latent_bits)
         f2 = sum(int(np.prod(shape)) for shape in trial.f2_shapes) * 2 + len(config.hours) * 4
         if latents + f2 + index.size_bytes <= budget:

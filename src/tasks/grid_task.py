@@ -17,7 +17,6 @@ from src.utils.seeding import generator
 from src.utils.texel_grid import tile_of_texels
 
 FREEZE_AT = 0.85  # of the training: latents are rounded, F2 alone is tuned on
-LATENT_RATE = 2.5  # times F2's learning rate
 FIGURE_COUNT = 3
 
 
@@ -76,9 +75,7 @@ class GridTask(Task):
         return len(batch) * len(self.dataset.hour_values)
 
     def describe(self, batch: Tensor) -> str:
-        finite = torch.isfinite(self.dataset.texels[batch]).all(dim=(0, 2)).tolist()
-        bad = [name for name, good in zip(self.dataset.names, finite, strict=True) if not good]
-        return f"{len(batch)} texels of {', '.join(bad)}" if bad else f"{len(batch)} texels, all of them finite"
+        return f"{len(batch)} texels of {self.dataset.name}"
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -88,7 +85,11 @@ class GridTask(Task):
         occupied = torch.bincount(self._tiles, minlength=len(errors)) > 0
         psnr = 10.0 * torch.log10(self._peaks().square() / errors.clamp_min(1e-20))[occupied]
         hourly = psnr.mean(dim=0)
-        return {"score": float(hourly.mean()), "psnr_db": float(hourly.mean()), "worst_hour_psnr_db": float(hourly.min())}
+        return {
+            "score": float(hourly.mean()),
+            "psnr_db": float(hourly.mean()),
+            "worst_hour_psnr_db": float(hourly.min()),
+        }
 
     def figures(self) -> dict[str, np.ndarray]:
         return {"truth_reconstruction_error": self.comparison()}
@@ -103,8 +104,9 @@ class GridTask(Task):
             truth = self.dataset.frame(t)
             if self.dataset.is_radiance:
                 peak = max(float(truth.max()), 1e-12)
-                truth, image = linear_to_srgb(truth / peak), linear_to_srgb(np.minimum(image / peak, 1.0))
-            pairs.append((truth, image))
+                pairs.append((linear_to_srgb(truth / peak), linear_to_srgb(np.minimum(image / peak, 1.0))))
+            else:
+                pairs.append((truth, image))
         return comparison_sheet(pairs, [f"{hour:g} h" for hour in hours])
 
     def model_config(self) -> dict:
