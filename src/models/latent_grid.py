@@ -164,7 +164,7 @@ class GridDecoder:
         self.frame_scale = frame_scale.float()
         self.height, self.width = config.height, config.width
         self.hours = config.hours
-        self.device = latents.rows.device
+        self.device = latents.data.device
         self._interpolation = HourInterpolation(config.hours, config.events)
 
     @property
@@ -187,10 +187,9 @@ class GridDecoder:
         different, which = hours.unique(return_inverse=True)
         which = which.to(self.device)
         for k, hour in enumerate(different.tolist()):
-            chosen = torch.nonzero(valid & (which == k)).flatten()
-            colour_map = self._colour_map(hour)
-            for part in chosen.split(TILE_ROWS):
-                colours[part] = self._colours(self.latents.unpack(rows[part]), *colour_map)
+            f2 = self._f2_at(hour)
+            for part in torch.nonzero(valid & (which == k)).flatten().split(TILE_ROWS):
+                colours[part] = self._colours(rows[part], *f2).T
         return colours
 
     def render(self, hours: float | Sequence[float]) -> np.ndarray:
@@ -204,28 +203,39 @@ class GridDecoder:
         """The frames one by one, H x W x 3 float32 each."""
         texels = self.index.valid_texels()
         for hour in hours:
-            colour_map = self._colour_map(float(hour))
+            f2 = self._f2_at(float(hour))
             frame = torch.zeros(self.height * self.width, 3, device=self.device)
             for first in range(0, len(texels), TILE_ROWS):
-                values = self.latents.unpack(slice(first, first + TILE_ROWS))
-                frame[texels[first : first + TILE_ROWS]] = self._colours(values, *colour_map)
+                part = slice(first, first + TILE_ROWS)
+                frame.index_copy_(0, texels[part], self._colours(part, *f2).T.contiguous())
             yield frame.view(self.height, self.width, 3).cpu().numpy()
 
-    def _colour_map(self, hour: float) -> tuple[list[Tensor], Tensor, Tensor]:
-        """F2 at one hour for quantised latents: hidden layers, weight (latent_dim + hidden) x 3, bias 3."""
+    def _f2_at(self, hour: float) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
+        """F2 at one hour as it acts on the packed bytes, all transposed: hidden layers, then the colours' maps."""
         first, second, share = (values[0] for values in self._interpolation(np.array([hour])))
-        weight, bias = self.f2[-2].float().unflatten(1, (-1, 3)), self.f2[-1].float().view(-1, 3)
         near, far = self.frame_scale[first] * float(1.0 - share), self.frame_scale[second] * float(share)
+        weight, bias = self.f2[-2].float().unflatten(1, (-1, 3)), self.f2[-1].float().view(-1, 3)
         weight = weight[:, first] * near + weight[:, second] * far
         bias = bias[first] * near + bias[second] * far
-        return [array.float() for array in self.f2[:-2]], weight, bias
+        # z = values * 2 / levels - 1, and values = pieces @ combine: both go into the layers that read z.
+        step = 2.0 / (2**self.latents.bits - 1)
+        hidden = [array.float().T for array in self.f2[:-2]]
+        dim = self.config.latent_dim
+        direct = [weight[:dim].T, bias]
+        for reads_z in (hidden, direct):
+            reads_z[1] = reads_z[1] - reads_z[0].sum(dim=1)
+            reads_z[0] = reads_z[0] @ self.latents.combine * step
+        hidden[1::2] = [layer_bias.unsqueeze(1) for layer_bias in hidden[1::2]]
+        return hidden, direct[0], direct[1].unsqueeze(1), weight[dim:].T.contiguous()
 
-    def _colours(self, values: Tensor, hidden: Sequence[Tensor], weight: Tensor, bias: Tensor) -> Tensor:
-        z = values.float().mul_(2.0 / (2**self.latents.bits - 1)).sub_(1.0)
-        h = z
+    def _colours(
+        self, rows: Tensor | slice, hidden: Sequence[Tensor], direct: Tensor, bias: Tensor, from_hidden: Tensor
+    ) -> Tensor:
+        pieces = self.latents.pieces(rows)
+        h = pieces
         for layer_weight, layer_bias in zip(hidden[::2], hidden[1::2], strict=True):
-            h = torch.addmm(layer_bias, h, layer_weight).relu_()
-        colours = torch.addmm(bias, z, weight[: z.shape[1]]).addmm_(h, weight[z.shape[1] :]).clamp_min_(0.0)
+            h = torch.addmm(layer_bias, layer_weight, h).relu_()
+        colours = torch.addmm(bias, direct, pieces).addmm_(from_hidden, h).clamp_min_(0.0)
         return colours if self.config.is_radiance else colours.clamp_max_(1.0)
 
 

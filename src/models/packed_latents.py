@@ -63,38 +63,55 @@ def _popcount(words: Tensor) -> Tensor:
 
 
 class PackedLatents:
-    """N rows of ``latent_dim`` unsigned integers of ``bits`` bits, the first value in the first byte's highest bits."""
+    """``latent_dim`` integers of 4, 6 or 8 bits for N texels, the first value in the first byte's highest bits.
 
-    def __init__(self, rows: Tensor, latent_dim: int, bits: int) -> None:
-        """``rows`` N x row_bytes uint8."""
-        self.rows = rows
+    The k-th bytes of all texels lie together, so that a run of texels is decoded with long vectors.
+    """
+
+    def __init__(self, data: Tensor, latent_dim: int, bits: int) -> None:
+        """``data`` row_bytes x N uint8."""
+        self.data = data
         self.latent_dim = latent_dim
         self.bits = bits
-        first_bit = torch.arange(latent_dim, device=rows.device) * bits
-        self._byte = first_bit // 8
-        self._next_byte = (self._byte + 1).clamp_max(rows.shape[1] - 1)
-        self._shift = (16 - bits - first_bit % 8).to(torch.int16)
+        # With 4, 6 or 8 bits at most one boundary between values lies inside a byte: it has a high and a low piece.
+        cuts = [bits - 8 * byte % bits for byte in range(len(data))]
+        shifts = [max(0, 8 - cut) for cut in cuts]
+        self._shift = torch.tensor(shifts, dtype=torch.uint8, device=data.device).unsqueeze(1)
+        self._low = (1 << self._shift) - 1
+        combine = torch.zeros(latent_dim, 2 * len(data))
+        for byte, shift in enumerate(shifts):
+            end = 8 * byte + 8
+            for piece, first, last in ((byte, end - 8, end - shift), (len(data) + byte, end - shift, end)):
+                value = first // bits
+                if first < last and value < latent_dim:
+                    combine[value, piece] = 2.0 ** ((value + 1) * bits - last)
+        self.combine = combine.to(data.device)  # combine @ pieces = values
 
     @classmethod
     def pack(cls, values: Tensor, bits: int) -> PackedLatents:
-        """``values`` N x latent_dim integers in [0, 2^bits), bits <= 8."""
+        """``values`` N x latent_dim integers in [0, 2^bits)."""
         count, latent_dim = values.shape
-        planes = (values.to(torch.int32).unsqueeze(2) >> torch.arange(bits - 1, -1, -1, device=values.device)) & 1
-        width = row_bytes(latent_dim, bits)
-        stream = torch.zeros(count, width * 8, dtype=torch.int32, device=values.device)
-        stream[:, : latent_dim * bits] = planes.flatten(1)
-        weights = 1 << torch.arange(7, -1, -1, device=values.device, dtype=torch.int32)
-        return cls((stream.view(count, width, 8) * weights).sum(dim=2).to(torch.uint8), latent_dim, bits)
+        data = torch.zeros(row_bytes(latent_dim, bits), count, dtype=torch.uint8, device=values.device)
+        for byte in range(len(data)):
+            end = 8 * byte + 8
+            for d in range((end - 8) // bits, min(latent_dim, -(-end // bits))):
+                shift = (d + 1) * bits - end
+                value = values[:, d].int()
+                data[byte] |= ((value >> shift if shift >= 0 else value << -shift) & 255).to(torch.uint8)
+        return cls(data, latent_dim, bits)
 
     @property
     def size_bytes(self) -> int:
-        return self.rows.numel()
+        return self.data.numel()
+
+    def pieces(self, rows: Tensor | slice) -> Tensor:
+        """The high and low pieces of the bytes of some texels, (2 row_bytes) x M float32.
+
+        Values are a linear map of them, so that a network whose first layer is linear never needs the values.
+        """
+        packed = self.data[:, rows]
+        return torch.cat((packed >> self._shift, packed & self._low)).float()
 
     def unpack(self, rows: Tensor | slice) -> Tensor:
-        """The values of some rows -> M x latent_dim, int32."""
-        packed = self.rows[rows]
-        if self.bits == 8:
-            return packed.int()
-        packed = packed.int()
-        window = (packed[:, self._byte] << 8) | packed[:, self._next_byte]
-        return (window >> self._shift) & ((1 << self.bits) - 1)
+        """The values of some texels, M x latent_dim uint8."""
+        return (self.combine @ self.pieces(rows)).T.to(torch.uint8)

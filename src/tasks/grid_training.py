@@ -21,7 +21,7 @@ BATCH_TEXELS = 4096
 F2_RATE = 4e-3
 LATENT_RATE = 1e-2
 WARMUP_STEPS = 10
-BIT_PRICE = 20.0
+BIT_PRICE = 50.0
 
 
 @dataclass(frozen=True)
