@@ -34,6 +34,8 @@ class Task(nn.Module):
     kind: str  # the checkpoint's kind
     unit: str = "samples"  # what :meth:`samples` counts
     model: nn.Module  # what checkpoints store
+    step: int = 0  # of the training, set by the trainer before each step
+    progress: float = 0.0  # share of the training done before this step
 
     def forward(self, batch: Any) -> dict[str, Tensor]:
         """Named scalar terms of one batch, ``loss`` among them, each a mean over the batch."""
@@ -268,7 +270,8 @@ class Trainer:
                 self._saved_at = time.monotonic()
 
     def _train_step(self, stream: Iterator) -> None:
-        factor = self._rate_factor(self._progress())
+        self.task.step, self.task.progress = self.step, self._progress()
+        factor = self._rate_factor(self.task.progress)
         for group, base in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = base * factor
         self.task.train()

@@ -1,0 +1,56 @@
+"""The latent grid's loss: decibels of every frame and tile count alike, and bits have a price."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+BALANCE = 0.6  # frames are weighted by mse^-BALANCE: 1 is mean PSNR alone, 0 is mean squared error alone
+_MOMENTUM = 2.0
+_LARGEST_STEP = 0.3
+_SMALLEST_ERROR = 1e-8
+
+
+class BalancedError:
+    """Squared error weighted per (tile, hour) by a running mean of that tile's and hour's own error.
+
+    The gradient is that of the mean over tiles and hours of mse^(1 - BALANCE): with BALANCE at 1 it would be the mean
+    PSNR itself, which gives up hours that are hard; at 0.6 the worst hour stays within reach of the others.
+    """
+
+    def __init__(self, tiles: Tensor, level: Tensor) -> None:
+        """``tiles`` N: each texel's tile; ``level`` tiles x hours: the errors so far, updated in place, 0 for a
+        tile without texels."""
+        self.level = level
+        self._tiles = tiles
+        self._counts = torch.bincount(tiles, minlength=len(level)).clamp_min(1).float()
+
+    def __call__(self, rows: Tensor, predicted: Tensor, target: Tensor) -> Tensor:
+        """Texels ``rows`` M, M x T x 3 each -> the weighted error of all texels, about 1 at any quality."""
+        squared = (predicted - target).square().mean(dim=2)
+        tiles = self._tiles[rows]
+        with torch.no_grad():
+            counts = torch.bincount(tiles, minlength=len(self.level)).float()
+            sums = torch.zeros_like(self.level).index_add_(0, tiles, squared.detach())
+            share = (counts / self._counts * _MOMENTUM).clamp_max(_LARGEST_STEP).unsqueeze(1)
+            self.level.lerp_(sums / counts.clamp_min(1.0).unsqueeze(1), share)
+            weights = (self.level + _SMALLEST_ERROR) ** -BALANCE
+            weights /= (weights * self.level).sum() * self._counts.unsqueeze(1)
+        return (squared * weights[tiles]).sum() * (len(self._tiles) / len(rows))
+
+
+def neighbour_bits(steps: Tensor) -> Tensor:
+    """About how many bits the planes' coder spends per texel on latents that differ from their neighbours.
+
+    ``steps`` M x 4 x D: differences to the four neighbours in quantisation steps, neighbours held fixed (so that each
+    pair is seen from both sides, at half its weight). log2(1 + |d|): close to the cost of a prediction residual, and
+    it asks for flat areas with a few sharp edges, which is what shadows are.
+    """
+    return 0.5 * torch.log2(1.0 + steps.abs()).sum(dim=(1, 2)).mean()
+
+
+def decibels_to_loss(price_db: Tensor) -> Tensor:
+    """A price in dB as what it weighs beside :class:`BalancedError`, whose relative change it is."""
+    return price_db * (math.log(10.0) / 10.0)

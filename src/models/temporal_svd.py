@@ -1,0 +1,57 @@
+"""The closed-form start of a latent grid: principal components of the texels' days, weighted by hour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_CHUNK = 65536
+_REWEIGHTINGS = 5
+_RANGE_SAMPLE = 100_000
+_TAIL = 1e-4  # of a component's values may be clipped
+_MARGIN = 0.02
+
+
+@dataclass(frozen=True)
+class TemporalSvd:
+    """``days ~ latents @ basis + mean`` with latents in [-1, 1]: N x D, D x F, F."""
+
+    latents: Tensor
+    basis: Tensor
+    mean: Tensor
+
+
+def temporal_svd(days: Tensor, latent_dim: int, values_per_hour: int = 3) -> TemporalSvd:
+    """The best ``latent_dim``-dimensional linear description of ``days`` N x F (F = hours x values per hour).
+
+    Hours are reweighted by mse^-1/4 of the description so far, which keeps the worst hours near the others.
+    Latents are scaled so that all but a ten-thousandth of each component's values fall into [-1, 1].
+    """
+    mean = days.mean(dim=0)
+    weights = days.new_ones(days.shape[1])
+    covariance = sum(_outer(part - mean) for part in days.split(_CHUNK)) / len(days)
+    for k in range(_REWEIGHTINGS + 1):
+        vectors = torch.linalg.eigh(weights.unsqueeze(1) * covariance * weights).eigenvectors
+        vectors = vectors.flip(1)[:, :latent_dim]
+        analysis = weights.unsqueeze(1) * vectors
+        basis = vectors.T / weights
+        if k == _REWEIGHTINGS:
+            break
+        rest = torch.eye(len(covariance), dtype=torch.float64, device=days.device) - analysis @ basis
+        error = (rest * (covariance @ rest)).sum(dim=0).view(-1, values_per_hour).mean(dim=1)
+        hourly = error.clamp_min(1e-9).pow(-0.25)
+        weights = (hourly / hourly.mean()).clamp(0.1, 10.0).repeat_interleave(values_per_hour)
+    analysis, basis = analysis.to(days.dtype), basis.to(days.dtype)
+    latents = torch.cat([(part - mean) @ analysis for part in days.split(_CHUNK)])
+    sample = latents[:: max(1, len(latents) // _RANGE_SAMPLE)]
+    low, high = torch.quantile(sample, _TAIL, dim=0), torch.quantile(sample, 1 - _TAIL, dim=0)
+    centre = (low + high) / 2
+    half = ((high - low) * (0.5 + _MARGIN)).clamp_min(1e-6)
+    latents = ((latents - centre) / half).clamp(-1.0, 1.0)
+    return TemporalSvd(latents, half.unsqueeze(1) * basis, mean + centre @ basis)
+
+
+def _outer(rows: Tensor) -> Tensor:
+    return (rows.T @ rows).double()

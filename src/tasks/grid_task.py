@@ -1,0 +1,146 @@
+"""Training a latent grid on one lightmap."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from src.data.lightmap_texels import LightmapTexels
+from src.losses.grid_loss import BalancedError, decibels_to_loss, neighbour_bits
+from src.models.latent_grid import CHECKPOINT_KIND, TILE_ROWS, TILE_SIZE, LatentGrid
+from src.training.trainer import Task
+from src.utils.color import linear_to_srgb
+from src.utils.contact_sheet import comparison_sheet
+from src.utils.seeding import generator
+from src.utils.texel_grid import tile_of_texels
+
+FREEZE_AT = 0.85  # of the training: latents are rounded, F2 alone is tuned on
+FIGURE_COUNT = 3
+
+
+class GridTask(Task):
+    """Balanced error in linear radiance plus the price of bits, with quantisation noise until the latents are frozen.
+
+    Noise U(-0.5, 0.5) quantisation steps stands for rounding: Balle et al., ICLR 2017.
+    """
+
+    kind = CHECKPOINT_KIND
+    unit = "texels"
+
+    def __init__(self, model: LatentGrid, dataset: LightmapTexels, bit_price: float, seed: int) -> None:
+        """``bit_price`` in dB per (bit per texel of the map and frame)."""
+        super().__init__()
+        self.model = model
+        self.dataset = dataset
+        self.bit_price = bit_price
+        self.seed = seed
+        self._neighbours = _neighbour_rows(dataset.mask)
+        self._tiles = tile_of_texels(dataset.mask, TILE_SIZE)
+        self._rounded = False
+        self._error = BalancedError(self._tiles, model.error_level)
+
+    def start(self) -> None:
+        """Start from the temporal SVD, and know its errors."""
+        self.model.start_from(self.dataset.texels)
+        self.model.error_level.copy_(self._errors(self.model.latents) / self.model.frame_scale.square())
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.progress >= FREEZE_AT
+
+    def forward(self, batch: Tensor) -> dict[str, Tensor]:
+        model = self.model
+        if self.is_frozen:
+            self._round_once()
+            z = model.latents.detach()[batch]
+        else:
+            z = F.embedding(batch, model.latents, sparse=True)
+        noisy = z
+        if not self.is_frozen:
+            noise = torch.rand(z.shape, generator=generator(self.seed, self.step)).to(z.device)
+            noisy = z + (noise - 0.5) * (2.0 / model.levels)
+        target = self.dataset.texels.index_select(0, batch) / model.frame_scale[:, None]
+        error = self._error(batch, model(noisy), target)
+        if self.is_frozen or self.bit_price == 0:
+            return {"loss": error}
+        near = model.latents.detach()[self._neighbours[batch]]
+        bits = neighbour_bits((z.unsqueeze(1) - near) * (model.levels / 2))
+        mask = self.dataset.mask
+        bpp = bits * (self.dataset.texel_count / (mask.numel() * len(self.dataset.hour_values)))
+        return {"loss": error + decibels_to_loss(self.bit_price * bpp), "error": error, "bpp": bpp}
+
+    def samples(self, batch: Tensor) -> int:
+        return len(batch) * len(self.dataset.hour_values)
+
+    def describe(self, batch: Tensor) -> str:
+        return f"{len(batch)} texels of {self.dataset.name}"
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """PSNR with the latents rounded: masked, peak = the tile's maximum, mean over tiles and hours."""
+        rounded = self.model.quantised() * (2.0 / self.model.levels) - 1.0
+        errors = self._errors(rounded)
+        occupied = torch.bincount(self._tiles, minlength=len(errors)) > 0
+        psnr = 10.0 * torch.log10(self._peaks().square() / errors.clamp_min(1e-20))[occupied]
+        hourly = psnr.mean(dim=0)
+        return {
+            "score": float(hourly.mean()),
+            "psnr_db": float(hourly.mean()),
+            "worst_hour_psnr_db": float(hourly.min()),
+        }
+
+    def figures(self) -> dict[str, np.ndarray]:
+        return {"truth_reconstruction_error": self.comparison()}
+
+    def comparison(self) -> np.ndarray:
+        """Truth, reconstruction and error (x 8) at a few hours over the day, as displayed."""
+        count = len(self.dataset.hour_values)
+        chosen = sorted({int((k + 0.5) * count / FIGURE_COUNT) for k in range(min(FIGURE_COUNT, count))})
+        hours = [self.dataset.hour_values[t] for t in chosen]
+        pairs = []
+        for t, image in zip(chosen, self.model.decoder().frames(hours), strict=True):
+            truth = self.dataset.frame(t)
+            if self.dataset.is_radiance:
+                peak = max(float(truth.max()), 1e-12)
+                pairs.append((linear_to_srgb(truth / peak), linear_to_srgb(np.minimum(image / peak, 1.0))))
+            else:
+                pairs.append((truth, image))
+        return comparison_sheet(pairs, [f"{hour:g} h" for hour in hours])
+
+    def model_config(self) -> dict:
+        return self.model.config.to_dict()
+
+    def _round_once(self) -> None:
+        if not self._rounded:
+            self.model.round_latents()
+            self._rounded = True
+
+    @torch.no_grad()
+    def _errors(self, latents: Tensor) -> Tensor:
+        """Mean squared errors with these ``latents``, tiles x T; 0 for a tile without a valid texel."""
+        model, texels = self.model, self.dataset.texels
+        sums = torch.zeros(model.error_level.shape, dtype=torch.float64, device=texels.device)
+        for first in range(0, len(texels), TILE_ROWS):
+            part = slice(first, first + TILE_ROWS)
+            predicted = (model(latents[part]) * model.frame_scale[:, None]).clamp_min_(0.0)
+            squared = (predicted - texels[part]).square_().mean(dim=2)
+            sums.index_add_(0, self._tiles[part], squared.double())
+        return (sums / torch.bincount(self._tiles, minlength=len(sums)).clamp_min(1).unsqueeze(1)).float()
+
+    def _peaks(self) -> Tensor:
+        brightest = self.dataset.texels.amax(dim=2)
+        tiles = self._tiles.unsqueeze(1).expand_as(brightest)
+        return torch.zeros_like(self.model.error_level).scatter_reduce_(0, tiles, brightest, "amax")
+
+
+def _neighbour_rows(mask: Tensor) -> Tensor:
+    """For each valid texel the rows of the texels above, below, left and right; its own row where not valid: N x 4."""
+    height, width = mask.shape
+    rows = torch.full((height + 2, width + 2), -1, dtype=torch.int64, device=mask.device)
+    own = torch.arange(int(mask.sum()), device=mask.device)
+    rows[1:-1, 1:-1][mask] = own
+    shifts = ((0, 1), (2, 1), (1, 0), (1, 2))
+    near = torch.stack([rows[y : y + height, x : x + width][mask] for y, x in shifts], dim=1)
+    return torch.where(near < 0, own.unsqueeze(1), near)

@@ -1,0 +1,72 @@
+"""Training a latent grid from data to a checkpoint: sizes, start, optimizer and engine with their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from src.data.lightmap_dataset import TexelBatches
+from src.data.lightmap_texels import LightmapTexels
+from src.models.latent_grid import GridConfig, LatentGrid, largest_latent_dim
+from src.tasks.grid_task import GridTask
+from src.training.distributed import Processes
+from src.training.row_adam import RowAdam
+from src.training.trainer import BEST, Trainer, TrainerOptions
+from src.utils.hour_interpolation import detect_events
+
+BATCH_TEXELS = 4096
+F2_RATE = 4e-3
+LATENT_RATE = 1e-2
+WARMUP_STEPS = 10
+BIT_PRICE = 50.0
+
+
+@dataclass(frozen=True)
+class GridOptions:
+    """What a user chooses. ``bpp_memory`` bits per texel and frame bound everything that is resident when decoding."""
+
+    bpp_memory: float = 2.5
+    latent_bits: int = 6
+    bit_price: float = BIT_PRICE  # dB that a bit per texel of the map and frame must bring
+    events: tuple[float, ...] | None = None  # hours at which light switches; None: what the frames bracket
+    seed: int = 42
+    epochs: int = 300
+    time_budget_s: float | None = None
+    save_every: int = 50
+
+
+def grid_config(data: LightmapTexels, options: GridOptions) -> GridConfig:
+    """The grid with the most channels that fits the budget. Raises :class:`InputError` when none does."""
+    events: Sequence[float] = detect_events(data.hour_values) if options.events is None else options.events
+    shape = GridConfig(
+        data.height,
+        data.width,
+        data.hour_values,
+        tuple(events),
+        latent_bits=options.latent_bits,
+        is_radiance=data.is_radiance,
+    )
+    return shape.with_latent_dim(largest_latent_dim(options.bpp_memory, data.mask.cpu().numpy(), shape))
+
+
+def train_grid(data: LightmapTexels, out_dir: Path, options: GridOptions, group: Processes, identity: dict) -> Path:
+    """Train to the end, continuing an interrupted run; returns the best checkpoint."""
+    torch.manual_seed(options.seed)
+    model = LatentGrid(grid_config(data, options), data.mask)
+    task = GridTask(model, data, options.bit_price, options.seed)
+    groups = [{"params": [model.latents], "lr": LATENT_RATE}, {"params": list(model.f2), "lr": F2_RATE}]
+    batches = TexelBatches(data, BATCH_TEXELS * len(data.hour_values), None, options.seed)
+    engine = TrainerOptions(
+        epochs=options.epochs,
+        time_budget_s=options.time_budget_s,
+        warmup_steps=WARMUP_STEPS,
+        save_every=options.save_every,
+    )
+    trainer = Trainer(task, RowAdam(groups), batches, group, out_dir, engine, {**identity, **data.describe()})
+    if not trainer.resume():
+        task.start()
+    trainer.fit()
+    return trainer.path(BEST)

@@ -1,0 +1,61 @@
+"""Adam for large tables of which a step touches a few rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+class RowAdam(torch.optim.Optimizer):
+    """Adam that updates only the rows with a gradient, each by its own step count.
+
+    A parameter with a sparse gradient (``F.embedding(..., sparse=True)``; a row occurs at most once) is a table: its
+    other rows and their moments stay untouched, so that a step costs what the batch costs. Other parameters get plain
+    Adam. ``torch.optim.SparseAdam`` corrects the moments' bias by the number of all steps, which makes the first steps
+    of rarely seen rows up to ten times too large. Kingma and Ba, ICLR 2015.
+    """
+
+    def __init__(
+        self, params: Iterable, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-12
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if parameter.grad.is_sparse:
+                    self._step_rows(parameter, group)
+                else:
+                    self._step_dense(parameter, group)
+
+    def _step_rows(self, parameter: Tensor, group: dict) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["steps"] = parameter.new_zeros(len(parameter), 1)
+            state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        rows = parameter.grad._indices()[0]
+        gradient = parameter.grad._values()
+        beta1, beta2 = group["betas"]
+        steps = state["steps"][rows] + 1.0
+        mean = state["mean"][rows].lerp_(gradient, 1.0 - beta1)
+        square = state["square"][rows].mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
+        state["steps"][rows], state["mean"][rows], state["square"][rows] = steps, mean, square
+        root = (square / (1.0 - beta2**steps)).sqrt_().add_(group["eps"])
+        parameter[rows] -= mean.mul_(group["lr"] / (1.0 - beta1**steps)).div_(root)
+
+    def _step_dense(self, parameter: Tensor, group: dict) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["step"] = 0
+            state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        state["step"] += 1
+        beta1, beta2 = group["betas"]
+        state["mean"].lerp_(parameter.grad, 1.0 - beta1)
+        state["square"].mul_(beta2).addcmul_(parameter.grad, parameter.grad, value=1.0 - beta2)
+        root = (state["square"] / (1.0 - beta2 ** state["step"])).sqrt_().add_(group["eps"])
+        parameter.addcdiv_(state["mean"], root, value=-group["lr"] / (1.0 - beta1 ** state["step"]))
