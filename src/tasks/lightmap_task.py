@@ -10,7 +10,7 @@ from src.data.lightmap_dataset import LightmapDataset
 from src.losses.lightmap_loss import LightmapLoss, psnr_db
 from src.models.compressor import CHECKPOINT_KIND, LightmapCompressor
 from src.training.distributed import Processes
-from src.training.trainer import Task
+from src.training.task import Task
 from src.utils.contact_sheet import comparison_sheet
 from src.utils.texel_grid import texel_xy
 

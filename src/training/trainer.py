@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from src.training.distributed import Processes
 from src.training.logger import Logger
+from src.training.task import Batches, Task
 from src.utils import checkpoint
 from src.utils.cli import InputError
 
@@ -26,50 +26,6 @@ LAST, BEST = "last", "best"
 LOG_SECONDS = 1.0
 SAVE_SECONDS = 120.0  # at most so much work is lost to a power cut, however long an epoch is
 CLOCK_STEPS = 16  # how often several processes agree on the time
-
-
-class Task(nn.Module):
-    """What is trained: holds the model; a subclass says how a batch becomes a loss."""
-
-    kind: str  # the checkpoint's kind
-    unit: str = "samples"  # what :meth:`samples` counts
-    model: nn.Module  # what checkpoints store
-    step: int = 0  # of the training, set by the trainer before each step
-    progress: float = 0.0  # share of the training done before this step
-
-    def forward(self, batch: Any) -> dict[str, Tensor]:
-        """Named scalar terms of one batch, ``loss`` among them, each a mean over the batch."""
-        raise NotImplementedError
-
-    def samples(self, batch: Any) -> int:
-        """How many samples a batch holds, for the rate."""
-        raise NotImplementedError
-
-    def describe(self, batch: Any) -> str:
-        """Names what is in a batch, for the message about a loss that is not finite."""
-        raise NotImplementedError
-
-    def validate(self) -> dict[str, float]:
-        """Named measures on held-out or full data; ``score`` among them, higher is better. Every rank gets the same."""
-        raise NotImplementedError
-
-    def figures(self) -> dict[str, np.ndarray]:
-        """Named pictures H x W x 3 in [0, 1] of the current state, for TensorBoard. Called on the main process."""
-        return {}
-
-    def model_config(self) -> dict:
-        """Plain types from which the model is built anew without any flag."""
-        raise NotImplementedError
-
-
-class Batches(Protocol):
-    """Batches as a function of the epoch and their index alone."""
-
-    steps_per_epoch: int
-
-    def epoch(self, epoch: int, start: int) -> Iterator[Any]:
-        """This process's batches of an epoch from the ``start``-th on."""
-        ...
 
 
 @dataclass(frozen=True)

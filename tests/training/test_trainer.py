@@ -12,7 +12,8 @@ from torch import nn
 
 from src.training import trainer as engine
 from src.training.distributed import Processes
-from src.training.trainer import Interrupted, Task, Trainer, TrainerOptions
+from src.training.task import Task
+from src.training.trainer import Interrupted, Trainer, TrainerOptions
 from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.seeding import generator

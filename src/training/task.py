@@ -1,0 +1,53 @@
+"""What the engine asks of a system: a task that turns batches into named terms, and the batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+
+class Task(nn.Module):
+    """What is trained: holds the model; a subclass says how a batch becomes a loss."""
+
+    kind: str  # the checkpoint's kind
+    unit: str = "samples"  # what :meth:`samples` counts
+    model: nn.Module  # what checkpoints store
+    step: int = 0  # of the training, set by the trainer before each step
+    progress: float = 0.0  # share of the training done before this step
+
+    def forward(self, batch: Any) -> dict[str, Tensor]:
+        """Named scalar terms of one batch, ``loss`` among them, each a mean over the batch."""
+        raise NotImplementedError
+
+    def samples(self, batch: Any) -> int:
+        """How many samples a batch holds, for the rate."""
+        raise NotImplementedError
+
+    def describe(self, batch: Any) -> str:
+        """Names what is in a batch, for the message about a loss that is not finite."""
+        raise NotImplementedError
+
+    def validate(self) -> dict[str, float]:
+        """Named measures on held-out or full data; ``score`` among them, higher is better. Every rank gets the same."""
+        raise NotImplementedError
+
+    def figures(self) -> dict[str, np.ndarray]:
+        """Named pictures H x W x 3 in [0, 1] of the current state, for TensorBoard. Called on the main process."""
+        return {}
+
+    def model_config(self) -> dict:
+        """Plain types from which the model is built anew without any flag."""
+        raise NotImplementedError
+
+
+class Batches(Protocol):
+    """Batches as a function of the epoch and their index alone."""
+
+    steps_per_epoch: int
+
+    def epoch(self, epoch: int, start: int) -> Iterator[Any]:
+        """This process's batches of an epoch from the ``start``-th on."""
+        ...
