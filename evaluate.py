@@ -65,7 +65,7 @@ def evaluate_lightmap(arguments: argparse.Namespace) -> int:
     from src.data.lightmap_frames import open_lightmaps
     from src.evaluation.lightmap_coders import file_coder, measure_coders, peer_coders
     from src.evaluation.lightmap_files import open_bundle, open_checkpoint
-    from src.evaluation.lightmap_report import format_hours, format_table, plot_rate_distortion, write_json
+    from src.evaluation.lightmap_report import OURS, format_hours, format_table, plot_rate_distortion, write_json
 
     skipped: dict[str, str] = {}
     lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap or ())
@@ -74,9 +74,7 @@ def evaluate_lightmap(arguments: argparse.Namespace) -> int:
 
     own = (("--bundle", arguments.bundle, open_bundle), ("--ckpt", arguments.ckpt, open_checkpoint))
     coders = [
-        file_coder("ours", files, flag, opened, len(lightmaps))
-        for flag, groups, opened in own
-        for files in groups or ()
+        file_coder(OURS, files, flag, opened, len(lightmaps)) for flag, groups, opened in own for files in groups or ()
     ]
     own_count = len(coders)
     if SIREN in arguments.peers and arguments.siren_ckpt:
