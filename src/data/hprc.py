@@ -63,16 +63,32 @@ class HprcLightmap:
         where a texel is valid at every hour (coverage is geometry, so that the hours' masks agree in practice).
         Raises :class:`InputError` when a file shrank meanwhile or a valid texel is NaN or infinite.
         """
+        mask = self.read_mask()
+        frames = np.empty((len(self.hours), self.height, self.width, 3), np.float32)
+        for t, frame in enumerate(frames):
+            frame[:] = self.read_frame(t)
+            if not np.isfinite(frame[mask]).all():
+                problem = "holds NaN or infinite radiance at valid texels"
+                raise InputError(self.frame_files[t], problem, "bake it again")
+            frame[~mask] = 0
+        return frames, np.array(self.hours), mask
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.frame_files
+
+    def read_frame(self, t: int) -> np.ndarray:
+        """The t-th frame as it is, H x W x 3 float32; anything may stand at invalid texels."""
+        return _read_array(self.frame_files[t], "<f4", (self.height, self.width, 3))
+
+    def read_mask(self) -> np.ndarray:
+        """The mask, H x W bool. Raises :class:`InputError` when no texel is valid at all hours."""
         mask = np.ones((self.height, self.width), bool)
         for file in self.mask_files:
             mask &= _read_array(file, "i1", mask.shape) > 0
-        frames = np.empty((len(self.hours), self.height, self.width, 3), np.float32)
-        for frame, file in zip(frames, self.frame_files, strict=True):
-            frame[:] = _read_array(file, "<f4", frame.shape)
-            if not np.isfinite(frame[mask]).all():
-                raise InputError(file, "holds NaN or infinite radiance at valid texels", "bake it again")
-            frame[~mask] = 0
-        return frames, np.array(self.hours), mask
+        if not mask.any():
+            raise InputError(self.mask_files[0], f"{self.name} has no texel that is valid at every hour", "leave it out")
+        return mask
 
 
 def is_hprc(folder: str | Path) -> bool:

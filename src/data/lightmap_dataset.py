@@ -9,18 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.data.lightmap_sequence import find_sequence, require_same_size
-from src.utils import image_io
+from src.data.lightmap_frames import Lightmap, open_lightmaps
 from src.utils.cli import InputError
+from src.utils.radiance_transfer import RadianceTransfer
 from src.utils.seeding import generator
 from src.utils.texel_grid import texel_xy
 
+RADIANCE_GAMMA = 2.2  # of the transfer that radiance is trained through
+
 
 class LightmapDataset:
-    """All texels at all hours.
+    """All valid texels at all hours.
 
-    ``texels`` is (H * W) x T x 3 float32, row-major: all hours of a texel lie together, since a batch takes them
-    together. ``hours`` is T float32 in [0, 24). Values are as stored in the images, in [0, 1].
+    ``texels`` is N x T x 3 float32 in [0, 1], row-major: all hours of a texel lie together, since a batch takes them
+    together. ``valid`` holds the N row-major indices of the texels in the map, increasing. ``hours`` is T float32 in
+    [0, 24). Values are as stored in png and jpg; radiance is coded by ``transfer``, which is None for the others.
     """
 
     def __init__(
@@ -31,6 +34,8 @@ class LightmapDataset:
         width: int,
         names: Sequence[str],
         size_bytes: int,
+        valid: Tensor | None = None,
+        transfer: RadianceTransfer | None = None,
     ) -> None:
         self.texels = texels
         self.hours = torch.tensor(hours, dtype=torch.float32, device=texels.device)
@@ -39,25 +44,44 @@ class LightmapDataset:
         self.width = width
         self.names = tuple(names)
         self.size_bytes = size_bytes  # of the image files
+        self.valid = torch.arange(len(texels), device=texels.device) if valid is None else valid
+        self.transfer = transfer
 
     @classmethod
     def from_folder(
         cls, folder: str | Path, hours: Sequence[float] | None = None, device: str | torch.device = "cpu"
     ) -> LightmapDataset:
-        """Read a folder of png or jpg images (see :mod:`src.data.lightmap_sequence` for order and hours).
+        """Read a folder of images (see :mod:`src.data.lightmap_sequence` for order and hours).
 
         Raises :class:`InputError` when a file cannot be read or is of another size than the others.
         """
-        sequence = find_sequence(folder, hours)
-        if sequence.is_radiance:
-            raise InputError(sequence.files[0], "holds linear radiance", "give a folder of png or jpg images")
-        height, width = require_same_size({file: image_io.image_size(file) for file in sequence.files})
-        texels = np.empty((height * width, len(sequence.files), 3), np.float32)
-        for t, file in enumerate(sequence.files):
-            texels[:, t] = image_io.read_display(file).reshape(-1, 3)
-        names = [file.name for file in sequence.files]
-        size_bytes = sum(file.stat().st_size for file in sequence.files)
-        return cls(torch.from_numpy(texels).to(device), sequence.hours, height, width, names, size_bytes)
+        (lightmap,) = open_lightmaps(folder, hours)
+        return cls.from_lightmap(lightmap, device)
+
+    @classmethod
+    def from_lightmap(cls, lightmap: Lightmap, device: str | torch.device = "cpu") -> LightmapDataset:
+        """Read ``lightmap`` frame by frame, so that memory holds the data once."""
+        mask = lightmap.read_mask()
+        texels = np.empty((int(mask.sum()), len(lightmap.hours), 3), np.float32)
+        for t, file in enumerate(lightmap.files):
+            texels[:, t] = lightmap.read_frame(t)[mask]
+            if not np.isfinite(texels[:, t]).all():
+                raise InputError(file, "holds NaN or infinite values at valid texels", "bake it again")
+        transfer = None
+        if lightmap.is_radiance:
+            transfer = RadianceTransfer.fitted(texels.max((0, 2)), lightmap.hours, RADIANCE_GAMMA)
+            for t in range(len(lightmap.files)):
+                texels[:, t] = transfer.encode_frame(texels[:, t], t)
+        return cls(
+            torch.from_numpy(texels).to(device),
+            lightmap.hours,
+            lightmap.height,
+            lightmap.width,
+            [file.name for file in lightmap.files],
+            sum(file.stat().st_size for file in lightmap.files),
+            torch.from_numpy(np.flatnonzero(mask)).to(device),
+            transfer,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -65,24 +89,30 @@ class LightmapDataset:
 
     @property
     def texel_count(self) -> int:
-        return self.height * self.width
+        """How many texels are valid."""
+        return len(self.texels)
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Row-major texel ``index`` M -> (xy M x 2, colours M x T x 3), both on the device."""
-        return texel_xy(index, self.height, self.width), self.texels.index_select(0, index)
+        """Rows ``index`` M of ``texels`` -> (xy M x 2, colours M x T x 3), both on the device."""
+        return texel_xy(self.valid[index], self.height, self.width), self.texels.index_select(0, index)
 
     def frame(self, t: int) -> np.ndarray:
-        """The t-th image, H x W x 3 float32."""
-        return self.texels[:, t].reshape(self.height, self.width, 3).cpu().numpy()
+        """The t-th image, H x W x 3 float32, coded as in ``texels``; 0 where invalid."""
+        image = torch.zeros(self.height * self.width, 3, device=self.device)
+        image[self.valid] = self.texels[:, t]
+        return image.view(self.height, self.width, 3).cpu().numpy()
 
     def describe(self) -> dict:
         """What the data is, in plain types: tells one data set from another, wherever the folder lies."""
-        return {
+        described = {
             "files": list(self.names),
             "hours": list(self.hour_values),
             "height": self.height,
             "width": self.width,
         }
+        if self.texel_count < self.height * self.width:
+            described["valid_texels"] = self.texel_count
+        return described
 
 
 class TexelBatches:

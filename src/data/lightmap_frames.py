@@ -42,29 +42,36 @@ class FolderLightmap:
         invalid texels. hours: T float64 in [0, 24). mask: H x W bool, from ``mask.png``, else from the images' alpha
         (valid where every hour's alpha is at least one half), else True everywhere.
         """
-        files = self.sequence.files
-        read = image_io.read_linear if self.is_radiance else image_io.read_display
-        frames = np.empty((len(files), self.height, self.width, 3), np.float32)
-        for frame, file in zip(frames, files, strict=True):
-            frame[:] = read(file)
-        mask = self._read_mask()
+        mask = self.read_mask()
+        frames = np.empty((len(self.hours), self.height, self.width, 3), np.float32)
+        for t, frame in enumerate(frames):
+            frame[:] = self.read_frame(t)
         frames[:, ~mask] = 0
         return frames, np.array(self.hours), mask
 
-    def _read_mask(self) -> np.ndarray:
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.sequence.files
+
+    def read_frame(self, t: int) -> np.ndarray:
+        """The t-th image as it is, H x W x 3 float32."""
+        read = image_io.read_linear if self.is_radiance else image_io.read_display
+        return read(self.sequence.files[t])
+
+    def read_mask(self) -> np.ndarray:
+        """The mask, H x W bool. An alpha channel that is opaque nowhere says nothing about coverage."""
         if self.sequence.mask_file is not None:
             mask = image_io.read_mask(self.sequence.mask_file) >= 0.5
-            source = self.sequence.mask_file
-        else:
-            mask = np.ones((self.height, self.width), bool)
-            source = self.sequence.files[0].parent
-            for file in self.sequence.files:
-                alpha = image_io.read_alpha(file)
-                if alpha is not None:
-                    mask &= alpha >= 0.5
-        if not mask.any():
-            raise InputError(source, "the mask leaves no valid texel", "valid texels are white, or opaque")
-        return mask
+            if not mask.any():
+                problem = "the mask leaves no valid texel"
+                raise InputError(self.sequence.mask_file, problem, "valid texels are white")
+            return mask
+        mask = np.ones((self.height, self.width), bool)
+        for file in self.sequence.files:
+            alpha = image_io.read_alpha(file)
+            if alpha is not None:
+                mask &= alpha >= 0.5
+        return mask if mask.any() else np.ones_like(mask)
 
 
 Lightmap = FolderLightmap | HprcLightmap

@@ -131,6 +131,8 @@ def _parse_header(data: bytes) -> tuple[GridConfig, list[float], dict[str, int]]
         and all(a < b for a, b in itertools.pairwise(hours))
         and len(config.events) <= MAX_FRAMES
         and _are_hours(config.events)
+        and len(config.lightmaps) <= config.height
+        and all(_is_part(part, config) for part in config.lightmaps)
         and isinstance(frame_scale, list)
         and len(frame_scale) == len(hours)
         and all(_is_number(value) and value > 0 for value in frame_scale)
@@ -140,6 +142,22 @@ def _parse_header(data: bytes) -> tuple[GridConfig, list[float], dict[str, int]]
     if not fits:
         raise CorruptStream("the header holds impossible values")
     return config, frame_scale, sizes
+
+
+def _is_part(part: tuple, config: GridConfig) -> bool:
+    """Whether ``part`` is (name, first row, height, width) of a lightmap inside the map."""
+    if len(part) != 4 or not isinstance(part[0], str):
+        return False
+    first_row, height, width = part[1:]
+    return (
+        isinstance(first_row, int)
+        and not isinstance(first_row, bool)
+        and first_row >= 0
+        and _is_count(height)
+        and _is_count(width)
+        and first_row + height <= config.height
+        and width <= config.width
+    )
 
 
 def _is_count(value: object) -> bool:

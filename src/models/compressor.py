@@ -17,11 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from src.models import latent_grid
 from src.models.f2 import F2
+from src.models.grid_f2 import STATE_MARK, decoder_from_exported
+from src.models.latent_grid import GridDecoder
 from src.models.lightmap_decoder import ComputedLatents, LightmapDecoder, StoredLatents
+from src.models.radiance_f2 import split_transfer
 from src.models.siren import Siren
 from src.utils import checkpoint
 from src.utils.cli import InputError
+from src.utils.radiance_transfer import RadianceTransfer
 
 CHECKPOINT_KIND = "lightmap"
 
@@ -39,14 +44,22 @@ class CompressorConfig:
     hidden_f2: int = 64
     layers_f2: int = 4
     time_harmonics: int = 2
+    frame_scale: tuple[float, ...] = ()  # of the radiance transfer; empty for display values
+    gamma: float = 1.0
 
     def to_dict(self) -> dict:
-        return {**asdict(self), "hours": list(self.hours)}
+        return {**asdict(self), "hours": list(self.hours), "frame_scale": list(self.frame_scale)}
 
     @classmethod
     def from_dict(cls, values: dict) -> CompressorConfig:
-        known = {field.name for field in fields(cls)}
-        return cls(**{**{key: values[key] for key in known}, "hours": tuple(values["hours"])})
+        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        known |= {name: tuple(known[name]) for name in ("hours", "frame_scale") if name in known}
+        return cls(**known)
+
+    @property
+    def transfer(self) -> RadianceTransfer | None:
+        """How F2's output becomes linear radiance; None when it is the images' display values."""
+        return RadianceTransfer(self.hours, self.frame_scale, self.gamma) if self.frame_scale else None
 
 
 class LightmapCompressor(nn.Module):
@@ -64,16 +77,22 @@ class LightmapCompressor(nn.Module):
 
     def decoder(self) -> LightmapDecoder:
         size = self.config.height, self.config.width
-        return LightmapDecoder(ComputedLatents(self.f1, *size), self.f2, *size, self.config.hours)
+        latents = ComputedLatents(self.f1, *size)
+        return LightmapDecoder(latents, self.f2, *size, self.config.hours, self.config.transfer)
 
 
-def load(path: str | Path, device: str | torch.device = "cpu") -> LightmapDecoder:
-    """The decoder of a checkpoint that ``train.py`` wrote. Raises :class:`InputError` if it is not one."""
+def load(path: str | Path, device: str | torch.device = "cpu") -> LightmapDecoder | GridDecoder:
+    """The decoder of a checkpoint that ``train.py`` wrote, whatever its F1; both have the same methods.
+
+    Raises :class:`InputError` if it is not one.
+    """
+    if checkpoint.read_kind(path) == latent_grid.CHECKPOINT_KIND:
+        return latent_grid.load(path, device)
     return load_model(path, device).decoder()
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> LightmapCompressor:
-    """The model of a checkpoint, in evaluation mode."""
+    """The model of a checkpoint of ``--f1 siren``, in evaluation mode."""
     content = checkpoint.read(path, CHECKPOINT_KIND)
     try:
         stored = content["model"]
@@ -84,7 +103,9 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Lightmap
     return model.eval().to(device)
 
 
-def load_exported(latent_path: str | Path, f2_path: str | Path, device: str | torch.device = "cpu") -> LightmapDecoder:
+def load_exported(
+    latent_path: str | Path, f2_path: str | Path, device: str | torch.device = "cpu"
+) -> LightmapDecoder | GridDecoder:
     """The decoder of ``latent_map.npy`` with ``f2_state_dict.pt`` or ``f2_ts.pt``.
 
     Raises :class:`InputError` if a file is not what it should be or the two do not fit each other.
@@ -103,11 +124,16 @@ def load_exported(latent_path: str | Path, f2_path: str | Path, device: str | to
             f"holds {latents.dtype} of shape {latents.shape}, a latent map is H x W x latent_dim float32",
             "give the latent_map.npy that export_latent.py wrote",
         )
+    state = checkpoint.read_weights(f2_path)
     try:
-        f2 = F2.from_state_dict(checkpoint.read_weights(f2_path), latents.shape[-1])
+        if STATE_MARK in state:
+            return decoder_from_exported(latents, state, torch.device(device))
+        own, transfer = split_transfer(state)
+        f2 = F2.from_state_dict(own, latents.shape[-1])
     except ValueError as error:
         raise InputError(f"{latent_path} with {f2_path}", str(error), "give two files of the same export") from error
-    except (KeyError, RuntimeError) as error:
+    except (LookupError, TypeError, RuntimeError) as error:
         raise InputError(f2_path, "does not hold the weights of an F2", "give f2_state_dict.pt or f2_ts.pt") from error
     f2 = f2.to(device)
-    return LightmapDecoder(StoredLatents(latents, torch.device(device)), f2, *latents.shape[:2])
+    stored = StoredLatents(latents, torch.device(device))
+    return LightmapDecoder(stored, f2, *latents.shape[:2], transfer=transfer)

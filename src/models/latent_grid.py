@@ -12,6 +12,7 @@ frames = decoder.render([6, 12.5])     # whole images
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from src.models.temporal_svd import temporal_svd
 from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.hour_interpolation import HourInterpolation
-from src.utils.texel_grid import texel_index
+from src.utils.texel_grid import texel_index, tile_of_texels
 
 CHECKPOINT_KIND = "lightmap-grid"
 TILE_ROWS = 8192  # decoded together: activations stay in the processor's cache
@@ -46,17 +47,37 @@ class GridConfig:
     hidden_f2: int = 32
     layers_f2: int = 2
     is_radiance: bool = True  # linear radiance; else display values in [0, 1]
+    lightmaps: tuple[tuple[str, int, int, int], ...] = ()  # of a shared F2: name, first row, height, width of each
 
     def to_dict(self) -> dict:
-        return {**asdict(self), "hours": list(self.hours), "events": list(self.events)}
+        plain = {**asdict(self), "hours": list(self.hours), "events": list(self.events)}
+        plain["lightmaps"] = [list(part) for part in self.lightmaps]
+        return plain if self.lightmaps else {key: plain[key] for key in plain if key != "lightmaps"}
 
     @classmethod
     def from_dict(cls, values: dict) -> GridConfig:
-        known = {field.name: values[field.name] for field in fields(cls)}
-        return cls(**{**known, "hours": tuple(known["hours"]), "events": tuple(known["events"])})
+        known = {field.name: values[field.name] for field in fields(cls) if field.name != "lightmaps"}
+        lightmaps = tuple(tuple(part) for part in values.get("lightmaps", ()))
+        hours, events = tuple(known["hours"]), tuple(known["events"])
+        return cls(**{**known, "hours": hours, "events": events, "lightmaps": lightmaps})
 
     def with_latent_dim(self, latent_dim: int) -> GridConfig:
         return replace(self, latent_dim=latent_dim)
+
+    @property
+    def texel_count(self) -> int:
+        """Texels of the lightmap, or of all lightmaps, valid or not."""
+        return sum(height * width for _, _, height, width in self.lightmaps) or self.height * self.width
+
+    @property
+    def tile_ranges(self) -> list[range]:
+        """The numbers of each lightmap's tiles of 256 x 256."""
+        ranges, first = [], 0
+        for _, _, height, width in self.lightmaps or (("", 0, self.height, self.width),):
+            count = -(-height // TILE_SIZE) * -(-width // TILE_SIZE)
+            ranges.append(range(first, first + count))
+            first += count
+        return ranges
 
     @property
     def f2_shapes(self) -> list[tuple[int, ...]]:
@@ -75,7 +96,7 @@ def largest_latent_dim(bpp_memory: float, mask: np.ndarray, config: GridConfig) 
 
     Raises :class:`InputError` when not even one channel fits.
     """
-    budget = bpp_memory * mask.size * len(config.hours) / 8
+    budget = bpp_memory * config.texel_count * len(config.hours) / 8
     index = TexelIndex(torch.from_numpy(mask))
     for latent_dim in range(len(config.hours) * 3, 0, -1):
         trial = config.with_latent_dim(latent_dim)
@@ -95,7 +116,7 @@ class LatentGrid(nn.Module):
         self.config = config
         self.register_buffer("mask", mask)
         self.register_buffer("frame_scale", torch.ones(len(config.hours), device=mask.device))
-        tiles = -(-config.height // TILE_SIZE) * -(-config.width // TILE_SIZE)
+        tiles = config.tile_ranges[-1].stop
         self.register_buffer("error_level", torch.zeros(tiles, len(config.hours), device=mask.device))
         self.latents = nn.Parameter(torch.zeros(int(mask.sum()), config.latent_dim, device=mask.device))
         arrays = [torch.zeros(shape, device=mask.device) for shape in config.f2_shapes]
@@ -103,6 +124,16 @@ class LatentGrid(nn.Module):
             nn.init.normal_(weight, std=(2.0 / weight.shape[0]) ** 0.5)  # He et al. 2015
             nn.init.uniform_(bias, -0.5, 0.5)
         self.f2 = nn.ParameterList(arrays)
+
+    def tile_of_texels(self) -> Tensor:
+        """The number of the tile in which each valid texel lies, N; every lightmap has tiles of its own."""
+        if not self.config.lightmaps:
+            return tile_of_texels(self.mask, TILE_SIZE)
+        parts = []
+        for (_, first_row, height, width), tiles in zip(self.config.lightmaps, self.config.tile_ranges, strict=True):
+            part = self.mask[first_row : first_row + height, :width]
+            parts.append(tiles.start + tile_of_texels(part, TILE_SIZE))
+        return torch.cat(parts)
 
     @torch.no_grad()
     def start_from(self, texels: Tensor) -> None:
@@ -135,6 +166,12 @@ class LatentGrid(nn.Module):
         """Put every latent where its quantised value is; changes nothing the second time."""
         self.latents.copy_(self.quantised() * (2.0 / self.levels) - 1.0)
 
+    @torch.no_grad()
+    def round_f2(self) -> None:
+        """Put F2's weights where half precision keeps them, as they are shipped."""
+        for array in self.f2:
+            array.copy_(array.half())
+
     def decoder(self) -> GridDecoder:
         packed = PackedLatents.pack(self.quantised(), self.config.latent_bits)
         arrays = [array.detach().half() for array in self.f2]
@@ -163,9 +200,24 @@ class GridDecoder:
         self.f2 = list(f2)
         self.frame_scale = frame_scale.float()
         self.height, self.width = config.height, config.width
+        self._first_row = 0
         self.hours = config.hours
+        self.is_radiance = config.is_radiance
         self.device = latents.data.device
         self._interpolation = HourInterpolation(config.hours, config.events)
+
+    def lightmap(self, name: str) -> GridDecoder:
+        """The decoder of one of the lightmaps that share this F2. Raises :class:`InputError` when it has none so named.
+
+        The lightmaps stand below one another in one map; nothing is copied.
+        """
+        for part, first_row, height, width in self.config.lightmaps:
+            if part == name:
+                decoder = copy.copy(self)
+                decoder._first_row, decoder.height, decoder.width = first_row, height, width
+                return decoder
+        known = ", ".join(part[0] for part in self.config.lightmaps) or "a single one, without a name"
+        raise InputError("--lightmap", f"no lightmap {name!r} in the file", f"it has {known}")
 
     @property
     def resident_bytes(self) -> int:
@@ -175,7 +227,7 @@ class GridDecoder:
 
     def bpp_memory(self) -> float:
         """Resident bits per texel of the map (valid or not) and baked frame."""
-        return self.resident_bytes * 8 / (self.height * self.width * len(self.hours))
+        return self.resident_bytes * 8 / (self.config.texel_count * len(self.hours))
 
     @torch.no_grad()
     def decode(self, xy: Tensor, hours: Tensor | float) -> Tensor:
@@ -183,7 +235,10 @@ class GridDecoder:
         xy = torch.as_tensor(xy, dtype=torch.float32, device=self.device)
         hours = torch.as_tensor(hours, dtype=torch.float64).reshape(-1).expand(len(xy))
         colours = xy.new_zeros(len(xy), 3)
-        valid, rows = self.index.rows(texel_index(xy, self.height, self.width))
+        texels = texel_index(xy, self.height, self.width)
+        if self.width != self.config.width:
+            texels = texels // self.width * self.config.width + texels % self.width
+        valid, rows = self.index.rows(texels + self._first_row * self.config.width)
         different, which = hours.unique(return_inverse=True)
         which = which.to(self.device)
         for k, hour in enumerate(different.tolist()):
@@ -201,14 +256,17 @@ class GridDecoder:
     @torch.no_grad()
     def frames(self, hours: Sequence[float]) -> Iterator[np.ndarray]:
         """The frames one by one, H x W x 3 float32 each."""
-        texels = self.index.valid_texels()
+        width = self.config.width
+        texels = self.index.valid_texels() - self._first_row * width
+        bounds = torch.tensor([0, self.height * width], device=texels.device)
+        begin, end = torch.searchsorted(texels, bounds).tolist()
         for hour in hours:
             f2 = self._f2_at(float(hour))
-            frame = torch.zeros(self.height * self.width, 3, device=self.device)
-            for first in range(0, len(texels), TILE_ROWS):
-                part = slice(first, first + TILE_ROWS)
+            frame = torch.zeros(self.height * width, 3, device=self.device)
+            for first in range(begin, end, TILE_ROWS):
+                part = slice(first, min(first + TILE_ROWS, end))
                 frame.index_copy_(0, texels[part], self._colours(part, *f2).T.contiguous())
-            yield frame.view(self.height, self.width, 3).cpu().numpy()
+            yield frame.view(self.height, width, 3)[:, : self.width].cpu().numpy()
 
     def _f2_at(self, hour: float) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
         """F2 at one hour as it acts on the packed bytes, all transposed: hidden layers, then the colours' maps."""
@@ -219,7 +277,7 @@ class GridDecoder:
         bias = bias[first] * near + bias[second] * far
         # z = values * 2 / levels - 1, and values = pieces @ combine: both go into the layers that read z.
         step = 2.0 / (2**self.latents.bits - 1)
-        hidden = [array.float().T for array in self.f2[:-2]]
+        hidden = [array.float().T if array.ndim == 2 else array.float() for array in self.f2[:-2]]
         dim = self.config.latent_dim
         direct = [weight[:dim].T, bias]
         for reads_z in (hidden, direct):

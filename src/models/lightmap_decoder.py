@@ -14,6 +14,7 @@ from torch import Tensor
 from src.models.f2 import F2
 from src.models.siren import Siren
 from src.utils.parallel import run_parallel, worker_count
+from src.utils.radiance_transfer import RadianceTransfer
 from src.utils.texel_grid import texel_index, texel_xy
 
 TILE_TEXELS = 4096  # of one worker; their activations at width 64 are 1 MB and stay in the cache
@@ -65,15 +66,26 @@ class StoredLatents:
 class LightmapDecoder:
     """Colours of any texel at any hour, from F1 or from a stored latent map.
 
-    Values are those of the training images: display-referred in (0, 1) for png and jpg.
+    Values are those of the training images: display-referred in (0, 1) for png and jpg, linear radiance with a
+    ``transfer`` that leads from F2's output back to it.
     """
 
-    def __init__(self, latents: LatentSource, f2: F2, height: int, width: int, hours: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        latents: LatentSource,
+        f2: F2,
+        height: int,
+        width: int,
+        hours: Sequence[float] = (),
+        transfer: RadianceTransfer | None = None,
+    ) -> None:
         self.latents = latents
         self.f2 = f2.eval()
         self.height = height
         self.width = width
         self.hours = tuple(hours)
+        self.transfer = transfer
+        self.is_radiance = transfer is not None
         self.device = next(f2.parameters()).device
         self._buffers = threading.local()
 
@@ -89,7 +101,7 @@ class LightmapDecoder:
 
         def work(first: int) -> None:
             piece = slice(first, first + TILE_TEXELS)
-            out[piece] = self._decode_rows(self.latents.at(xy[piece]), hours[piece])
+            out[piece] = self._to_images(self._decode_rows(self.latents.at(xy[piece]), hours[piece]), hours[piece])
 
         self._share_out(work, range(0, len(xy), TILE_TEXELS))
         return out
@@ -145,7 +157,11 @@ class LightmapDecoder:
         hidden = self._hidden_layers()
         for hour in hours.split(1):  # alone: a product of several rows may round otherwise than that of one
             b = self.f2.hour_part(hour)
-            yield self._hidden_and_head(torch.add(a, b, out=self._buffer(0, a)).sin_(), hidden)
+            code = self._hidden_and_head(torch.add(a, b, out=self._buffer(0, a)).sin_(), hidden)
+            yield self._to_images(code, hour)
+
+    def _to_images(self, code: Tensor, hours: Tensor) -> Tensor:
+        return code if self.transfer is None else self.transfer.decode(code, hours)
 
     def _decode_rows(self, z: Tensor, hours: Tensor) -> Tensor:
         a, b = self.f2.split_first_layer(z, hours)

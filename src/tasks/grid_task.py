@@ -9,15 +9,17 @@ from torch import Tensor
 
 from src.data.lightmap_texels import LightmapTexels
 from src.losses.grid_loss import BalancedError, decibels_to_loss, neighbour_bits
-from src.models.latent_grid import CHECKPOINT_KIND, TILE_ROWS, TILE_SIZE, LatentGrid
+from src.models.latent_grid import CHECKPOINT_KIND, TILE_ROWS, LatentGrid
 from src.training.task import Task
 from src.utils.color import linear_to_srgb
 from src.utils.contact_sheet import comparison_sheet
+from src.utils.hour_interpolation import hours_to_show
 from src.utils.seeding import generator
-from src.utils.texel_grid import tile_of_texels
+from src.utils.texel_grid import tile_psnr_db
 
 FREEZE_AT = 0.85  # of the training: latents are rounded, F2 alone is tuned on
 FIGURE_COUNT = 3
+FIGURE_PIXELS = 512  # the larger side of a picture in a comparison
 
 
 class GridTask(Task):
@@ -37,7 +39,7 @@ class GridTask(Task):
         self.bit_price = bit_price
         self.seed = seed
         self._neighbours = _neighbour_rows(dataset.mask)
-        self._tiles = tile_of_texels(dataset.mask, TILE_SIZE)
+        self._tiles = model.tile_of_texels()
         self._rounded = False
         self._error = BalancedError(self._tiles, model.error_level)
 
@@ -78,13 +80,15 @@ class GridTask(Task):
         return f"{len(batch)} texels of {self.dataset.name}"
 
     @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """PSNR with the latents rounded: masked, peak = the tile's maximum, mean over tiles and hours."""
+    def tile_psnr_db(self) -> Tensor:
+        """PSNR with the latents rounded, tiles x T: masked, peak = the tile's maximum; NaN for a black tile."""
         rounded = self.model.quantised() * (2.0 / self.model.levels) - 1.0
-        errors = self._errors(rounded)
-        occupied = torch.bincount(self._tiles, minlength=len(errors)) > 0
-        psnr = 10.0 * torch.log10(self._peaks().square() / errors.clamp_min(1e-20))[occupied]
-        hourly = psnr.mean(dim=0)
+        return tile_psnr_db(self._errors(rounded), self._peaks())
+
+    def validate(self) -> dict[str, float]:
+        """The mean of :meth:`tile_psnr_db` over tiles and hours."""
+        hourly = self.tile_psnr_db().nanmean(dim=0)
+        hourly = hourly[~hourly.isnan()]
         return {
             "score": float(hourly.mean()),
             "psnr_db": float(hourly.mean()),
@@ -95,13 +99,16 @@ class GridTask(Task):
         return {"truth_reconstruction_error": self.comparison()}
 
     def comparison(self) -> np.ndarray:
-        """Truth, reconstruction and error (x 8) at a few hours over the day, as displayed."""
-        count = len(self.dataset.hour_values)
-        chosen = sorted({int((k + 0.5) * count / FIGURE_COUNT) for k in range(min(FIGURE_COUNT, count))})
+        """Truth, reconstruction and error (x 8) over the day and around events, as displayed; large maps thinned out.
+
+        Radiance is shown with its frame's peak as white.
+        """
+        stride = -(-max(self.dataset.height, self.dataset.width) // FIGURE_PIXELS)
+        chosen = hours_to_show(self.dataset.hour_values, FIGURE_COUNT)
         hours = [self.dataset.hour_values[t] for t in chosen]
         pairs = []
-        for t, image in zip(chosen, self.model.decoder().frames(hours), strict=True):
-            truth = self.dataset.frame(t)
+        for t, frame in zip(chosen, self.model.decoder().frames(hours), strict=True):
+            truth, image = self.dataset.frame(t)[::stride, ::stride], frame[::stride, ::stride]
             if self.dataset.is_radiance:
                 peak = max(float(truth.max()), 1e-12)
                 pairs.append((linear_to_srgb(truth / peak), linear_to_srgb(np.minimum(image / peak, 1.0))))

@@ -36,6 +36,7 @@ class GridOptions:
     epochs: int = 300
     time_budget_s: float | None = None
     save_every: int = 50
+    latent_dim: int | None = None  # channels, instead of as many as fit
 
 
 def grid_config(data: LightmapTexels, options: GridOptions) -> GridConfig:
@@ -48,7 +49,10 @@ def grid_config(data: LightmapTexels, options: GridOptions) -> GridConfig:
         tuple(events),
         latent_bits=options.latent_bits,
         is_radiance=data.is_radiance,
+        lightmaps=data.parts,
     )
+    if options.latent_dim is not None:
+        return shape.with_latent_dim(options.latent_dim)
     return shape.with_latent_dim(largest_latent_dim(options.bpp_memory, data.mask.cpu().numpy(), shape))
 
 

@@ -1,4 +1,4 @@
-"""Training the lightmap compressor on one data set."""
+"""Training the lightmap compressor with a SIREN as F1 on one lightmap."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from src.losses.lightmap_loss import LightmapLoss, psnr_db
 from src.models.compressor import CHECKPOINT_KIND, LightmapCompressor
 from src.training.distributed import Processes
 from src.training.task import Task
+from src.utils.color import linear_to_srgb
 from src.utils.contact_sheet import comparison_sheet
-from src.utils.texel_grid import texel_xy
+from src.utils.hour_interpolation import hours_to_show
+from src.utils.texel_grid import texel_xy, tile_psnr_db
 
 FIGURE_COUNT = 3
 FIGURE_PIXELS = 512  # the larger side of a picture in a comparison
+TILE_SIZE = 256  # of the tiles over which the PSNR of radiance is averaged
+_PEAK_ROWS = 1 << 18
 
 
 class LightmapTask(Task):
@@ -30,6 +34,12 @@ class LightmapTask(Task):
         self.dataset = dataset
         self.processes = processes
         self._loss = LightmapLoss()
+        self._tiles, self._peaks = None, None
+        if dataset.transfer is not None:
+            rows = torch.div(dataset.valid, dataset.width, rounding_mode="floor")
+            columns = dataset.valid - rows * dataset.width
+            self._tiles = rows // TILE_SIZE * -(-dataset.width // TILE_SIZE) + columns // TILE_SIZE
+            self._peaks = self._brightest()
 
     def forward(self, batch: Tensor) -> dict[str, Tensor]:
         xy, target = self.dataset.batch(batch)
@@ -43,39 +53,88 @@ class LightmapTask(Task):
         bad = [name for name, good in zip(self.dataset.names, finite, strict=True) if not good]
         return f"{len(batch)} texels of {', '.join(bad)}" if bad else f"{len(batch)} texels, all of them finite"
 
-    @torch.no_grad()
     def validate(self) -> dict[str, float]:
+        """PSNR over valid texels. Of display values: peak 1, squared errors pooled over the hours.
+
+        Of radiance as for a latent grid: the peak is the largest value of the tile at that hour, and the PSNR is the
+        mean over tiles and hours.
+        """
+        squared, counts = self._squared_errors()
+        if self._peaks is None:
+            squared = squared[0] / (3 * counts[0])
+            per_hour = [psnr_db(value) for value in squared.tolist()]
+            score = psnr_db(float(squared.mean()))
+        else:
+            mean_squared = squared / (3 * counts.clamp_min(1).unsqueeze(1))
+            hourly = tile_psnr_db(mean_squared, self._peaks.double()).nanmean(dim=0)
+            per_hour = hourly[~hourly.isnan()].tolist()
+            score = sum(per_hour) / len(per_hour)
+        return {"score": score, "psnr_db": score, "worst_hour_psnr_db": min(per_hour)}
+
+    @torch.no_grad()
+    def _squared_errors(self) -> tuple[Tensor, Tensor]:
+        """Squared errors summed over the texels of each tile, tiles x T float64, and how many texels each has.
+
+        Without tiles of its own the whole map is one.
+        """
         data, decoder = self.dataset, self.model.decoder()
+        of_texel = torch.zeros_like(data.valid) if self._tiles is None else self._tiles
+        tile_count = 1 if self._peaks is None else len(self._peaks)
 
         def squared_errors(first: int, z: Tensor) -> Tensor:
-            truth = data.texels[first : first + len(z)]
-            predicted = torch.stack(list(decoder.decode_tile(z, data.hours)), dim=1)
-            return (predicted - truth).square_().sum((0, 2), dtype=torch.float64)
+            begin, end = torch.searchsorted(data.valid, torch.tensor([first, first + len(z)], device=data.device))
+            rows = data.valid[begin:end] - first
+            predicted = torch.stack([colours[rows] for colours in decoder.decode_tile(z, data.hours)], dim=1)
+            squared = (predicted - self._truth(slice(begin, end))).square_().sum(2, dtype=torch.float64)
+            sums = torch.zeros(tile_count, len(data.hours), dtype=torch.float64, device=data.device)
+            return sums.index_add_(0, of_texel[begin:end], squared)
 
-        tiles = decoder.map_tiles(squared_errors, (self.processes.rank, self.processes.count))
-        zero = torch.zeros(len(data.hours), dtype=torch.float64, device=data.device)
-        squared = self.processes.mean(sum(tiles, start=zero)) * self.processes.count
-        per_hour = [psnr_db(value) for value in (squared / (3 * data.texel_count)).tolist()]
-        score = psnr_db(float(squared.mean()) / (3 * data.texel_count))
-        return {"score": score, "psnr_db": score, "worst_hour_psnr_db": min(per_hour)}
+        parts = decoder.map_tiles(squared_errors, (self.processes.rank, self.processes.count))
+        zero = torch.zeros(tile_count, len(data.hours), dtype=torch.float64, device=data.device)
+        squared = self.processes.mean(sum(parts, start=zero)) * self.processes.count
+        return squared, torch.bincount(of_texel, minlength=tile_count)
+
+    def _truth(self, rows: slice) -> Tensor:
+        """Texels in the units of the images, M x T x 3."""
+        data = self.dataset
+        return data.texels[rows] if data.transfer is None else data.transfer.decode(data.texels[rows], data.hours)
+
+    def _brightest(self) -> Tensor:
+        """The largest radiance of each tile at each hour, tiles x T."""
+        peaks = torch.zeros(int(self._tiles.max()) + 1, len(self.dataset.hours), device=self.dataset.device)
+        for first in range(0, self.dataset.texel_count, _PEAK_ROWS):
+            part = slice(first, first + _PEAK_ROWS)
+            brightest = self._truth(part).amax(dim=2)
+            tiles = self._tiles[part].unsqueeze(1).expand_as(brightest)
+            peaks.scatter_reduce_(0, tiles, brightest, "amax")
+        return peaks
 
     def figures(self) -> dict[str, np.ndarray]:
         return {"truth_reconstruction_error": self.comparison()}
 
     def comparison(self) -> np.ndarray:
-        """Truth, reconstruction and error (x 8) at a few hours over the day, as displayed; large maps thinned out."""
+        """Truth, reconstruction and error (x 8) over the day and around events, as displayed; large maps thinned out.
+
+        Radiance is shown with its frame's peak as white.
+        """
         data, decoder = self.dataset, self.model.decoder()
         stride = -(-max(data.height, data.width) // FIGURE_PIXELS)
         rows = torch.arange(0, data.height, stride, device=data.device)
         columns = torch.arange(0, data.width, stride, device=data.device)
         index = (rows[:, None] * data.width + columns).flatten()
-        count = len(data.hour_values)
-        chosen = sorted({int((k + 0.5) * count / FIGURE_COUNT) for k in range(min(FIGURE_COUNT, count))})
+        shape = (len(rows), len(columns), 3)
+        chosen = hours_to_show(data.hour_values, FIGURE_COUNT)
         pairs = []
         for t in chosen:
+            truth = data.frame(t)[::stride, ::stride]
             predicted = decoder.decode(texel_xy(index, data.height, data.width), data.hour_values[t])
-            shape = (len(rows), len(columns), 3)
-            pairs.append((data.texels[index, t].view(shape).cpu().numpy(), predicted.view(shape).cpu().numpy()))
+            predicted = predicted.view(shape).cpu().numpy()
+            if data.transfer is not None:
+                scale = data.transfer.frame_scale[t]
+                valid = (truth > 0).any(axis=2, keepdims=True)
+                predicted = linear_to_srgb(np.where(valid, predicted / scale, 0.0))
+                truth = linear_to_srgb(truth**data.transfer.gamma)
+            pairs.append((truth, predicted))
         return comparison_sheet(pairs, [f"{data.hour_values[t]:g} h" for t in chosen])
 
     def model_config(self) -> dict:

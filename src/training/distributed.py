@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
 from src.utils.cli import InputError
+
+LONGEST_WAIT = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,18 @@ class Processes:
         box = [value]
         dist.broadcast_object_list(box, device=self.device)
         return box[0]
+
+    def gather(self, value: object) -> list:
+        """Every process's ``value`` in the order of ranks, on every process."""
+        if self.count == 1:
+            return [value]
+        values = [None] * self.count
+        dist.all_gather_object(values, value)
+        return values
+
+    def alone(self) -> Processes:
+        """This process as if there were no others."""
+        return Processes(0, 1, self.device)
 
     def barrier(self) -> None:
         if self.count > 1:
@@ -74,7 +89,8 @@ def processes(device_name: str) -> Iterator[Processes]:
     if count == 1:
         yield Processes(0, 1, device)
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # Processes that train lightmaps of their own meet again only when the slowest of them has finished.
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), device)
     finally:

@@ -28,7 +28,8 @@ def open_run_dir(
         if arguments.overwrite:
             for path in checkpoints:
                 path.unlink(missing_ok=True)
-            shutil.rmtree(run_dir / "logs", ignore_errors=True)
+            for folder in ("logs", "search"):
+                shutil.rmtree(run_dir / folder, ignore_errors=True)
         if not checkpoints[0].exists():
             write_run_config(run_dir, vars(arguments), data)
         elif arguments.resume == "never":

@@ -51,6 +51,11 @@ class HourInterpolation:
                 self._event[after] = offset
         self._lengths = lengths
 
+    def intervals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Start and length of the interval after each baked hour, and the distance from its start to its event
+        (NaN without one), float64 each."""
+        return self._hours, self._lengths, self._event
+
     def __call__(self, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Any ``hours`` M -> (first M, second M, share of the second M in [0, 1]); at a baked hour the share is 0."""
         hours = np.mod(np.asarray(hours, np.float64), HOURS_PER_DAY)
@@ -60,6 +65,17 @@ class HourInterpolation:
         share = np.clip(offset / self._lengths[first], 0.0, 1.0)
         event = self._event[first]
         # The frame that is baked at the event itself stays on its own side of the switch.
-        stepped = np.where((offset >= event) & (offset > 0), 1.0, 0.0)
+        stepped = np.where((offset > event - 1e-6) & (offset > 0), 1.0, 0.0)
         share = np.where(np.isnan(event), share, stepped)
         return first, (first + 1) % len(self._hours), share
+
+
+def hours_to_show(hours: Sequence[float], spread: int) -> list[int]:
+    """Which of the baked ``hours`` to look at: ``spread`` of them over the day, and those around events."""
+    count = len(hours)
+    chosen = {int((k + 0.5) * count / spread) for k in range(min(spread, count))}
+    lengths = _intervals(hours)
+    for event in detect_events(hours):
+        after = min(range(count), key=lambda t: min((hours[t] - event) % HOURS_PER_DAY, (event - hours[t]) % HOURS_PER_DAY))
+        chosen |= {after, (after - 1) % count if lengths[after - 1] < lengths[after] else (after + 1) % count}
+    return sorted(chosen)

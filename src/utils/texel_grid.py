@@ -26,3 +26,9 @@ def tile_of_texels(mask: Tensor, size: int) -> Tensor:
     """The number of the ``size`` x ``size`` tile, row-major, in which each valid texel of ``mask`` H x W lies: N."""
     row, column = torch.nonzero(mask, as_tuple=True)
     return row // size * -(-mask.shape[1] // size) + column // size
+
+
+def tile_psnr_db(mean_squared: Tensor, peaks: Tensor) -> Tensor:
+    """PSNR of each tile at each hour, tiles x T, from its mean squared error and its peak; NaN where the peak is 0."""
+    psnr = 10.0 * torch.log10(peaks.square() / mean_squared.clamp_min(1e-20))
+    return torch.where(peaks > 0, psnr, torch.nan)

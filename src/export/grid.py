@@ -1,0 +1,80 @@
+"""A trained latent grid as files: the bundle, and what an engine without the bundle's decoder reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from src.export.bundle import write_bundle
+from src.export.lightmap import F2_CONFIG, F2_TORCHSCRIPT, F2_WEIGHTS, LATENT_MAP, write_latent_map, write_torchscript
+from src.models.grid_f2 import float_latents, grid_f2
+from src.models.latent_grid import TILE_ROWS, GridDecoder
+from src.utils import checkpoint
+from src.utils.atomic import atomic_path
+from src.utils.cli import describe_os_error
+
+BUNDLE = "day.tod"
+
+
+def export_grid(decoder: GridDecoder, out_dir: Path) -> list[Path]:
+    """Write the bundle, the latent map, F2's weights, F2 as TorchScript and how to use them; returns the paths."""
+    names = (BUNDLE, LATENT_MAP, F2_WEIGHTS, F2_TORCHSCRIPT, F2_CONFIG)
+    bundle, latent_map, weights, torchscript, config = paths = [out_dir / name for name in names]
+    f2 = grid_f2(decoder).eval()
+    try:
+        write_bundle(bundle, decoder)
+        _write_latent_map(decoder, latent_map)
+        checkpoint.write_tensors(weights, {name: value.cpu() for name, value in f2.state_dict().items()})
+        write_torchscript(f2, torchscript)
+        with atomic_path(config) as temporary:
+            temporary.write_text(json.dumps(_describe(decoder), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise describe_os_error(error, out_dir) from error
+    return paths
+
+
+@torch.no_grad()
+def _write_latent_map(decoder: GridDecoder, path: Path) -> None:
+    config = decoder.config
+    texels = decoder.index.valid_texels().cpu()
+    width = config.width
+    rows_at_once = max(1, TILE_ROWS // width)
+
+    def parts():
+        done = 0
+        for top in range(0, config.height, rows_at_once):
+            stop = min(top + rows_at_once, config.height)
+            end = int(torch.searchsorted(texels, stop * width))
+            part = np.zeros(((stop - top) * width, config.latent_dim), np.float32)
+            part[(texels[done:end] - top * width).numpy()] = float_latents(decoder, slice(done, end)).cpu().numpy()
+            done = end
+            yield part
+
+    write_latent_map(path, (config.height, width, config.latent_dim), parts())
+
+
+def _describe(decoder: GridDecoder) -> dict:
+    config = decoder.config
+    return {
+        "f1": "grid",
+        "latent_dim": config.latent_dim,
+        "latent_bits": config.latent_bits,
+        "hidden_f2": config.hidden_f2,
+        "layers_f2": config.layers_f2,
+        "height": config.height,
+        "width": config.width,
+        "trained_hours": list(config.hours),
+        "events": list(config.events),
+        "lightmaps": [list(part) for part in config.lightmaps],
+        "latent_map": f"{LATENT_MAP}: float32 in [-1, 1], height x width x latent_dim; row 0 is the top row of the "
+        "images; all channels 0 where a texel is invalid, which no valid value is",
+        "network": "h = z; for each hidden layer h = relu(h W + b); features = [z, h]; at a baked hour t "
+        "rgb_t = max(0, (features hour_weight[:, t] + hour_bias[t]) * frame_scale[t])",
+        "between_hours": "rgb = (1 - s) rgb_first + s rgb_second with s = share of the interval, around midnight; in "
+        "an interval with an event s is 0 before the event and 1 from it on",
+        "torchscript": f"{F2_TORCHSCRIPT}: forward(z: N x latent_dim float32, hours: N or 1 float32) -> N x 3",
+        "rgb": "linear radiance" if config.is_radiance else "values of the training images in [0, 1]",
+    }

@@ -1,0 +1,34 @@
+"""Interpolation between baked hours as a module that can be exported: tensors in, tensors out, no Python flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from src.utils.hour_interpolation import HOURS_PER_DAY, HourInterpolation
+
+_SNAP = 1e-6  # hours; float32 keeps 18.1 to 4e-7
+
+
+class HourLookup(nn.Module):
+    """``hours`` (any shape) -> (first, second, share of the second), as :class:`HourInterpolation` does it."""
+
+    def __init__(self, hours: Sequence[float], events: Sequence[float] = ()) -> None:
+        super().__init__()
+        starts, lengths, steps = HourInterpolation(hours, events).intervals()
+        self.register_buffer("starts", torch.from_numpy(starts))
+        self.register_buffer("lengths", torch.from_numpy(lengths))
+        self.register_buffer("steps", torch.from_numpy(steps))
+
+    def forward(self, hours: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        hours = torch.remainder(hours.double(), HOURS_PER_DAY)
+        count = self.starts.shape[0]
+        first = torch.remainder(torch.searchsorted(self.starts, hours + _SNAP, right=True) - 1, count)
+        offset = torch.remainder(hours - self.starts[first] + _SNAP, HOURS_PER_DAY) - _SNAP
+        offset = torch.where(offset.abs() < 2 * _SNAP, torch.zeros_like(offset), offset)
+        faded = (offset / self.lengths[first]).clamp(0.0, 1.0)
+        step = self.steps[first]
+        stepped = ((offset > step - _SNAP) & (offset > 0)).to(faded.dtype)
+        return first, torch.remainder(first + 1, count), torch.where(step.isnan(), faded, stepped)

@@ -1,0 +1,172 @@
+"""What ``train.py`` does with its lightmaps: each is a run of its own, shared out over the processes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.data.hprc import HprcLightmap
+from src.data.joined_lightmaps import JoinedLightmaps
+from src.data.lightmap_dataset import LightmapDataset
+from src.data.lightmap_frames import Lightmap
+from src.data.lightmap_texels import LightmapTexels
+from src.export.bundle import encode_bundle
+from src.export.grid import export_grid
+from src.export.lightmap import describe_sizes, export_lightmap
+from src.models.compressor import load_model
+from src.models.latent_grid import load_model as load_grid
+from src.tasks.budget_search import Target, search
+from src.tasks.grid_task import GridTask
+from src.tasks.grid_training import GridOptions, train_grid
+from src.tasks.siren_training import train_siren
+from src.training.distributed import Processes
+from src.training.run_dir import open_run_dir
+from src.training.trainer import BEST
+from src.utils.image_io import write_display
+
+COMPARISON = "comparison.png"
+# What must be the same when a run is continued. The rest changes where or how fast, not what is computed.
+_BOTH = ("hours", "epochs", "time_budget", "save_every", "seed")
+_SIREN = ("batch_size", "lr", "schedule", "samples_per_epoch", "accumulate_steps", "amp")
+SIREN_SIZES = ("latent_dim", "hidden_f1", "layers_f1", "hidden_f2", "layers_f2", "time_harmonics")
+SIREN_ONLY = (*SIREN_SIZES, *_SIREN, "compile")
+GRID_ONLY = ("latent_bits", "bpp", "events", "share_f2", "target_psnr", "target_bytes")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One lightmap as it came out; ``closing`` is the run's closing line, ``size_bytes`` what is shipped."""
+
+    name: str
+    psnr_db: float
+    worst_hour_psnr_db: float
+    size_bytes: int
+    run_dir: Path
+    closing: str
+
+
+def train_lightmaps(
+    lightmaps: Sequence[Lightmap], arguments: argparse.Namespace, group: Processes
+) -> list[RunResult]:
+    """Train every lightmap; all results on every process, in the order of ``lightmaps``.
+
+    Lightmaps of a set get sub-folders of ``arguments.out_dir``. A single one that is trained with a SIREN is trained by
+    all processes together; otherwise each process trains some lightmaps alone.
+    """
+    if arguments.share_f2:
+        joined = JoinedLightmaps(lightmaps)
+        mine = train_grid_run(joined, arguments.out_dir, arguments, group.alone()) if group.is_main else []
+    elif len(lightmaps) == 1 and arguments.f1 == "siren":
+        return [train_siren_run(lightmaps[0], _run_dir(lightmaps[0], arguments), arguments, group)]
+    else:
+        mine = []
+        for lightmap in share_out(lightmaps, group.count)[group.rank]:
+            run_dir = _run_dir(lightmap, arguments)
+            if arguments.f1 == "siren":
+                mine.append(train_siren_run(lightmap, run_dir, arguments, group.alone()))
+            else:
+                mine += train_grid_run(lightmap, run_dir, arguments, group.alone())
+    order = [lightmap.name for lightmap in lightmaps]
+    results = [result for part in group.gather(mine) for result in part]
+    return sorted(results, key=lambda result: order.index(result.name))
+
+
+def share_out(lightmaps: Sequence[Lightmap], count: int) -> list[list[Lightmap]]:
+    """The lightmaps of each of ``count`` processes: the largest first, each to the process with the fewest texels."""
+    shares: list[list[Lightmap]] = [[] for _ in range(count)]
+    loads = [0] * count
+    for lightmap in sorted(lightmaps, key=lambda m: -m.height * m.width):
+        least = loads.index(min(loads))
+        shares[least].append(lightmap)
+        loads[least] += lightmap.height * lightmap.width
+    return shares
+
+
+def format_summary(results: Sequence[RunResult]) -> str:
+    """A Markdown table with one line per lightmap and their mean."""
+    lines = ["| lightmap | PSNR dB | worst hour dB | kB | folder |", "| --- | --- | --- | --- | --- |"]
+    for r in results:
+        cells = f"{r.psnr_db:.2f} | {r.worst_hour_psnr_db:.2f} | {r.size_bytes / 1e3:.1f} | {r.run_dir}"
+        lines.append(f"| {r.name} | {cells} |")
+    mean = sum(r.psnr_db for r in results) / len(results)
+    worst = min(r.worst_hour_psnr_db for r in results)
+    size_bytes = sum(r.size_bytes for r in results)
+    return "\n".join([*lines, f"| all {len(results)} | {mean:.2f} | {worst:.2f} | {size_bytes / 1e3:.1f} | |"])
+
+
+def train_siren_run(lightmap: Lightmap, run_dir: Path, arguments: argparse.Namespace, group: Processes) -> RunResult:
+    """Train a SIREN on one lightmap, and export it where asked."""
+    dataset = LightmapDataset.from_lightmap(lightmap, group.device)
+    open_run_dir(run_dir, arguments, dataset.describe(), group)
+    identity = {name: getattr(arguments, name) for name in (*_BOTH, *SIREN_SIZES, *_SIREN)}
+    identity |= {"processes": group.count, **dataset.describe()}
+    trainer = train_siren(dataset, run_dir, arguments, group, identity)
+
+    trainer.task.model = load_model(trainer.path(BEST), group.device)
+    measures = trainer.task.validate()
+    exports = []
+    if group.is_main:
+        write_display(run_dir / COMPARISON, trainer.task.comparison())
+        exports = export_lightmap(trainer.task.model, run_dir) if arguments.compute_latent else []
+    closing = _closing(trainer.best_score, dataset, lightmap.is_radiance, exports, run_dir)
+    size_bytes = sum(path.stat().st_size for path in exports[:2])  # latent map and weights
+    return RunResult(lightmap.name, trainer.best_score, measures["worst_hour_psnr_db"], size_bytes, run_dir, closing)
+
+
+def train_grid_run(
+    lightmap: Lightmap | JoinedLightmaps, run_dir: Path, arguments: argparse.Namespace, group: Processes
+) -> list[RunResult]:
+    """Train a latent grid on one lightmap, or on several that share F2 (a result for each), to a target where asked."""
+    data = LightmapTexels(lightmap, group.device)
+    options = GridOptions(
+        arguments.bpp,
+        arguments.latent_bits,
+        events=arguments.events and tuple(hour % 24 for hour in arguments.events),
+        seed=arguments.seed,
+        epochs=arguments.epochs,
+        time_budget_s=arguments.time_budget and arguments.time_budget * 60.0,
+        save_every=arguments.save_every,
+    )
+    open_run_dir(run_dir, arguments, data.describe(), group)
+    identity = {name: getattr(arguments, name) for name in (*_BOTH, "latent_bits", "events")}
+    note = ""
+    if arguments.target_psnr or arguments.target_bytes:
+        target = Target(arguments.target_psnr, arguments.target_bytes)
+        best, note = search(data, run_dir, options, group, identity, target)
+    else:
+        best = train_grid(data, run_dir, options, group, {**identity, "bpp": arguments.bpp})
+
+    model = load_grid(best, group.device)
+    model.round_f2()
+    task = GridTask(model, data, options.bit_price, options.seed)
+    write_display(run_dir / COMPARISON, task.comparison())
+    decoder = model.decoder()
+    exports = export_grid(decoder, run_dir) if arguments.compute_latent else []
+    size_bytes = exports[0].stat().st_size if exports else len(encode_bundle(decoder))
+    psnr_db = task.tile_psnr_db()
+    closing = note + _closing(float(psnr_db.nanmean(0).nanmean()), data, data.is_radiance, exports, run_dir)
+    texels = model.config.texel_count
+    results = []
+    for (name, _, height, width), tiles in zip(
+        data.parts or ((lightmap.name, 0, data.height, data.width),), model.config.tile_ranges, strict=True
+    ):
+        hourly = psnr_db[tiles.start : tiles.stop].nanmean(dim=0)
+        hourly = hourly[~hourly.isnan()]
+        share = round(size_bytes * height * width / texels)
+        results.append(RunResult(name, float(hourly.mean()), float(hourly.min()), share, run_dir, closing))
+    return results
+
+
+def _run_dir(lightmap: Lightmap, arguments: argparse.Namespace) -> Path:
+    is_of_set = isinstance(lightmap, HprcLightmap)
+    return arguments.out_dir / lightmap.folder_name if is_of_set else arguments.out_dir
+
+
+def _closing(
+    psnr_db: float, data: LightmapDataset | LightmapTexels, is_radiance: bool, exports: Sequence[Path], run_dir: Path
+) -> str:
+    map_values = data.height * data.width * len(data.hour_values) * 3
+    sizes = describe_sizes(data.size_bytes, map_values, exports, is_radiance)
+    return f"PSNR {psnr_db:.2f} dB; {sizes}; run in {run_dir}, pictures in {COMPARISON}"
