@@ -32,8 +32,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--lightmap", action="append", metavar="LEVEL:ID", help="only this one of an HPRC set; repeatable")
     add("--hours", type=cli.hour_list, help="hour of each image in natural order, for example 0,5.9,12")
     files = {"type": Path, "nargs": "+", "action": "append", "metavar": "FILE"}
-    add("--bundle", **files, help="bundle, one per lightmap; repeat the flag for other qualities")
-    add("--ckpt", **files, help="checkpoint, one per lightmap; repeatable too")
+    add("--bundle", **files, help="bundle, one per lightmap, or the set's folder; repeat for others")
+    add("--ckpt", **files, help="checkpoint, one per lightmap, or the run's folder; repeatable too")
     add("--peers", type=peer_list, help=f"comma-separated, of {', '.join(PEER_NAMES)}; or all")
     add("--siren_ckpt", type=Path, nargs="+", metavar="FILE", help="checkpoint of the peer siren, one per lightmap")
     add("--lpips_weights", type=Path, help="AlexNet weights of LPIPS (default: torch's cache, else no LPIPS)")
@@ -64,7 +64,7 @@ def plot_path(text: str) -> Path:
 def evaluate_lightmap(arguments: argparse.Namespace) -> int:
     from src.data.lightmap_frames import open_lightmaps
     from src.evaluation.lightmap_coders import file_coder, measure_coders, peer_coders
-    from src.evaluation.lightmap_files import open_bundle, open_checkpoint
+    from src.evaluation.lightmap_files import BUNDLE, CHECKPOINT, files_of_set, open_bundle, open_checkpoint
     from src.evaluation.lightmap_report import OURS, format_hours, format_table, plot_rate_distortion, write_json
 
     skipped: dict[str, str] = {}
@@ -72,9 +72,14 @@ def evaluate_lightmap(arguments: argparse.Namespace) -> int:
     loaded = [lightmap.load() for lightmap in lightmaps]
     lpips = find_lpips(arguments.lpips_weights, skipped)
 
-    own = (("--bundle", arguments.bundle, open_bundle), ("--ckpt", arguments.ckpt, open_checkpoint))
+    own = (
+        ("--bundle", arguments.bundle, BUNDLE, open_bundle),
+        ("--ckpt", arguments.ckpt, CHECKPOINT, open_checkpoint),
+    )
     coders = [
-        file_coder(OURS, files, flag, opened, len(lightmaps)) for flag, groups, opened in own for files in groups or ()
+        file_coder(OURS, files_of_set(files, lightmaps, name), flag, opened, len(lightmaps))
+        for flag, groups, name, opened in own
+        for files in groups or ()
     ]
     own_count = len(coders)
     if SIREN in arguments.peers and arguments.siren_ckpt:

@@ -1,6 +1,8 @@
-"""Export a checkpoint for engines: the latent map, F2's weights, F2 as TorchScript, and how to use them.
+"""Export a checkpoint: as one bundle, and for engines as latent map, F2's weights, F2 as TorchScript.
 
-python export_latent.py --ckpt RUN/best.ckpt --out_dir EXPORT
+python export_latent.py --ckpt RUN/best.ckpt --out_dir EXPORT        latent_map.npy, f2_state_dict.pt, f2_ts.pt, ...
+python export_latent.py --ckpt RUN/best.ckpt --bundle day.tod        of a run with --f1 grid
+python export_latent.py --ckpt RUN --bundle BUNDLES                  of a whole set: BUNDLES/LEVEL_ID.tod
 """
 
 from __future__ import annotations
@@ -11,22 +13,55 @@ from pathlib import Path
 
 from src.utils import cli
 
+BUNDLE_SUFFIX = ".tod"
+
+
+def find_checkpoints(path: Path) -> dict[str, Path]:
+    """``{folder name: checkpoint}`` of a set's run, or ``{"": path}`` of a single one."""
+    if not path.is_dir():
+        return {"": path}
+    if (path / "best.ckpt").exists():
+        return {"": path / "best.ckpt"}
+    found = {file.parent.name: file for file in sorted(path.glob("*/best.ckpt"))}
+    if not found:
+        raise cli.InputError(path, "holds no best.ckpt, and none of its folders does", "give the folder of a run")
+    return found
+
 
 @cli.script
 def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.Parser(__doc__)
-    parser.add_argument("--ckpt", type=Path, required=True, help="checkpoint of train.py")
-    parser.add_argument("--out_dir", type=Path, required=True, help="folder for the exported files")
+    parser.add_argument("--ckpt", type=Path, required=True, help="checkpoint of train.py, or a run's folder")
+    parser.add_argument("--out_dir", type=Path, help="folder for the exported files (of a set: its sub-folders)")
+    parser.add_argument("--bundle", type=Path, help="the bundle to write (of a set: the folder for the bundles)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     arguments = parser.parse_args(argv)
+    if arguments.out_dir is None and arguments.bundle is None:
+        parser.error("argument --out_dir: nothing to write: give --out_dir, --bundle or both")
 
+    from src.export.bundle import write_bundle
+    from src.export.grid import export_grid
     from src.export.lightmap import export_lightmap
-    from src.models.compressor import load_model
+    from src.models import compressor, latent_grid
     from src.training.distributed import resolve_device
+    from src.utils import checkpoint
 
-    model = load_model(arguments.ckpt, resolve_device(arguments.device))
+    device = resolve_device(arguments.device)
+    checkpoints = find_checkpoints(arguments.ckpt)
 
-    for path in export_lightmap(model, arguments.out_dir):
+    written = []
+    for name, path in checkpoints.items():
+        is_grid = checkpoint.read_kind(path) == latent_grid.CHECKPOINT_KIND
+        model = latent_grid.load(path, device) if is_grid else compressor.load_model(path, device)
+        if arguments.bundle and not is_grid:
+            raise cli.InputError(path, "was trained with --f1 siren, bundles hold --f1 grid", "use --out_dir instead")
+        if arguments.bundle:
+            written.append(arguments.bundle / f"{name}{BUNDLE_SUFFIX}" if name else arguments.bundle)
+            write_bundle(written[-1], model)
+        if arguments.out_dir:
+            written += (export_grid if is_grid else export_lightmap)(model, arguments.out_dir / name)
+
+    for path in written:
         print(f"{path}  {path.stat().st_size / 1e6:.3g} MB")
     return 0
 

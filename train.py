@@ -22,9 +22,9 @@ from src.utils import cli
 
 SAMPLES = Path(__file__).resolve().parent / "samples" / "tod_courtyard"
 SAMPLES_BUDGET_MINUTES = 3.0
-SIREN_FLAGS = "batch_size lr schedule latent_dim hidden_f1 layers_f1 hidden_f2 layers_f2 time_harmonics".split()
-SIREN_FLAGS += ["samples_per_epoch", "amp", "accumulate_steps", "compile"]
-GRID_FLAGS = ["bpp", "latent_bits", "events", "share_f2", "target_psnr", "target_bytes"]
+SIREN_FLAGS = ("batch_size", "lr", "schedule", "samples_per_epoch", "accumulate_steps", "amp", "compile")
+SIREN_FLAGS += ("latent_dim", "hidden_f1", "layers_f1", "hidden_f2", "layers_f2", "time_harmonics")
+GRID_FLAGS = ("bpp", "latent_bits", "events", "share_f2", "target_psnr", "target_bytes")
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -87,7 +87,7 @@ class HprcLightmap:
         for file in self.mask_files:
             mask &= _read_array(file, "i1", mask.shape) > 0
         if not mask.any():
-            raise InputError(self.mask_files[0], f"{self.name} has no texel that is valid at every hour", "leave it out")
+            raise InputError(self.mask_files[0], f"{self.name} has no texel valid at every hour", "leave it out")
         return mask
 
 

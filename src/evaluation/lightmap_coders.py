@@ -37,7 +37,7 @@ def file_coder(
     """
     if len(files) != lightmap_count:
         raise InputError(flag, f"{len(files)} files for {lightmap_count} lightmaps", "give one for each, in order")
-    setting = ", ".join(f"{file.resolve().parent.name}/{file.name}" for file in files)
+    setting = ", ".join(dict.fromkeys(f"{file.resolve().parent.name}/{file.name}" for file in files))
     return Coder(name, setting, lambda index, lightmap, frames, mask: opened(files[index], lightmap))
 
 

@@ -206,6 +206,11 @@ class GridDecoder:
         self.device = latents.data.device
         self._interpolation = HourInterpolation(config.hours, config.events)
 
+    @property
+    def lightmap_names(self) -> tuple[str, ...]:
+        """The lightmaps that share this F2, for :meth:`lightmap`; empty for a single one."""
+        return tuple(part[0] for part in self.config.lightmaps)
+
     def lightmap(self, name: str) -> GridDecoder:
         """The decoder of one of the lightmaps that share this F2. Raises :class:`InputError` when it has none so named.
 
@@ -216,8 +221,13 @@ class GridDecoder:
                 decoder = copy.copy(self)
                 decoder._first_row, decoder.height, decoder.width = first_row, height, width
                 return decoder
-        known = ", ".join(part[0] for part in self.config.lightmaps) or "a single one, without a name"
+        known = ", ".join(self.lightmap_names) or "a single one, without a name"
         raise InputError("--lightmap", f"no lightmap {name!r} in the file", f"it has {known}")
+
+    @property
+    def peak(self) -> float:
+        """The largest value of the training images."""
+        return float(self.frame_scale.max())
 
     @property
     def resident_bytes(self) -> int:

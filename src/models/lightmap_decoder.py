@@ -13,6 +13,7 @@ from torch import Tensor
 
 from src.models.f2 import F2
 from src.models.siren import Siren
+from src.utils.cli import InputError
 from src.utils.parallel import run_parallel, worker_count
 from src.utils.radiance_transfer import RadianceTransfer
 from src.utils.texel_grid import texel_index, texel_xy
@@ -88,6 +89,20 @@ class LightmapDecoder:
         self.is_radiance = transfer is not None
         self.device = next(f2.parameters()).device
         self._buffers = threading.local()
+
+    @property
+    def lightmap_names(self) -> tuple[str, ...]:
+        """None: a SIREN belongs to one lightmap."""
+        return ()
+
+    @property
+    def peak(self) -> float:
+        """The largest value of the training images: of radiance, else 1."""
+        return 1.0 if self.transfer is None else max(self.transfer.frame_scale)
+
+    def lightmap(self, name: str) -> LightmapDecoder:
+        """Always refused: a SIREN belongs to one lightmap (see :meth:`GridDecoder.lightmap`)."""
+        raise InputError("--lightmap", f"no lightmap {name!r} in the file", "it holds a single one, without a name")
 
     @torch.no_grad()
     def decode(self, xy: Tensor, hours: Tensor | float) -> Tensor:

@@ -47,9 +47,7 @@ class RunResult:
     closing: str
 
 
-def train_lightmaps(
-    lightmaps: Sequence[Lightmap], arguments: argparse.Namespace, group: Processes
-) -> list[RunResult]:
+def train_lightmaps(lightmaps: Sequence[Lightmap], arguments: argparse.Namespace, group: Processes) -> list[RunResult]:
     """Train every lightmap; all results on every process, in the order of ``lightmaps``.
 
     Lightmaps of a set get sub-folders of ``arguments.out_dir``. A single one that is trained with a SIREN is trained by

@@ -24,6 +24,17 @@ def srgb_to_linear(srgb: Array) -> Array:
     return _where(srgb <= 0.04045, srgb / 12.92, curve)
 
 
+def expose(image: np.ndarray, exposure: float | None, is_linear: bool) -> np.ndarray:
+    """Linear radiance, or display values, -> display values in [0, 1]: times ``exposure`` in linear light, clipped.
+
+    Display values stay exactly as they are when ``exposure`` is None.
+    """
+    if exposure is None:
+        return linear_to_srgb(image) if is_linear else image
+    linear = image if is_linear else srgb_to_linear(image)
+    return linear_to_srgb(linear * np.float32(exposure))
+
+
 def _where(condition: Array, if_true: Array, if_false: Array) -> Array:
     if isinstance(condition, np.ndarray | np.generic):
         return np.where(condition, if_true, if_false).astype(if_false.dtype)

@@ -18,6 +18,13 @@ def _intervals(hours: Sequence[float]) -> np.ndarray:
     return np.diff([*hours, hours[0] + HOURS_PER_DAY])
 
 
+def _brackets(hours: Sequence[float]) -> list[int]:
+    """The frames after which the next one follows closer than half the usual distance."""
+    lengths = _intervals(hours)
+    usual = float(np.median(lengths))
+    return [t for t, length in enumerate(lengths) if len(hours) > 2 and length < 0.5 * usual]
+
+
 def detect_events(hours: Sequence[float]) -> tuple[float, ...]:
     """Events that a bake brackets: two frames closer than half the usual distance were put around a switch.
 
@@ -25,11 +32,19 @@ def detect_events(hours: Sequence[float]) -> tuple[float, ...]:
     """
     lengths = _intervals(hours)
     events = []
-    for first, length in zip(hours, lengths, strict=True):
-        if len(hours) > 2 and length < 0.5 * float(np.median(lengths)):
-            whole = [hour for hour in (first, first + length) if abs(hour - round(hour)) < 1e-6]
-            events.append((whole[0] if len(whole) == 1 else first + length / 2) % HOURS_PER_DAY)
+    for t in _brackets(hours):
+        first, length = hours[t], lengths[t]
+        whole = [hour for hour in (first, first + length) if abs(hour - round(hour)) < 1e-6]
+        events.append((whole[0] if len(whole) == 1 else first + length / 2) % HOURS_PER_DAY)
     return tuple(sorted(round(float(event), 6) for event in events))
+
+
+def hours_to_show(hours: Sequence[float], spread: int) -> list[int]:
+    """Which of the baked ``hours`` to look at: ``spread`` of them over the day, and those around events."""
+    count = len(hours)
+    over_the_day = {int((k + 0.5) * count / spread) for k in range(min(spread, count))}
+    around_events = {frame % count for t in _brackets(hours) for frame in (t, t + 1)}
+    return sorted(over_the_day | around_events)
 
 
 class HourInterpolation:
@@ -68,14 +83,3 @@ class HourInterpolation:
         stepped = np.where((offset > event - 1e-6) & (offset > 0), 1.0, 0.0)
         share = np.where(np.isnan(event), share, stepped)
         return first, (first + 1) % len(self._hours), share
-
-
-def hours_to_show(hours: Sequence[float], spread: int) -> list[int]:
-    """Which of the baked ``hours`` to look at: ``spread`` of them over the day, and those around events."""
-    count = len(hours)
-    chosen = {int((k + 0.5) * count / spread) for k in range(min(spread, count))}
-    lengths = _intervals(hours)
-    for event in detect_events(hours):
-        after = min(range(count), key=lambda t: min((hours[t] - event) % HOURS_PER_DAY, (event - hours[t]) % HOURS_PER_DAY))
-        chosen |= {after, (after - 1) % count if lengths[after - 1] < lengths[after] else (after + 1) % count}
-    return sorted(chosen)
