@@ -30,9 +30,7 @@ COMPARISON = "comparison.png"
 # What must be the same when a run is continued. The rest changes where or how fast, not what is computed.
 _BOTH = ("hours", "epochs", "time_budget", "save_every", "seed")
 _SIREN = ("batch_size", "lr", "schedule", "samples_per_epoch", "accumulate_steps", "amp")
-SIREN_SIZES = ("latent_dim", "hidden_f1", "layers_f1", "hidden_f2", "layers_f2", "time_harmonics")
-SIREN_ONLY = (*SIREN_SIZES, *_SIREN, "compile")
-GRID_ONLY = ("latent_bits", "bpp", "events", "share_f2", "target_psnr", "target_bytes")
+_SIREN_SIZES = ("latent_dim", "hidden_f1", "layers_f1", "hidden_f2", "layers_f2", "time_harmonics")
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def train_siren_run(lightmap: Lightmap, run_dir: Path, arguments: argparse.Names
     """Train a SIREN on one lightmap, and export it where asked."""
     dataset = LightmapDataset.from_lightmap(lightmap, group.device)
     open_run_dir(run_dir, arguments, dataset.describe(), group)
-    identity = {name: getattr(arguments, name) for name in (*_BOTH, *SIREN_SIZES, *_SIREN)}
+    identity = {name: getattr(arguments, name) for name in (*_BOTH, *_SIREN_SIZES, *_SIREN)}
     identity |= {"processes": group.count, **dataset.describe()}
     trainer = train_siren(dataset, run_dir, arguments, group, identity)
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from src.data.lightmap_dataset import LightmapDataset, TexelBatches
 from src.utils.cli import InputError
-from src.utils.image_io import write_linear
+from src.utils.image_io import write_display, write_linear
 from src.utils.texel_grid import texel_xy
 from tests.tiny_runs import smooth_frame, write_day
 
@@ -73,15 +73,30 @@ def test_all_kinds_of_png(tmp_path, mode):
     np.testing.assert_allclose(dataset.frame(0), values.astype(np.float32) / 255, atol=1e-6)
 
 
-def test_what_is_no_display_lightmap(tmp_path, day):
-    radiance = tmp_path / "radiance"
-    radiance.mkdir()
-    write_linear(radiance / "a_0.exr", smooth_frame(0, 4, 4))
-    with pytest.raises(InputError, match=r"a_0.exr: holds linear radiance"):
-        LightmapDataset.from_folder(radiance, [0.0])
+def test_an_image_of_another_size(day):
     Image.fromarray(np.zeros((10, 13, 3), np.uint8)).save(day / "tod_2.png")
     with pytest.raises(InputError, match=r"tod_2.png: is 13 x 10 .* but .*tod_0.png is 12 x 10"):
         LightmapDataset.from_folder(day, PARTS)
+
+
+def test_radiance_is_coded_per_frame_and_invalid_texels_are_left_out(tmp_path):
+    mask = np.ones((5, 6), bool)
+    mask[0] = mask[3, 2] = False
+    frames = [smooth_frame(hour, 5, 6) * scale for hour, scale in zip(PARTS, (0.01, 1, 40, 0), strict=True)]
+    for t, frame in enumerate(frames):
+        write_linear(tmp_path / f"a_{t}.exr", np.where(mask[..., None], frame, 1e4))
+    write_display(tmp_path / "mask.png", np.repeat(mask[..., None], 3, axis=2).astype(np.float32))
+    dataset = LightmapDataset.from_folder(tmp_path, PARTS)
+    assert dataset.texel_count == mask.sum() == 23
+    assert dataset.valid.tolist() == np.flatnonzero(mask).tolist()
+    assert dataset.texels.amax((0, 2)).tolist() == pytest.approx([1, 1, 1, 0]), "every frame uses the whole range"
+    xy, _ = dataset.batch(torch.tensor([0, 22]))
+    assert torch.equal(xy, texel_xy(torch.tensor([6, 29]), 5, 6))
+    decoded = dataset.transfer.decode(dataset.texels, dataset.hours)
+    for t, frame in enumerate(frames):
+        np.testing.assert_allclose(decoded[:, t], frame[mask], rtol=2e-3)  # half floats in the file
+    assert (dataset.frame(0)[~mask] == 0).all()
+    assert dataset.describe()["valid_texels"] == 23
 
 
 def test_batches_of_an_epoch_are_a_permutation_in_whole_texels():
