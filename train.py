@@ -22,6 +22,7 @@ from src.utils import cli
 
 SAMPLES = Path(__file__).resolve().parent / "samples" / "tod_courtyard"
 SAMPLES_BUDGET_MINUTES = 3.0
+DEFAULT_BPP, TARGET_BPP = 2.5, 8.0
 SIREN_FLAGS = ("batch_size", "lr", "schedule", "samples_per_epoch", "accumulate_steps", "amp", "compile")
 SIREN_FLAGS += ("latent_dim", "hidden_f1", "layers_f1", "hidden_f2", "layers_f2", "time_harmonics")
 GRID_FLAGS = ("bpp", "latent_bits", "events", "share_f2", "target_psnr", "target_bytes")
@@ -47,7 +48,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--layers_f2", type=cli.positive_int, default=4, help="siren: sine layers of F2")
     add("--time_harmonics", type=cli.positive_int, default=2, help="siren: sine and cosine pairs for the hour")
     add("--samples_per_epoch", type=cli.positive_int, help="siren: samples in an epoch (default: all texels and hours)")
-    add("--bpp", type=cli.positive_float, default=2.5, help="grid: most bits in memory per texel and frame")
+    add("--bpp", type=cli.positive_float, help="grid: most bits in memory per texel and frame (2.5; 8 with a target)")
     add("--latent_bits", type=int, choices=(4, 6, 8), default=6, help="grid: of each latent value")
     add("--events", type=cli.hour_list, help="grid: when light switches, as 6.0,18.0 (default: where frames are close)")
     add("--share_f2", action="store_true", help="grid: one F2 and one file for all lightmaps of a set")
@@ -72,6 +73,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments.f1 = arguments.f1 or ("siren" if arguments.data_dir or siren_flags else "grid")
     for flag in grid_flags if arguments.f1 == "siren" else siren_flags:
         parser.error(f"argument --{flag}: does not apply to --f1 {arguments.f1}")
+    has_target = arguments.target_psnr or arguments.target_bytes
+    arguments.bpp = arguments.bpp or (TARGET_BPP if has_target else DEFAULT_BPP)
     if arguments.data_dir is None:
         arguments.data_dir = SAMPLES
         arguments.compute_latent = True
