@@ -51,7 +51,7 @@ def train_lightmaps(lightmaps: Sequence[Lightmap], arguments: argparse.Namespace
     Lightmaps of a set get sub-folders of ``arguments.out_dir``. A single one that is trained with a SIREN is trained by
     all processes together; otherwise each process trains some lightmaps alone.
     """
-    if arguments.share_f2:
+    if arguments.share_f2 and len(lightmaps) > 1:
         joined = JoinedLightmaps(lightmaps)
         mine = train_grid_run(joined, arguments.out_dir, arguments, group.alone()) if group.is_main else []
     elif len(lightmaps) == 1 and arguments.f1 == "siren":
