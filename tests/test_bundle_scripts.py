@@ -11,7 +11,7 @@ from src.export.bundle import read_bundle
 from src.models.compressor import load
 from src.utils import image_io
 from src.utils.color import linear_to_srgb
-from src.utils.video_io import read_video
+from src.utils.video_io import VideoReader
 from tests import tiny_runs
 from tests.test_train_grid import GRID, SIREN, arguments, hprc, radiance  # noqa: F401 - a fixture
 
@@ -94,7 +94,8 @@ def test_exposure_keeps_the_night_dark_beside_noon(bundle, tmp_path):
 
 def test_a_video_of_a_bundle(bundle, tmp_path):
     assert run_infer("--bundle", bundle, "--time", "0:24:4", "--out", tmp_path / "day.mp4") == 0
-    assert len(list(read_video(tmp_path / "day.mp4"))) == 6
+    assert VideoReader(tmp_path / "day.mp4").size == (12, 16)
+    assert len(list(VideoReader(tmp_path / "day.mp4"))) == 6
 
 
 def test_display_values_stay_as_they_are_and_can_be_exposed(day, tmp_path):
