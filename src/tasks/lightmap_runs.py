@@ -20,6 +20,7 @@ from src.models.latent_grid import load_model as load_grid
 from src.tasks.budget_search import Target, search
 from src.tasks.grid_task import GridTask
 from src.tasks.grid_training import GridOptions, train_grid
+from src.tasks.lightmap_task import LightmapTask
 from src.tasks.siren_training import train_siren
 from src.training.distributed import Processes
 from src.training.run_dir import open_run_dir
@@ -46,7 +47,7 @@ class RunResult:
 
 
 def train_lightmaps(lightmaps: Sequence[Lightmap], arguments: argparse.Namespace, group: Processes) -> list[RunResult]:
-    """Train every lightmap; all results on every process, in the order of ``lightmaps``.
+    """Train every lightmap; the main process gets all results, in the order of ``lightmaps``.
 
     Lightmaps of a set get sub-folders of ``arguments.out_dir``. A single one that is trained with a SIREN is trained by
     all processes together; otherwise each process trains some lightmaps alone.
@@ -55,13 +56,13 @@ def train_lightmaps(lightmaps: Sequence[Lightmap], arguments: argparse.Namespace
         joined = JoinedLightmaps(lightmaps)
         mine = train_grid_run(joined, arguments.out_dir, arguments, group.alone()) if group.is_main else []
     elif len(lightmaps) == 1 and arguments.f1 == "siren":
-        return [train_siren_run(lightmaps[0], _run_dir(lightmaps[0], arguments), arguments, group)]
+        return train_siren_run(lightmaps[0], _run_dir(lightmaps[0], arguments), arguments, group)
     else:
         mine = []
         for lightmap in share_out(lightmaps, group.count)[group.rank]:
             run_dir = _run_dir(lightmap, arguments)
             if arguments.f1 == "siren":
-                mine.append(train_siren_run(lightmap, run_dir, arguments, group.alone()))
+                mine += train_siren_run(lightmap, run_dir, arguments, group.alone())
             else:
                 mine += train_grid_run(lightmap, run_dir, arguments, group.alone())
     order = [lightmap.name for lightmap in lightmaps]
@@ -92,23 +93,26 @@ def format_summary(results: Sequence[RunResult]) -> str:
     return "\n".join([*lines, f"| all {len(results)} | {mean:.2f} | {worst:.2f} | {size_bytes / 1e3:.1f} | |"])
 
 
-def train_siren_run(lightmap: Lightmap, run_dir: Path, arguments: argparse.Namespace, group: Processes) -> RunResult:
-    """Train a SIREN on one lightmap, and export it where asked."""
+def train_siren_run(
+    lightmap: Lightmap, run_dir: Path, arguments: argparse.Namespace, group: Processes
+) -> list[RunResult]:
+    """Train a SIREN on one lightmap, and export it where asked; the result is on the main process alone."""
     dataset = LightmapDataset.from_lightmap(lightmap, group.device)
     open_run_dir(run_dir, arguments, dataset.describe(), group)
     identity = {name: getattr(arguments, name) for name in (*_BOTH, *_SIREN_SIZES, *_SIREN)}
     identity |= {"processes": group.count, **dataset.describe()}
     trainer = train_siren(dataset, run_dir, arguments, group, identity)
+    if not group.is_main:
+        return []
 
-    trainer.task.model = load_model(trainer.path(BEST), group.device)
-    measures = trainer.task.validate()
-    exports = []
-    if group.is_main:
-        write_display(run_dir / COMPARISON, trainer.task.comparison())
-        exports = export_lightmap(trainer.task.model, run_dir) if arguments.compute_latent else []
+    model = load_model(trainer.path(BEST), group.device)
+    task = LightmapTask(model, dataset, group.alone())
+    measures = task.validate()
+    write_display(run_dir / COMPARISON, task.comparison())
+    exports = export_lightmap(model, run_dir) if arguments.compute_latent else []
     closing = _closing(trainer.best_score, dataset, lightmap.is_radiance, exports, run_dir)
     size_bytes = sum(path.stat().st_size for path in exports[:2])  # latent map and weights
-    return RunResult(lightmap.name, trainer.best_score, measures["worst_hour_psnr_db"], size_bytes, run_dir, closing)
+    return [RunResult(lightmap.name, trainer.best_score, measures["worst_hour_psnr_db"], size_bytes, run_dir, closing)]
 
 
 def train_grid_run(
