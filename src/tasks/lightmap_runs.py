@@ -107,12 +107,12 @@ def train_siren_run(
 
     model = load_model(trainer.path(BEST), group.device)
     task = LightmapTask(model, dataset, group.alone())
-    measures = task.validate()
+    _, per_hour = task.psnr_db()
     write_display(run_dir / COMPARISON, task.comparison())
     exports = export_lightmap(model, run_dir) if arguments.compute_latent else []
     closing = _closing(trainer.best_score, dataset, lightmap.is_radiance, exports, run_dir)
     size_bytes = sum(path.stat().st_size for path in exports[:2])  # latent map and weights
-    return [RunResult(lightmap.name, trainer.best_score, measures["worst_hour_psnr_db"], size_bytes, run_dir, closing)]
+    return [RunResult(lightmap.name, trainer.best_score, min(per_hour), size_bytes, run_dir, closing)]
 
 
 def train_grid_run(

@@ -59,17 +59,19 @@ class LightmapTask(Task):
         Of radiance as for a latent grid: the peak is the largest value of the tile at that hour, and the PSNR is the
         mean over tiles and hours.
         """
+        score, per_hour = self.psnr_db()
+        return {"score": score, "psnr_db": score, "worst_hour_psnr_db": min(per_hour)}
+
+    def psnr_db(self) -> tuple[float, list[float]]:
+        """The PSNR of the whole and of each hour; of radiance, hours that are all black are left out."""
         squared, counts = self._squared_errors()
         if self._peaks is None:
             squared = squared[0] / (3 * counts[0])
-            per_hour = [psnr_db(value) for value in squared.tolist()]
-            score = psnr_db(float(squared.mean()))
-        else:
-            mean_squared = squared / (3 * counts.clamp_min(1).unsqueeze(1))
-            hourly = tile_psnr_db(mean_squared, self._peaks.double()).nanmean(dim=0)
-            per_hour = hourly[~hourly.isnan()].tolist()
-            score = sum(per_hour) / len(per_hour)
-        return {"score": score, "psnr_db": score, "worst_hour_psnr_db": min(per_hour)}
+            return psnr_db(float(squared.mean())), [psnr_db(value) for value in squared.tolist()]
+        mean_squared = squared / (3 * counts.clamp_min(1).unsqueeze(1))
+        hourly = tile_psnr_db(mean_squared, self._peaks.double()).nanmean(dim=0)
+        per_hour = hourly[~hourly.isnan()].tolist()
+        return sum(per_hour) / len(per_hour), per_hour
 
     @torch.no_grad()
     def _squared_errors(self) -> tuple[Tensor, Tensor]:
