@@ -293,35 +293,31 @@ def test_changed_arguments_are_refused_by_name(day, tmp_path, capsys):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="30 processes take minutes to start without fork")
 def test_killed_at_30_random_moments(day, tmp_path):
-    argv = train_arguments(day, tmp_path / "run", epochs=250)
+    run, argv = tmp_path / "run", train_arguments(day, tmp_path / "run", epochs=90)
     chance = random.Random(0)
-    killed, steps = 0, [0]
+    steps = [0]
     for _ in range(30):
         process = tiny_runs.start(argv)
-        # Half of the time the run is left alone until it has saved at least once more.
-        until = steps[-1] if chance.random() < 0.5 else -1
-        wait = chance.uniform(0.05, 0.3)
-        deadline = time.monotonic() + 60
-        while process.is_alive() and steps_done(tmp_path / "run") <= until and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(wait)
-        if process.is_alive():
-            process.kill()
-            killed += 1
+        if chance.random() < 0.7:
+            while process.is_alive() and steps_done(run) == steps[-1]:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 0.06))
+        else:
+            time.sleep(chance.uniform(0, 0.5))  # while it starts
+        assert process.is_alive(), "otherwise nothing was killed"
+        process.kill()
         process.join()
-        steps.append(steps_done(tmp_path / "run"))
-        if (tmp_path / "run" / "best.ckpt").exists():
-            assert best(tmp_path / "run")["step"] > 0
+        steps.append(steps_done(run))
     assert steps == sorted(steps), "nothing saved is ever lost"
-    assert killed == 30 and steps[-1] > 100
+    assert 100 < steps[-1] < 720
+    assert best(run)["step"] > 0
     process = tiny_runs.start(argv)
     process.join()
     assert process.exitcode == 0
-    assert [path.name for path in (tmp_path / "run").iterdir() if ".tmp" in path.name] == []
-    process = tiny_runs.start(train_arguments(day, tmp_path / "whole", epochs=250))
-    process.join()
-    assert_same_state(last(tmp_path / "run"), last(tmp_path / "whole"))
-    assert_same_state(best(tmp_path / "run"), best(tmp_path / "whole"))
+    assert [path.name for path in run.iterdir() if ".tmp" in path.name] == []
+    tiny_runs.train(day, tmp_path / "whole", epochs=90)
+    assert_same_state(last(run), last(tmp_path / "whole"))
+    assert_same_state(best(run), best(tmp_path / "whole"))
 
 
 def steps_done(run: Path) -> int:
@@ -648,30 +644,38 @@ def test_every_process_validates_to_the_same_figure(one_process, tmp_path):
     assert_close_runs(tmp_path / "run", run)
 
 
+def take_time() -> None:
+    train_step = Trainer._train_step
+
+    def slowly(self, stream):
+        time.sleep(0.03)
+        train_step(self, stream)
+
+    Trainer._train_step = slowly
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals to other processes")
 def test_several_processes_stop_together_and_continue(one_process, tmp_path):
     data_dir, _ = one_process
-    argv = train_arguments(data_dir, tmp_path / "run", batch_size=60, epochs=400, save_every=400)
-    processes = start_ranks(argv, tmp_path)
-    deadline = time.monotonic() + 60
-    while not has_begun(tmp_path / "log0") and time.monotonic() < deadline:
+    argv = train_arguments(data_dir, tmp_path / "run", batch_size=60, epochs=50, save_every=50)
+    processes = start_ranks(argv, tmp_path, take_time)
+    while not has_begun(tmp_path / "log0") and all(process.is_alive() for process in processes):
         time.sleep(0.05)
     for process in processes:
         os.kill(process.pid, signal.SIGINT)
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [130, 130]
-    stopped = last(tmp_path / "run")["step"]
-    assert 0 < stopped < 1600
+    assert 0 < last(tmp_path / "run")["step"] < 200, "it was saved where it stopped"
     processes = start_ranks(argv, tmp_path)
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
-    assert last(tmp_path / "run")["step"] == 1600
+    assert last(tmp_path / "run")["step"] == 200
 
 
 def has_begun(log: Path) -> bool:
-    return log.exists() and re.search(r"[1-9]\d*/1600", log.read_text(encoding="utf-8")) is not None
+    return log.exists() and re.search(r"[1-9]\d*/200", log.read_text(encoding="utf-8")) is not None
 
 
 # ---- start
