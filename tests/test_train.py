@@ -1,6 +1,7 @@
 """The whole command, on tiny data: what it computes, and that it survives everything."""
 
 import json
+import math
 import os
 import random
 import re
@@ -13,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import train as script
 from src.training import trainer as engine
 from src.training.logger import Logger
 from src.training.trainer import Trainer
+from src.utils.image_io import write_display
 from tests import tiny_runs
 from tests.tiny_runs import assert_same_state, best, last, one_error_line, train_arguments, write_day
 
@@ -213,6 +216,17 @@ def test_jpegs_and_names_that_are_not_ascii(tmp_path):
     data_dir = write_day(tmp_path / "Tag ü 日", suffix=".jpg")
     tiny_runs.train(data_dir, tmp_path / "läuft 日", compute_latent=True)
     assert (tmp_path / "läuft 日" / "f2_ts.pt").exists()
+
+
+def test_all_kinds_of_png_train_together(tmp_path):
+    folder = write_day(tmp_path / "day")
+    eight_bits = Image.open(folder / "tod_0.png").convert("RGB")
+    eight_bits.convert("L").save(folder / "tod_0.png")
+    eight_bits.quantize(32).save(folder / "tod_1.png")
+    eight_bits.convert("RGBA").save(folder / "tod_2.png")
+    write_display(folder / "tod_3.png", tiny_runs.smooth_frame(18, 10, 12), bits=16)
+    stored = tiny_runs.train(folder, tmp_path / "run")
+    assert stored["step"] == 16 and math.isfinite(stored["best_score"])
 
 
 # ---- continuing
@@ -445,8 +459,6 @@ def break_unknown_extension(day):
 
 
 def break_size(day):
-    from src.utils.image_io import write_display
-
     write_display(day / "tod_1.png", np.zeros((10, 16, 3), np.float32))
     return {}, ["tod_1.png", "is 16 x 10", "tod_0.png", "is 12 x 10"]
 

@@ -419,7 +419,7 @@ def test_the_size_of_a_truncated_picture_is_right_or_one_error(tmp_path, suffix)
     path = tmp_path / f"a{suffix}"
     image_io.write_display(path, random_image(13, 17))
     whole = path.read_bytes()
-    for length in range(len(whole)):
+    for length in range(0, len(whole), 5):
         path.write_bytes(whole[:length])
         try:
             assert image_io.image_size(path) == (13, 17)
