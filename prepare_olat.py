@@ -81,6 +81,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         raise InputError("--olat_root, --env_dir", "both are needed", "give them, or --synthetic 12")
     if args.synthetic is not None and args.olat_root is not None:
         raise InputError("--synthetic", "makes captures of its own", "leave --olat_root out")
+    if args.synthetic is not None and args.shard != (0, 1):
+        raise InputError("--shard", "a synthetic stage is made by one run", "prepare its captures with --olat_root")
     return args
 
 
@@ -106,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         args.olat_root = make_light_stage(
             args.out_root / "stage", subjects=args.synthetic, lights=args.num_lights, environments=args.num_envs,
-            size=args.image_size or 256, seed=args.seed, workers=args.workers, shard=args.shard,
+            size=args.image_size or 256, seed=args.seed, workers=args.workers,
         )
         args.env_dir = args.env_dir or args.out_root / "stage" / "env_maps"
 

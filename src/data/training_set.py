@@ -10,14 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,6 +21,7 @@ from src.data.captures import Capture, Stage, check_sizes, read_blocks, reduced_
 from src.data.environments import EnvironmentPlan, read_environment, write_environment
 from src.data.lights import read_json
 from src.data.olat import LightCells, accumulate, plan_blocks
+from src.data.parallel import run_parallel
 from src.data.portrait_mask import make_mask
 from src.utils.atomic import atomic_path
 from src.utils.cli import InputError
@@ -33,7 +30,6 @@ from src.utils.sphere import perspective_directions, sample_environment
 
 FRAME = "right-handed, +Y up, camera on +Z looking towards -Z"
 UNITS = "linear radiance; OLATs under a light of irradiance 1 times the exposure; flat-lit = environment of radiance 1"
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 COMPOSITES = ("none", "background")
 
 
@@ -148,39 +144,6 @@ def prepare_subjects(jobs: Sequence[SubjectJob], workers: int) -> None:
     if len(waiting) < len(jobs):
         print(f"{len(jobs) - len(waiting)} of {len(jobs)} subjects are finished already")
     run_parallel(prepare_subject, waiting, workers, "relighting")
-
-
-def run_parallel(task: Callable[[Any], str | None], jobs: Sequence[Any], workers: int, label: str) -> None:
-    """Run ``task(job)`` for every job in spawned processes; a returned line of text is raised as an InputError."""
-    from tqdm import tqdm  # noqa: PLC0415
-
-    problems: list[str] = []
-    bar = tqdm(total=len(jobs), desc=label, unit="subject", disable=not jobs)
-    if workers == 1 or len(jobs) < 2:
-        for job in jobs:
-            problems += filter(None, [task(job)])
-            if problems:
-                break
-            bar.update()
-    else:
-        # Each process gets its share of the cores: numpy's and torch's own threads would fight over them.
-        threads = str(max(1, (os.cpu_count() or 1) // workers))
-        inherited = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, threads))
-        try:
-            with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-                for future in as_completed([pool.submit(task, job) for job in jobs]):
-                    if not future.cancelled():
-                        problems += filter(None, [future.result()])
-                        bar.update()
-                    if problems:
-                        pool.shutdown(wait=False, cancel_futures=True)
-        finally:
-            for name, value in inherited.items():
-                os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-    bar.close()
-    if problems:
-        raise InputError(*problems[0].split(": ", 1)) if ": " in problems[0] else InputError(label, problems[0])
 
 
 def prepare_subject(job: SubjectJob) -> str | None:
