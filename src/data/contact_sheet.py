@@ -9,7 +9,7 @@ import numpy as np
 from src.data.captures import resize_area, subject_folders
 from src.utils.cli import InputError
 from src.utils.color import linear_to_srgb
-from src.utils.image_io import list_images, read_linear, write_display
+from src.utils.image_io import list_images, read_linear, read_mask, write_display
 from src.utils.sphere import resize_environment
 
 
@@ -28,18 +28,21 @@ def write_contact_sheet(
     rows = [np.concatenate(top, axis=1)]
     for folder in subjects:
         pictures = [_find(folder, "flat_lit"), *(_find(folder / "relit", file.stem) for file in environments)]
-        # One exposure per environment column, over all subjects, would hide dark ones: each picture has its own.
-        rows.append(np.concatenate([_square(tone_map(read_linear(file)), cell) for file in pictures], axis=1))
+        mask = read_mask(_find(folder, "mask")) if (folder / "mask.png").exists() else None
+        rows.append(np.concatenate([_square(tone_map(read_linear(file), mask), cell) for file in pictures], axis=1))
     write_display(path, np.concatenate(rows, axis=0))
 
 
-def tone_map(radiance: np.ndarray) -> np.ndarray:
-    """sRGB in [0, 1] of linear radiance: exposed so that the mean of what is not black is mid-grey, then rolled off."""
+def tone_map(radiance: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """sRGB in [0, 1] of linear radiance, exposed for what the mask covers (or all that is lit).
+
+    The brighter half of the subject lands on a light mid-tone; highlights approach white (extended Reinhard, white 5).
+    """
     luminance = radiance.mean(axis=2)
-    lit = luminance[luminance > 1e-4]
-    exposed = radiance * (0.25 / max(float(np.median(lit)), 1e-6) if lit.size else 1.0)
-    # Linear below, asymptotic to 1 above: highlights keep their shape (extended Reinhard with a white of 4).
-    return linear_to_srgb(exposed * (1 + exposed / 16) / (1 + 0.6 * exposed))
+    lit = luminance[luminance > 1e-4] if mask is None else luminance[mask > 0.5]
+    level = float(np.percentile(lit, 75)) if lit.size else 1.0
+    exposed = radiance * np.float32(0.42 / max(level, 1e-6))
+    return linear_to_srgb(exposed * (1 + exposed / 25) / (1 + 0.5 * exposed))
 
 
 def _square(picture: np.ndarray, size: int) -> np.ndarray:

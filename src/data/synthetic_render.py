@@ -28,8 +28,8 @@ _BOX_LOW, _BOX_HIGH = (-1.15, -1.35, -1.0), (1.15, 1.1, 0.95)
 _VOXEL = 0.018
 # A light stage's lamp seen from the middle has a radius of some 2 degrees: the width of the penumbra.
 _PENUMBRA = 1 / math.tan(math.radians(2.0))
-_BOUNCE_GRID = 40  # bounced light is gathered at every pixel of a picture this large, and interpolated
-_BOUNCE_RAYS = 48
+_BOUNCE_GRID = 32  # bounced light is gathered at every pixel of a picture this large, and interpolated
+_BOUNCE_RAYS = 32
 _CHUNK = 1 << 15  # points at a time: their intermediate values stay in the cache
 
 
