@@ -53,20 +53,21 @@ def sample_environment(environment: np.ndarray, directions: np.ndarray) -> np.nd
     """
     height, width = environment.shape[:2]
     rows, columns = direction_to_pixel(directions, height, width)
-    padded = np.concatenate([_opposite(environment[:1]), environment, _opposite(environment[-1:])])
-    top, left = np.floor(rows).astype(np.int64), np.floor(columns).astype(np.int64)
-    down, right = (rows - top)[..., None], (columns - left)[..., None]
-    top = np.clip(top + 1, 0, height)  # + 1: the padding row; rounding may touch the last row's far edge
-    bottom, left, after = top + 1, left % width, (left + 1) % width
-    upper = padded[top, left] * (1 - right) + padded[top, after] * right
-    lower = padded[bottom, left] * (1 - right) + padded[bottom, after] * right
+    above = np.floor(rows).astype(np.int64)
+    down = (rows - above)[..., None]
+    upper, lower = _sample_row(environment, above, columns), _sample_row(environment, above + 1, columns)
     return (upper * (1 - down) + lower * down).astype(np.float32)
 
 
-def _opposite(row: np.ndarray) -> np.ndarray:
-    """A ``(1, W, C)`` row turned by half a circle (between two pixels when W is odd)."""
-    width = row.shape[1]
-    return 0.5 * (np.roll(row, width // 2, axis=1) + np.roll(row, (width + 1) // 2, axis=1))
+def _sample_row(environment: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Linear interpolation along whole ``rows``, of which -1 and H are the pole rows half a turn away."""
+    height, width = environment.shape[:2]
+    is_beyond = (rows < 0) | (rows >= height)
+    columns = np.where(is_beyond, columns + width / 2, columns)
+    rows = rows.clip(0, height - 1)
+    left = np.floor(columns).astype(np.int64)
+    right = (columns - left)[..., None]
+    return environment[rows, left % width] * (1 - right) + environment[rows, (left + 1) % width] * right
 
 
 def rotation_y(degrees: float) -> np.ndarray:
