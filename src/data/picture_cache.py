@@ -25,13 +25,17 @@ class PictureCache:
 
     def get(self, source: Path, key: tuple, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The float32 array that ``make`` gives for ``source``."""
+        return make() if self.folder is None else self.map(source, key, make).astype(np.float32)
+
+    def map(self, source: Path, key: tuple, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The same as float16, read-only and mapped: large stacks take no memory of their own. Needs a folder."""
         if self.folder is None:
-            return make()
+            raise ValueError("mapping needs a cache folder")
         status = source.stat()
         identity = repr((str(source.resolve()), status.st_size, status.st_mtime_ns, key))
         path = self.folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.npy"
         if not path.exists():
-            array = make().clip(-_HALF_MAX, _HALF_MAX).astype(np.float16)
+            array = make().clip(-_HALF_MAX, _HALF_MAX).astype(np.float16, copy=False)
             with atomic_path(path) as temporary:
                 np.save(temporary, array, allow_pickle=False)
-        return np.load(path, mmap_mode="r", allow_pickle=False).astype(np.float32)
+        return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -87,8 +87,8 @@ class DistanceGrid:
         seen = torch.ones(len(points))
         low, high = points.new_tensor(_BOX_LOW), points.new_tensor(_BOX_HIGH)
         # The way out of the box, beyond which nothing is.
-        leave = (torch.where(directions > 0, high, low) - points) / (directions + 1e-9)
-        leave = leave.amin(dim=1)
+        leave = (torch.where(directions > 0, high, low) - points) / directions
+        leave = leave.nan_to_num(nan=math.inf, posinf=math.inf, neginf=math.inf).amin(dim=1)
         for _ in range(40):
             gap = self(points + travelled[:, None] * directions)
             seen = torch.minimum(seen, 0.5 + 0.5 * softness * gap / travelled)
@@ -195,7 +195,7 @@ def _light_by_light(buffer: GBuffer, grid: DistanceGrid, surface: Surface, light
         # One product for several lights: (pixels, G) x (G, lights x 3).
         irradiance = (gathered @ bounced_block.permute(1, 0, 2).flatten(1)).reshape(len(first), -1, 3)
         for index, light in enumerate(light_block):
-            facing = torch.nonzero(buffer.smooth_normal[first] @ light > -0.1)[:, 0]
+            facing = torch.nonzero(buffer.smooth_normal[first] @ light > -0.03)[:, 0]
             seen = torch.zeros(len(first))
             seen[facing] = grid.visibility(start[facing], light.expand(len(facing), 3))
             radiance = _reflect(buffer, light) * seen[row_of[pixel], None]
