@@ -37,7 +37,7 @@ class OlatStack(NamedTuple):
         """``(S, S, 3)`` float32 under light ``c_l`` ``(L, 3)``."""
         size = self.mask.shape[0]
         weights = torch.from_numpy(np.ascontiguousarray(coefficients.T[:, None], np.float32))
-        planes = torch.from_numpy(np.asarray(self.olats)).float()
+        planes = torch.from_numpy(self.olats.astype(np.float32))
         return torch.bmm(weights, planes)[:, 0].T.reshape(size, size, 3).numpy()
 
 
