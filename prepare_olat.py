@@ -104,7 +104,7 @@ def find_stage(args: argparse.Namespace) -> Stage:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     if args.synthetic is not None:
-        from src.data.synthetic import make_light_stage  # noqa: PLC0415 - imports torch
+        from src.data.synthetic import make_light_stage
 
         args.olat_root = make_light_stage(
             args.out_root / "stage", subjects=args.synthetic, lights=args.num_lights, environments=args.num_envs,

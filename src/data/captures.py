@@ -118,7 +118,7 @@ def resize_area(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """Reduce by area averaging (and enlarge bilinearly) to ``(height, width)``."""
     if picture.shape[:2] == (height, width):
         return picture
-    import cv2  # noqa: PLC0415
+    import cv2
 
     is_smaller = height <= picture.shape[0] and width <= picture.shape[1]
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)

@@ -83,7 +83,7 @@ def camera_noise(relit: np.ndarray, rng: np.random.Generator, photons: float) ->
 
 def jpeg(relit: np.ndarray, quality: int) -> np.ndarray:
     """JPEG at ``quality``, exposed so that the 99.5th percentile is white; what is brighter keeps its value."""
-    import cv2  # noqa: PLC0415
+    import cv2
 
     white = max(float(np.percentile(relit, 99.5)), 1e-6)
     display = (linear_to_srgb(relit / white)[..., ::-1] * 255 + 0.5).astype(np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 
 from src.data.captures import subject_folders
 from src.data.contact_sheet import write_contact_sheet
-from src.data.delit_dataset import find_picture
+from src.data.delit_layout import find_picture
 from src.data.splits import read_splits
 from src.utils.cli import InputError, Parser, script
 from src.utils.image_io import HDR_SUFFIXES, list_images, read_linear, read_mask
@@ -18,7 +18,7 @@ from src.utils.image_io import HDR_SUFFIXES, list_images, read_linear, read_mask
 @script
 def main(argv: Sequence[str] | None = None) -> int:
     """Print what a data root holds and what is wrong with it; exit status 1 when something is."""
-    from tqdm import tqdm  # noqa: PLC0415
+    from tqdm import tqdm
 
     parser = Parser("Check a training set for delighting: counts, ranges, missing pairs, broken files.")
     parser.add_argument("data_root", type=Path)

@@ -15,7 +15,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 def run_parallel(task: Callable[[Any], str | None], jobs: Sequence[Any], workers: int, label: str) -> None:
     """Run ``task(job)`` for every job in spawned processes; a returned line of text is raised as an InputError."""
-    from tqdm import tqdm  # noqa: PLC0415
+    from tqdm import tqdm
 
     problems: list[str] = []
     bar = tqdm(total=len(jobs), desc=label, unit="subject", disable=not jobs)

@@ -50,7 +50,7 @@ def mask_from_maximum(olat_maximum: np.ndarray) -> np.ndarray:
     share of the picture's own bright level, with its holes filled; its border is softened over the border pixels'
     own brightness, which anti-aliasing has scaled by their coverage.
     """
-    import cv2  # noqa: PLC0415
+    import cv2
 
     brightest = olat_maximum.max(axis=2)
     level = float(np.percentile(brightest, 99))
@@ -74,7 +74,7 @@ def mask_from_maximum(olat_maximum: np.ndarray) -> np.ndarray:
 def require_rembg() -> None:
     """InputError, in one line, unless rembg and its model file are there; nothing is ever downloaded."""
     try:
-        import rembg  # noqa: F401, PLC0415
+        import rembg  # noqa: F401
     except ImportError:
         raise InputError("--mask rembg", "rembg is not installed", "pip install rembg, or use --mask olat") from None
     home = Path(os.environ.get("U2NET_HOME", Path.home() / ".u2net"))
@@ -85,7 +85,7 @@ def require_rembg() -> None:
 
 def cut_out(picture: np.ndarray) -> np.ndarray:
     """Coverage ``(H, W)`` float32 of the person in a linear ``(H, W, 3)`` picture, by rembg's human segmentation."""
-    import rembg  # noqa: PLC0415
+    import rembg
 
     bright = max(float(np.percentile(picture, 99.5)), 1e-6)
     display = (linear_to_srgb(picture / bright) * 255 + 0.5).astype(np.uint8)

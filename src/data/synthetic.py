@@ -69,11 +69,11 @@ def make_light_stage(
 
 def capture_head(job: HeadJob) -> str | None:
     """Render one head under every light; its folder gets its name when it is complete."""
-    import torch  # noqa: PLC0415 - only the process that renders needs it
+    import torch
 
-    from src.data.synthetic_head import HAIR_STYLES, Head, sample_shape  # noqa: PLC0415
-    from src.data.synthetic_render import render_olats  # noqa: PLC0415
-    from src.data.synthetic_skin import Surface, sample_complexion  # noqa: PLC0415
+    from src.data.synthetic_head import HAIR_STYLES, Head, sample_shape
+    from src.data.synthetic_render import render_olats
+    from src.data.synthetic_skin import Surface, sample_complexion
 
     partial = job.folder.with_name(f".{job.folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 SKIN, EYE, HAIR, CLOTH = range(4)
 HAIR_STYLES = ("bald", "cropped", "short", "afro", "bob", "long", "bun")
-_EYE = (0.178, 0.03, 0.392)
+EYE_CENTRE = (0.178, 0.03, 0.392)
 _EYE_RADIUS = 0.088
 _PIVOT = (0.0, -0.55, -0.12)
 
@@ -121,7 +121,7 @@ class Head:
         d = self._mouth(p, d)
         d = self._lids(p, d)
         d = self._ears(p, d)
-        return d, _sphere(p, _EYE, _EYE_RADIUS)
+        return d, _sphere(p, EYE_CENTRE, _EYE_RADIUS)
 
     def _nose(self, p: Tensor, d: Tensor) -> Tensor:
         s = self.shape
@@ -154,12 +154,12 @@ class Head:
     def _lids(self, p: Tensor, d: Tensor) -> Tensor:
         """Two shells around the eyeball, cut open by a slit that is lower at the inner corner."""
         x, y = p[:, 0], p[:, 1]
-        shell = _sphere(p, _EYE, _EYE_RADIUS + 0.013)
-        across = (x - _EYE[0]) / _EYE_RADIUS
+        shell = _sphere(p, EYE_CENTRE, _EYE_RADIUS + 0.013)
+        across = (x - EYE_CENTRE[0]) / _EYE_RADIUS
         tilt = 0.008 * across
         height = self.shape.eye_opening * (1 - 0.85 * across**2).clamp(min=-0.6)
-        upper_edge = _EYE[1] + tilt + 0.029 * height
-        lower_edge = _EYE[1] + tilt - 0.028 * height
+        upper_edge = EYE_CENTRE[1] + tilt + 0.029 * height
+        lower_edge = EYE_CENTRE[1] + tilt - 0.028 * height
         slit = torch.maximum(y - upper_edge, lower_edge - y)
         lids = _smooth_max(shell, -slit, 0.010)
         return _union(d, lids, 0.022)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from src.data.synthetic_head import _EYE, CLOTH, EYE, HAIR, Head
+from src.data.synthetic_head import CLOTH, EYE, EYE_CENTRE, HAIR, Head
 from src.utils.color import srgb_to_linear
 
 # Monk skin tone scale (Monk 2019, skintone.google), sRGB, lightest first.
@@ -169,7 +169,7 @@ class Surface:
 
     def _eyes(self, local: Tensor) -> Tensor:
         c = self.complexion
-        centre = torch.stack([local[:, 0].sign() * _EYE[0], torch.full_like(local[:, 1], _EYE[1])], dim=1)
+        centre = torch.stack([local[:, 0].sign() * EYE_CENTRE[0], torch.full_like(local[:, 1], EYE_CENTRE[1])], dim=1)
         radius = (local[:, :2] - centre).norm(dim=1)
         white = local.new_tensor([0.62, 0.58, 0.56]).expand(len(local), 3)
         rays = 1 + 0.5 * torch.sin(40 * torch.atan2(local[:, 1] - centre[:, 1], local[:, 0] - centre[:, 0]))

@@ -132,7 +132,7 @@ def _prepare(values: Array, channels: int) -> tuple[ModuleType, int, Array]:
     if isinstance(values, np.ndarray):
         xp, axis, values = np, -1, values.astype(np.float32, copy=False)
     else:
-        import torch  # noqa: PLC0415 - numpy users and --help do without
+        import torch
 
         xp, axis, values = torch, -3, values.float()
     if values.ndim < -axis or values.shape[axis] != channels:
@@ -180,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rng = np.random.default_rng(0)
     sources = {"random, 1e-6 to 2e4": _random_radiance(rng, min(2e4, float(np.expm1(args.log_scale))))}
     for file in args.files:
-        from src.utils.image_io import read_linear  # noqa: PLC0415 - needed for files only
+        from src.utils.image_io import read_linear
 
         sources[file] = read_linear(file)
         if not np.isfinite(sources[file]).all():

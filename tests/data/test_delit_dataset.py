@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from prepare_olat import main as prepare
 from src.data.delit_augmentation import Sample, augment, camera_noise, crop, flip, jpeg, light_gain, scale_light
 from src.data.delit_check import main as check
-from src.data.delit_dataset import DelitDataset, find_pairs, fit_square
+from src.data.delit_dataset import DelitDataset, fit_square
+from src.data.delit_layout import find_pairs
 from src.data.lights import fibonacci_sphere
 from src.data.olat import LightCells, relight
 from src.utils.cli import InputError
