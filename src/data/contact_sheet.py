@@ -26,23 +26,37 @@ def write_contact_sheet(
     top = [np.ones((cell // 2, cell, 3), np.float32)]
     top += [tone_map(resize_environment(read_linear(file), cell // 2, cell)) for file in environments]
     rows = [np.concatenate(top, axis=1)]
-    for folder in subjects:
-        pictures = [_find(folder, "flat_lit"), *(_find(folder / "relit", file.stem) for file in environments)]
-        mask = read_mask(_find(folder, "mask")) if (folder / "mask.png").exists() else None
-        rows.append(np.concatenate([_square(tone_map(read_linear(file), mask), cell) for file in pictures], axis=1))
+    masks = [_mask(folder) for folder in subjects]
+    columns = ["flat_lit", *(f"relit/{file.stem}" for file in environments)]
+    cells = []
+    for column in columns:
+        stem = Path(column)
+        pictures = [read_linear(_find(folder / stem.parent, stem.name)) for folder in subjects]
+        levels = [exposure_level(picture, mask) for picture, mask in zip(pictures, masks, strict=True)]
+        # Halfway between one exposure for all, under which skin tones show, and one for each, under which all do.
+        common = float(np.exp(np.mean(np.log(levels))))
+        cells.append([_square(tone_map(picture, (common * level) ** 0.5), cell)
+                      for picture, level in zip(pictures, levels, strict=True)])
+    rows += [np.concatenate(row, axis=1) for row in zip(*cells, strict=True)]
     write_display(path, np.concatenate(rows, axis=0))
 
 
-def tone_map(radiance: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-    """sRGB in [0, 1] of linear radiance, exposed for what the mask covers (or all that is lit).
+def exposure_level(radiance: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """The 75th percentile of brightness within the mask (or of all that is lit); above 0."""
+    brightness = radiance.mean(axis=2)
+    lit = brightness[brightness > 1e-4] if mask is None else brightness[mask > 0.5]
+    return max(float(np.percentile(lit, 75)), 1e-6) if lit.size else 1.0
 
-    The brighter half of the subject lands on a light mid-tone; highlights approach white (extended Reinhard, white 5).
-    """
-    luminance = radiance.mean(axis=2)
-    lit = luminance[luminance > 1e-4] if mask is None else luminance[mask > 0.5]
-    level = float(np.percentile(lit, 75)) if lit.size else 1.0
-    exposed = radiance * np.float32(0.42 / max(level, 1e-6))
+
+def tone_map(radiance: np.ndarray, level: float | None = None) -> np.ndarray:
+    """sRGB in [0, 1] of linear radiance: ``level`` becomes a light mid-tone, highlights roll off (Reinhard 2002)."""
+    exposed = radiance * np.float32(0.42 / (exposure_level(radiance) if level is None else level))
     return linear_to_srgb(exposed * (1 + exposed / 25) / (1 + 0.5 * exposed))
+
+
+def _mask(folder: Path) -> np.ndarray | None:
+    path = folder / "mask.png"
+    return read_mask(path) if path.is_file() else None
 
 
 def _square(picture: np.ndarray, size: int) -> np.ndarray:

@@ -214,7 +214,7 @@ class Head:
             curtain = _ellipsoid(p, (0, 0.25 - 0.44 * length, -0.16), (0.53 + 0.5 * thick, 0.62 * length, 0.44))
             cap = _union(cap, curtain, 0.12)
             opening = _ellipsoid(p, (0, -0.22, 0.44), (0.37, 0.60 * s.hairline, 0.55))
-            opening = _union(opening, _capsule(p, (0, -0.45, 0.3), (0, -1.3, 0.3), 0.26), 0.15)
+            opening = _union(opening, _capsule(p, (0, -0.45, 0.34), (0, -1.3, 0.34), 0.40), 0.12)
             cap = _difference(cap, opening, 0.04)
             below = y - bottom
         strands = self._strands(local)

@@ -145,9 +145,11 @@ def trace(head: Head, surface: Surface, grid: DistanceGrid, size: int) -> GBuffe
         distance[active] += 0.9 * gap
         hit[active[gap.abs() < 5e-4]] = True
         # Those that only grazed the surface go on.
-        active = active[(gap.abs() >= 5e-4) & (distance[active] < CAMERA_DISTANCE + 1.0)]
+        going = (gap.abs() >= 5e-4) & (distance[active] < CAMERA_DISTANCE + 1.0)
+        active, gap = active[going], gap[going]
         if not len(active):
             break
+    hit[active[gap < 5e-3]] = True  # deep in a fold, where steps are short
     sample = torch.nonzero(hit)[:, 0]
     point = eye + distance[sample, None] * rays[sample]
     material = head.distances(point).argmin(dim=1)

@@ -45,7 +45,7 @@ def sample_complexion(rng: np.random.Generator, tone: int) -> Complexion:
     """Random colours around tone ``tone`` (0-9) of the Monk scale."""
     # The scale's swatches are skin as printed. As albedo they are compressed: skin reflects less than paper and,
     # with what scatters back from below the melanin, more than the darkest swatch.
-    skin = hex_to_linear(MONK_TONES[tone]) * np.float32(0.70) + np.float32(0.022)
+    skin = hex_to_linear(MONK_TONES[tone]) * np.float32(0.68) + np.array([0.046, 0.027, 0.018], np.float32)
     # Blood under it makes it redder than paint of that tone.
     skin = skin * rng.uniform(0.94, 1.06, 3).astype(np.float32) * np.array([1.04, 0.94, 0.88], np.float32)
     depth = tone / 9
@@ -62,7 +62,7 @@ def sample_complexion(rng: np.random.Generator, tone: int) -> Complexion:
         blush=float(rng.uniform(0.3, 1.0)) * (1 - 0.75 * depth),
         freckles=float(rng.uniform(0, 1)) if tone < 4 and rng.uniform() < 0.4 else 0.0,
         beard=float(rng.choice([0.0, 0.0, 0.35, 0.8])),
-        roughness=float(rng.uniform(0.34, 0.48)),
+        roughness=float(rng.uniform(0.42, 0.55)),
         seed=int(rng.integers(2**31)),
     )
 
