@@ -31,12 +31,11 @@ from src.data.faceolat import find_faceolat_captures, is_faceolat
 from src.data.lights import read_lights
 from src.data.olat import WEIGHTS
 from src.data.portrait_mask import MASK_SOURCES, mask_source
-from src.data.splits import make_splits, read_splits
+from src.data.splits import update_splits
 from src.data.training_set import (
     COMPOSITES,
     Settings,
-    SubjectJob,
-    coefficients_of,
+    make_jobs,
     prepare_subjects,
     write_common,
     write_json,
@@ -120,35 +119,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     mine = stage.captures[args.shard[0] :: args.shard[1]]
     masks = [mask_source(capture, args.mask) for capture in mine]
-    subjects = {capture.name: capture.identity for capture in stage.captures}
-    environments = {plan.name: plan.source.stem for plan in plans}
-    splits_path = args.out_root / "splits.json"
-    previous = read_splits(splits_path)["val"] if splits_path.exists() else {}
-    splits = make_splits(
-        subjects, environments,
-        args.val_subjects or _still_there(previous.get("subjects"), subjects),
-        args.val_envs or _still_there(previous.get("environments"), environments),
+    splits = update_splits(
+        args.out_root / "splits.json", {capture.name: capture.identity for capture in stage.captures},
+        {plan.name: plan.source.stem for plan in plans}, args.val_subjects, args.val_envs,
     )
 
     metadata = write_common(args.out_root, stage, plans, settings)
-    write_json(splits_path, splits)
-    jobs = [
-        SubjectJob(
-            capture, args.out_root, settings, tuple(environments),
-            coefficients_of(metadata, capture.light_set, list(environments)), mask, metadata["fingerprint"],
-            args.max_memory_gb / min(args.workers, len(mine)),
-        )
-        for capture, mask in zip(mine, masks, strict=True)
-    ]
+    write_json(args.out_root / "splits.json", splits)
+    share_gb = args.max_memory_gb / min(args.workers, max(1, len(mine)))
+    jobs = make_jobs(args.out_root, mine, masks, metadata, settings=settings, memory_gb=share_gb)
     prepare_subjects(jobs, args.workers)
-    print(f"{len(jobs)} subjects under {len(environments)} environments in {args.out_root}")
+    print(f"{len(jobs)} subjects under {len(plans)} environments in {args.out_root}")
     if args.contact_sheet:
         write_contact_sheet(args.out_root, args.contact_sheet)
     return 0
-
-
-def _still_there(names: Sequence[str] | None, known: dict[str, str]) -> list[str] | None:
-    return None if names is None else [name for name in names if name in known]
 
 
 if __name__ == "__main__":

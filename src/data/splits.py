@@ -54,6 +54,18 @@ def make_splits(
     }
 
 
+def update_splits(
+    path: Path, subjects: Mapping[str, str], environments: Mapping[str, str],
+    val_subjects: Sequence[str] | None, val_envs: Sequence[str] | None,
+) -> dict[str, Split]:
+    """:func:`make_splits`, but what ``path`` holds out already stays held out unless new names are given."""
+    if path.exists():
+        held = read_splits(path)["val"]
+        val_subjects = val_subjects or [name for name in held["subjects"] if name in subjects]
+        val_envs = val_envs or [name for name in held["environments"] if name in environments]
+    return make_splits(subjects, environments, val_subjects, val_envs)
+
+
 def read_splits(path: Path) -> dict[str, Split]:
     """The content of ``splits.json``; InputError when it is not one or a name is on both sides."""
     content = read_json(path)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from src.data.lights import fibonacci_sphere, read_json
 from src.data.parallel import run_parallel
 from src.data.synthetic_sky import KINDS, make_environment
 from src.data.training_set import FRAME, write_json
+from src.utils.atomic import atomic_folder
 from src.utils.cli import InputError
 from src.utils.image_io import write_display, write_linear
 
@@ -75,19 +75,16 @@ def capture_head(job: HeadJob) -> str | None:
     from src.data.synthetic_render import render_olats
     from src.data.synthetic_skin import Surface, sample_complexion
 
-    partial = job.folder.with_name(f".{job.folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     rng = np.random.default_rng([job.seed, 0, job.index])
     # Tones and styles in an order in which any few neighbours already span the whole scale.
     tone = job.index * 7 % _TONES
     shape = sample_shape(rng, HAIR_STYLES[(job.index * 3 + job.seed) % len(HAIR_STYLES)])
     complexion = sample_complexion(rng, tone)
     head = Head(shape)
-    with torch.inference_mode():
+    with torch.inference_mode(), atomic_folder(job.folder) as folder:
         coverage, pictures = render_olats(head, Surface(head, complexion), fibonacci_sphere(job.lights), job.size)
         for light, picture in enumerate(pictures):
-            write_linear(partial / f"{light:03d}.exr", picture)
-    write_display(partial / "mask.png", coverage)
-    write_json(partial / "person.json", {"monk_tone": tone + 1, **asdict(shape)})
-    partial.replace(job.folder)
+            write_linear(folder / f"{light:03d}.exr", picture)
+        write_display(folder / "mask.png", coverage)
+        write_json(folder / "person.json", {"monk_tone": tone + 1, **asdict(shape)})
     return None

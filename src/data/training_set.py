@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from src.data.lights import read_json
 from src.data.olat import LightCells, accumulate, plan_blocks
 from src.data.parallel import run_parallel
 from src.data.portrait_mask import make_mask
-from src.utils.atomic import atomic_path
+from src.utils.atomic import atomic_folder, atomic_path
 from src.utils.cli import InputError
 from src.utils.image_io import write_display, write_linear
 from src.utils.sphere import perspective_directions, sample_environment
@@ -124,6 +123,21 @@ def coefficients_of(metadata: dict, light_set: str, environments: Sequence[str])
     return np.stack([flat, *(np.asarray(lights["coefficients"][name], np.float32) for name in environments)])
 
 
+def make_jobs(
+    out_root: Path, captures: Sequence[Capture], masks: Sequence[str], metadata: dict, *, settings: Settings,
+    memory_gb: float,
+) -> list[SubjectJob]:
+    """One job per capture, each within ``memory_gb``."""
+    environments = tuple(metadata["environments"])
+    return [
+        SubjectJob(
+            capture, out_root, settings, environments, coefficients_of(metadata, capture.light_set, environments), mask,
+            metadata["fingerprint"], memory_gb,
+        )
+        for capture, mask in zip(captures, masks, strict=True)
+    ]
+
+
 def is_finished(job: SubjectJob) -> bool:
     """Whether the subject is there, from the same settings; InputError when it is there from others."""
     path = job.out_root / "subjects" / job.capture.name / "metadata.json"
@@ -148,20 +162,12 @@ def prepare_subjects(jobs: Sequence[SubjectJob], workers: int) -> None:
 
 def prepare_subject(job: SubjectJob) -> str | None:
     """Make one subject. Returns None, or the one line that says why not; then nothing of it is left."""
-    final = job.out_root / "subjects" / job.capture.name
-    partial = final.with_name(f".{final.name}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        _write_subject(job, partial)
-        shutil.rmtree(final, ignore_errors=True)  # without its metadata it was never complete
-        partial.replace(final)
+        with atomic_folder(job.out_root / "subjects" / job.capture.name) as folder:
+            _write_subject(job, folder)
     except InputError as error:
         # As text: exceptions of more than one argument do not survive the way between processes.
-        shutil.rmtree(partial, ignore_errors=True)
         return str(error)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return None
 
 
