@@ -54,8 +54,7 @@ def measure_speed(lights: int, size: int, environments: int, repeats: int) -> tu
     looped = np.zeros_like(sums)
 
     def product() -> None:
-        sums[:] = 0
-        accumulate(sums, coefficients, olats)
+        accumulate(sums, coefficients, olats, fresh=True)
 
     def loop() -> None:
         looped[:] = 0
@@ -102,8 +101,8 @@ def compare_pictures(olat_root: Path, reference_root: Path) -> None:
             environment = read_environment(reference_root / "env_maps" / f"{path.stem}.hdr")
             reference = read_linear(path)
             coefficients = np.stack([cells.integrate(environment) for cells in all_cells.values()])
-            sums = np.zeros((3, len(all_cells), height * width), np.float32)
-            accumulate(sums, np.ascontiguousarray(np.moveaxis(coefficients, 2, 0)), olats)
+            sums = np.empty((3, len(all_cells), height * width), np.float32)
+            accumulate(sums, np.ascontiguousarray(np.moveaxis(coefficients, 2, 0)), olats, fresh=True)
             pictures = np.moveaxis(sums, 0, 2).reshape(-1, height, width, 3)
             row = [psnr_db(picture, reference, inside, peak) for peak in (None, _CLIP) for picture in pictures]
             table.append(row)

@@ -95,25 +95,28 @@ class LightCells:
         return [(indices[rank], shares[rank] * solid_angles) for rank in range(3)]
 
 
-def accumulate(sums: np.ndarray, coefficients: np.ndarray, olats: np.ndarray) -> None:
+def accumulate(sums: np.ndarray, coefficients: np.ndarray, olats: np.ndarray, fresh: bool = False) -> None:
     """Add the light of some OLAT pictures to pictures under environments: the streaming matrix product.
 
     ``sums`` ``(3, E, P)`` (in place), ``coefficients`` ``(3, E, l)`` and ``olats`` ``(3, l, P)``, all float32, for E
-    environments, l lights and P pixels, colour by colour.
+    environments, l lights and P pixels, colour by colour. ``fresh`` overwrites ``sums``, as the first block may.
     """
     pixels = sums.shape[2]
     for colour in range(3):
         for start in range(0, pixels, _TILE):
             tile = slice(start, min(start + _TILE, pixels))
-            sums[colour, :, tile] += coefficients[colour] @ olats[colour][:, tile]
+            if fresh:
+                np.matmul(coefficients[colour], olats[colour][:, tile], out=sums[colour][:, tile])
+            else:
+                sums[colour, :, tile] += coefficients[colour] @ olats[colour][:, tile]
 
 
 def relight(olats: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     """Pictures ``(E, H, W, 3)`` under E environments from ``(L, H, W, 3)`` OLATs and ``(E, L, 3)`` ``c_l``, float32."""
     lights, height, width, _ = olats.shape
     planes = np.ascontiguousarray(np.moveaxis(olats.astype(np.float32, copy=False).reshape(lights, -1, 3), 2, 0))
-    sums = np.zeros((3, len(coefficients), height * width), np.float32)
-    accumulate(sums, np.ascontiguousarray(np.moveaxis(coefficients.astype(np.float32), 2, 0)), planes)
+    sums = np.empty((3, len(coefficients), height * width), np.float32)
+    accumulate(sums, np.ascontiguousarray(np.moveaxis(coefficients.astype(np.float32), 2, 0)), planes, fresh=True)
     return np.moveaxis(sums, 0, 2).reshape(len(coefficients), height, width, 3)
 
 

@@ -180,10 +180,11 @@ def _write_subject(job: SubjectJob, folder: Path) -> None:
     for first in range(0, count, blocks.environments):
         chosen = slice(first, min(first + blocks.environments, count))
         planes = np.ascontiguousarray(np.moveaxis(job.coefficients[chosen], 2, 0)) * np.float32(settings.exposure)
-        sums = np.zeros((3, planes.shape[1], height * width), np.float32)
+        sums = np.empty((3, planes.shape[1], height * width), np.float32)
         maximum = np.zeros((3, height * width), np.float32)
         for light, olats in read_blocks(capture.images, blocks.lights, settings.transfer, size):
-            accumulate(sums, np.ascontiguousarray(planes[:, :, light : light + olats.shape[1]]), olats)
+            part = np.ascontiguousarray(planes[:, :, light : light + olats.shape[1]])
+            accumulate(sums, part, olats, fresh=light == 0)
             if mask is None:
                 np.maximum(maximum, olats.max(axis=1), out=maximum)
         if mask is None:

@@ -142,9 +142,10 @@ def test_streaming_over_lights_gives_what_one_product_gives():
     whole = np.zeros((3, 5, 9001), np.float32)
     accumulate(whole, coefficients, olats)
     np.testing.assert_allclose(whole, np.einsum("cel,clp->cep", coefficients, olats), rtol=1e-5)
-    streamed = np.zeros_like(whole)
+    streamed = np.full_like(whole, np.nan)
     for start in range(0, 37, 8):
-        accumulate(streamed, coefficients[:, :, start : start + 8], olats[:, start : start + 8])
+        part = slice(start, start + 8)
+        accumulate(streamed, coefficients[:, :, part], olats[:, part], fresh=start == 0)
     np.testing.assert_allclose(streamed, whole, rtol=1e-5)
 
 
