@@ -7,31 +7,34 @@ from pathlib import Path
 import numpy as np
 
 from src.data.captures import resize_area, subject_folders
-from src.utils.cli import InputError
 from src.utils.color import linear_to_srgb
-from src.utils.image_io import list_images, read_linear, read_mask, write_display
+from src.utils.image_io import list_images, natural_key, read_linear, read_mask, write_display
 from src.utils.sphere import resize_environment
 
 
 def write_contact_sheet(
     data_root: Path, path: Path, max_subjects: int = 6, max_environments: int = 6, cell: int = 160
 ) -> None:
-    """Flat-lit and relit pictures of evenly chosen subjects (rows) and environments (columns)."""
+    """Flat-lit and relit pictures of evenly chosen subjects (rows) and environments (columns, shown on top).
+
+    Where the subjects share no environment, each row has its own and nothing is on top.
+    """
     subjects = _evenly(subject_folders(data_root / "subjects"), max_subjects)
-    common = set.intersection(*({file.stem for file in list_images(folder / "relit")} for folder in subjects))
-    environments = _evenly([file for file in list_images(data_root / "env_maps") if file.stem in common],
-                           max_environments)
-    if not environments:
-        raise InputError(data_root, "has no environment that all of its subjects share", "no contact sheet is written")
-    top = [np.ones((cell // 2, cell, 3), np.float32)]
-    top += [tone_map(resize_environment(read_linear(file), cell // 2, cell)) for file in environments]
-    rows = [np.concatenate(top, axis=1)]
+    relit = [{file.stem: file for file in list_images(folder / "relit")} for folder in subjects]
+    shared = sorted(set.intersection(*(set(files) for files in relit)), key=natural_key)
+    chosen = [_evenly(shared or list(files), max_environments) for files in relit]
+    count = min(len(stems) for stems in chosen)
+    rows = []
+    if shared:
+        maps = {file.stem: file for file in list_images(data_root / "env_maps")}
+        top = [tone_map(resize_environment(read_linear(maps[stem]), cell // 2, cell)) for stem in chosen[0]]
+        rows.append(np.concatenate([np.ones((cell // 2, cell, 3), np.float32), *top], axis=1))
     masks = [_mask(folder) for folder in subjects]
-    columns = ["flat_lit", *(f"relit/{file.stem}" for file in environments)]
+    columns = [[_find(folder, "flat_lit") for folder in subjects]]
+    columns += [[files[stems[index]] for files, stems in zip(relit, chosen, strict=True)] for index in range(count)]
     cells = []
-    for column in columns:
-        stem = Path(column)
-        pictures = [read_linear(_find(folder / stem.parent, stem.name)) for folder in subjects]
+    for files in columns:
+        pictures = [read_linear(file) for file in files]
         levels = [exposure_level(picture, mask) for picture, mask in zip(pictures, masks, strict=True)]
         # Halfway between one exposure for all, under which skin tones show, and one for each, under which all do.
         common = float(np.exp(np.mean(np.log(levels))))

@@ -237,3 +237,12 @@ def test_check_names_every_problem(own, capsys):
     for wanted in ("env_001.exr: is empty", "ID002: no flat_lit", "ID003/lost: no environment", "5 x 5, others",
                    "in both train and val", "5 problems"):
         assert wanted in out
+
+
+def test_sheet_of_subjects_that_share_no_environment(own, tmp_path):
+    for index, folder in enumerate(sorted((own / "subjects").iterdir())):
+        for number in range(1, 5):
+            if number != index + 1:
+                (folder / "relit" / f"env_{number:03d}.exr").unlink()
+    assert check([str(own), "--contact_sheet", str(tmp_path / "sheet.png")]) == 0
+    assert read_linear(tmp_path / "sheet.png").shape == (4 * 160, 2 * 160, 3)
