@@ -1,5 +1,6 @@
 """Measure results against references: a table, JSON, a plot.
 
+  python evaluate.py lightmap --data_dir DIR --bundle day.tod
   python evaluate.py lightmap --data_dir DIR --ckpt RUN/best.ckpt
   python evaluate.py lightmap --data_dir DIR --peers all --json peers.json --plot peers.png
 
@@ -16,7 +17,8 @@ from pathlib import Path
 
 from src.utils import cli
 
-PEER_NAMES = ("pca", "pca_x265", "siren", "avif", "jxl", "x265", "bc7", "astc")
+SIREN = "siren"
+PEER_NAMES = ("pca", "pca_x265", SIREN, "avif", "jxl", "x265", "bc7", "astc")
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -29,16 +31,18 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--data_dir", type=Path, required=True, help="folder of exr, hdr, png or jpg lightmaps, or an HPRC folder")
     add("--lightmap", action="append", metavar="LEVEL:ID", help="only this one of an HPRC set; repeatable")
     add("--hours", type=cli.hour_list, help="hour of each image in natural order, for example 0,5.9,12")
-    add("--ckpt", type=Path, nargs="+", help="checkpoint of train.py, one per lightmap")
+    files = {"type": Path, "nargs": "+", "action": "append", "metavar": "FILE"}
+    add("--bundle", **files, help="bundle, one per lightmap; repeat the flag for other qualities")
+    add("--ckpt", **files, help="checkpoint, one per lightmap; repeatable too")
     add("--peers", type=peer_list, help=f"comma-separated, of {', '.join(PEER_NAMES)}; or all")
-    add("--siren_ckpt", type=Path, nargs="+", help="checkpoint of the peer siren, one per lightmap")
+    add("--siren_ckpt", type=Path, nargs="+", metavar="FILE", help="checkpoint of the peer siren, one per lightmap")
     add("--lpips_weights", type=Path, help="AlexNet weights of LPIPS (default: torch's cache, else no LPIPS)")
     add("--json", type=Path, help="write all figures, also per frame, to this file")
     add("--plot", type=plot_path, help="write the rate-distortion plot to this file (png, svg or pdf)")
     arguments = parser.parse_args(argv)
     arguments.peers = arguments.peers or []
-    if not arguments.ckpt and not arguments.peers:
-        lightmap.error("argument --ckpt: nothing to measure: give --ckpt or --peers")
+    if not (arguments.bundle or arguments.ckpt or arguments.peers):
+        lightmap.error("argument --bundle: nothing to measure: give --bundle, --ckpt or --peers")
     return arguments
 
 
@@ -59,26 +63,29 @@ def plot_path(text: str) -> Path:
 
 def evaluate_lightmap(arguments: argparse.Namespace) -> int:
     from src.data.lightmap_frames import open_lightmaps
-    from src.evaluation.lightmap_coders import SIREN, checkpoint_coder, measure_coders, peer_coders
-    from src.evaluation.lightmap_report import format_hours, format_table, plot_rate_distortion, write_json
+    from src.evaluation.lightmap_coders import file_coder, measure_coders, peer_coders
+    from src.evaluation.lightmap_files import open_bundle, open_checkpoint
+    from src.evaluation.lightmap_report import OURS, format_hours, format_table, plot_rate_distortion, write_json
 
     skipped: dict[str, str] = {}
     lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap or ())
     loaded = [lightmap.load() for lightmap in lightmaps]
     lpips = find_lpips(arguments.lpips_weights, skipped)
 
-    coders = []
-    if arguments.ckpt:
-        coders.append(checkpoint_coder("ours", arguments.ckpt, "--ckpt", len(lightmaps)))
-    if SIREN in arguments.peers and not arguments.siren_ckpt:
-        skipped[SIREN] = "give the checkpoint of a default train.py run with --siren_ckpt"
+    own = (("--bundle", arguments.bundle, open_bundle), ("--ckpt", arguments.ckpt, open_checkpoint))
+    coders = [
+        file_coder(OURS, files, flag, opened, len(lightmaps)) for flag, groups, opened in own for files in groups or ()
+    ]
+    own_count = len(coders)
+    if SIREN in arguments.peers and arguments.siren_ckpt:
+        coders.append(file_coder(SIREN, arguments.siren_ckpt, "--siren_ckpt", open_checkpoint, len(lightmaps)))
     elif SIREN in arguments.peers:
-        coders.append(checkpoint_coder(SIREN, arguments.siren_ckpt, "--siren_ckpt", len(lightmaps)))
+        skipped[SIREN] = "give the checkpoint of a default train.py run with --siren_ckpt"
     coders += peer_coders([name for name in arguments.peers if name != SIREN], skipped)
 
     rows = measure_coders(coders, lightmaps, loaded, lpips)
-    if arguments.ckpt:
-        print(format_hours(rows[0]), end="\n\n")
+    for row in rows[:own_count]:
+        print(f"{row.coder}, {row.setting}\n{format_hours(row)}\n")
     print(format_table(rows))
     for name, reason in skipped.items():
         print(f"skipped {name}: {reason}")

@@ -8,9 +8,13 @@ import torch
 
 import evaluate
 import train
+from src.data.lightmap_frames import open_lightmaps
+from src.data.lightmap_texels import LightmapTexels
 from src.evaluation.peers import PEERS
+from src.export.bundle import read_bundle, write_bundle
 from src.models.compressor import load
-from src.utils import image_io
+from src.models.latent_grid import CHECKPOINT_KIND, GridConfig, LatentGrid
+from src.utils import checkpoint, image_io
 from src.utils.metrics import LPIPS_BACKBONES
 from src.utils.tile_metrics import tile_metrics
 from tests.data.test_hprc import write_set
@@ -30,7 +34,7 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(images, tmp_path_factory):
+def siren(images, tmp_path_factory):
     run = tmp_path_factory.mktemp("run")
     sizes = ["--latent_dim", "4", "--hidden_f1", "8", "--hidden_f2", "8", "--layers_f1", "2", "--layers_f2", "2"]
     assert train.main(["--data_dir", str(images), "--out_dir", str(run), "--epochs", "2", *sizes]) == 0
@@ -42,17 +46,17 @@ def test_the_names_of_the_peers_are_those_that_exist():
     assert evaluate.peer_list("all") == list(evaluate.PEER_NAMES)
 
 
-def test_a_checkpoint_beside_peers_as_table_json_and_plot(images, checkpoint, tmp_path, capsys, monkeypatch):
+def test_a_checkpoint_beside_peers_as_table_json_and_plot(images, siren, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))  # no LPIPS weights there
     report_file, plot = tmp_path / "out" / "report.json", tmp_path / "out" / "plot.png"
-    flags = ["--ckpt", str(checkpoint), "--peers", "pca,siren", "--json", str(report_file), "--plot", str(plot)]
+    flags = ["--ckpt", str(siren), "--peers", "pca,siren", "--json", str(report_file), "--plot", str(plot)]
     assert evaluate.main(["lightmap", "--data_dir", str(images), *flags]) == 0
 
     report = json.loads(report_file.read_text())
     ours, *pca = report["rows"]
     assert [row["coder"] for row in report["rows"]] == ["ours", "pca", "pca", "pca", "pca"]
     truth = np.stack([image_io.read_display(images / f"tod_{hour:02d}.png") for hour in range(24)])
-    decoded = load(checkpoint).render(list(range(24)))
+    decoded = load(siren).render(list(range(24)))
     expected = tile_metrics(truth, decoded, np.ones((HEIGHT, WIDTH), bool))
     assert [frame["psnr_db"] for frame in ours["frames"]] == pytest.approx(expected.psnr_db, abs=1e-6)
     assert ours["psnr_db"] == pytest.approx(expected.psnr_db.mean())
@@ -70,6 +74,40 @@ def test_a_checkpoint_beside_peers_as_table_json_and_plot(images, checkpoint, tm
     printed = capsys.readouterr().out
     assert f"| {images.name} | 23 | {expected.psnr_db[23]:.2f} |" in printed
     assert "skipped siren: give the checkpoint" in printed
+
+
+@pytest.mark.filterwarnings("ignore:.*images, not 24")
+def test_bundles_of_two_qualities_and_the_checkpoint_they_come_from(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    patterns = rng.random((5, HEIGHT, WIDTH, 3), np.float32)
+    frames = np.einsum("tk,khwc->thwc", rng.random((6, 5), np.float32), patterns)
+    for t, frame in enumerate(frames):
+        image_io.write_linear(tmp_path / "day" / f"bake_{400 * t:04d}.exr", frame)
+    (lightmap,) = open_lightmaps(tmp_path / "day")
+    data = LightmapTexels(lightmap)
+    flags, paths = [], []
+    for latent_dim in (2, 4):
+        grid = LatentGrid(GridConfig(HEIGHT, WIDTH, data.hour_values, latent_dim=latent_dim, latent_bits=8), data.mask)
+        grid.start_from(data.texels)
+        paths.append(tmp_path / f"{latent_dim}.tod")
+        write_bundle(paths[-1], grid.decoder())
+        flags += ["--bundle", str(paths[-1])]
+    model = {"config": grid.config.to_dict(), "state": grid.state_dict()}
+    checkpoint.write(tmp_path / "grid.ckpt", CHECKPOINT_KIND, {"model": model})
+    flags += ["--ckpt", str(tmp_path / "grid.ckpt"), "--json", str(tmp_path / "r.json")]
+    assert evaluate.main(["lightmap", "--data_dir", str(tmp_path / "day"), *flags]) == 0
+
+    low, high, same = json.loads((tmp_path / "r.json").read_text())["rows"]
+    truth, hours, mask = lightmap.load()
+    for row, path in ((low, paths[0]), (high, paths[1])):
+        decoder = read_bundle(path)
+        assert row["psnr_db"] == tile_metrics(truth, decoder.render(hours.tolist()), mask).mean("psnr_db")
+        assert (row["size_bytes_disk"], row["size_bytes_memory"]) == (path.stat().st_size, decoder.resident_bytes)
+        assert row["setting"] == f"{tmp_path.name}/{path.name}"
+    assert high["psnr_db"] > low["psnr_db"] + 3
+    for name in ("psnr_db", "ssim", "size_bytes_disk", "size_bytes_memory"):
+        assert same[name] == high[name]
+    assert capsys.readouterr().out.count("| lightmap | hour |") == 3
 
 
 def test_a_part_of_an_hprc_set_with_lpips_of_a_random_backbone(tmp_path, capsys):
@@ -90,24 +128,29 @@ def test_a_part_of_an_hprc_set_with_lpips_of_a_random_backbone(tmp_path, capsys)
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (["--data_dir", "{images}"], "--ckpt: nothing to measure: give --ckpt or --peers"),
+        (["--data_dir", "{images}"], "--bundle: nothing to measure: give --bundle, --ckpt or --peers"),
         (["--data_dir", "{images}", "--peers", "gif"], "--peers: unknown peer 'gif', known are pca"),
         (["--data_dir", "{images}", "--peers", "pca", "--plot", "x.bmp"], "--plot: 'x.bmp' does not end in"),
         (["--data_dir", "{images}/absent", "--peers", "pca"], "absent: no such folder"),
         (["--data_dir", "{images}", "--peers", "pca", "--lpips_weights", "absent.pth"], "absent.pth: no such file"),
-        (["--data_dir", "{images}", "--ckpt", "{ckpt}", "{ckpt}"], "--ckpt: 2 checkpoints for 1 lightmaps"),
+        (
+            ["--data_dir", "{images}", "--ckpt", "{ckpt}", "{ckpt}"],
+            "--ckpt: 2 files for 1 lightmaps: give one",
+        ),
         (["--data_dir", "{images}", "--ckpt", "{images}/tod_00.png"], "tod_00.png: "),
+        (["--data_dir", "{images}", "--bundle", "{ckpt}"], "best.ckpt: cannot be read as a bundle"),
+        (["--data_dir", "{images}", "--bundle", "{images}/day.tod"], "day.tod: "),
         (["--data_dir", "{hdr}", "--ckpt", "{ckpt}"], "best.ckpt: decodes to display values, radiance holds radiance"),
         (["--data_dir", "{small}", "--ckpt", "{ckpt}"], "best.ckpt: is of 28 x 20 texels, small has 4 x 4"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*images, not 24")
-def test_wrong_input_is_one_line_and_status_2(flags, line, images, checkpoint, tmp_path, capsys):
+def test_wrong_input_is_one_line_and_status_2(flags, line, images, siren, tmp_path, capsys):
     hdr, small = tmp_path / "radiance", tmp_path / "small"
     image_io.write_linear(hdr / "a_0600.exr", np.ones((HEIGHT, WIDTH, 3), np.float32))
     image_io.write_display(small / "a.png", np.ones((4, 4, 3), np.float32))
     capsys.readouterr()
-    places = {"images": images, "ckpt": checkpoint, "hdr": hdr, "small": small}
+    places = {"images": images, "ckpt": siren, "hdr": hdr, "small": small}
     assert evaluate.main(["lightmap", *(flag.format(**places) for flag in flags)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -1,9 +1,8 @@
-"""The coders that are compared: our checkpoints and the peers, each at each of its settings."""
+"""The coders that are compared: our own files and the peers, each at each of its settings."""
 
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,7 @@ import numpy as np
 
 from src.evaluation.lightmap_quality import Coded, Row, measure, summarise
 from src.evaluation.peers import PEERS
-from src.export.lightmap import F2_WEIGHTS, LATENT_MAP, export_lightmap
-from src.models.compressor import load_model
 from src.utils.cli import InputError
-
-SIREN = "siren"
 
 
 @dataclass(frozen=True)
@@ -33,14 +28,17 @@ class Coder:
     code: Callable[[int, Any, np.ndarray, np.ndarray], Coded]
 
 
-def checkpoint_coder(name: str, paths: Sequence[Path], flag: str, lightmap_count: int) -> Coder:
-    """Checkpoints of ``train.py``, one per lightmap. Raises :class:`InputError` when there are more or fewer."""
-    if len(paths) != lightmap_count:
-        raise InputError(
-            flag, f"{len(paths)} checkpoints for {lightmap_count} lightmaps", "give one for each, in order"
-        )
-    setting = ", ".join(dict.fromkeys(path.name for path in paths))
-    return Coder(name, setting, lambda index, lightmap, _, mask: _load_checkpoint(paths[index], lightmap, mask.shape))
+def file_coder(
+    name: str, files: Sequence[Path], flag: str, opened: Callable[[Path, Any], Coded], lightmap_count: int
+) -> Coder:
+    """Our own files, one per lightmap, by one of the functions of :mod:`src.evaluation.lightmap_files`.
+
+    Raises :class:`InputError` when there are more files than lightmaps, or fewer.
+    """
+    if len(files) != lightmap_count:
+        raise InputError(flag, f"{len(files)} files for {lightmap_count} lightmaps", "give one for each, in order")
+    setting = ", ".join(f"{file.resolve().parent.name}/{file.name}" for file in files)
+    return Coder(name, setting, lambda index, lightmap, frames, mask: opened(files[index], lightmap))
 
 
 def peer_coders(names: Sequence[str], skipped: dict[str, str]) -> Iterator[Coder]:
@@ -76,25 +74,3 @@ def measure_coders(
         line = f"{coder.name}, {coder.setting}: {rows[-1].psnr_db:.2f} dB, {rows[-1].bpp_disk:.3f} bpp on disk"
         print(f"{line} ({time.perf_counter() - start:.0f} s)", file=sys.stderr, flush=True)
     return rows
-
-
-def _load_checkpoint(path: Path, lightmap: Any, size: tuple[int, int]) -> Coded:
-    """Shipped, and counted on disk, are the exported latent map and F2's weights; resident are the same arrays."""
-    model = load_model(path)
-    trained = (model.config.height, model.config.width)
-    if trained != size:
-        problem = f"is of {trained[1]} x {trained[0]} texels, {lightmap.name} has {size[1]} x {size[0]}"
-        raise InputError(path, problem, "give the checkpoint of this lightmap")
-    if lightmap.is_radiance:
-        problem = f"decodes to display values, {lightmap.name} holds radiance"
-        raise InputError(path, problem, "evaluate it on the images it was trained on")
-    with tempfile.TemporaryDirectory() as folder:
-        shipped = [file for file in export_lightmap(model, Path(folder)) if file.name in (LATENT_MAP, F2_WEIGHTS)]
-        size_bytes_disk = sum(file.stat().st_size for file in shipped)
-    f2_bytes = sum(4 * parameter.numel() for parameter in model.f2.parameters())
-    decoder = model.decoder()
-    return Coded(
-        size_bytes_disk,
-        4 * size[0] * size[1] * model.config.latent_dim + f2_bytes,
-        lambda: decoder.render(list(lightmap.hours)),
-    )

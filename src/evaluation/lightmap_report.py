@@ -23,7 +23,8 @@ _HEADINGS = (
     "ms/frame",
     "HPRC",
 )
-_MARKERS = "osD^vPX*"
+_MARKERS = "osD^vPXh"
+OURS = "ours"  # the name of our own rows; drawn to stand out
 
 
 def format_table(rows: Sequence[Row]) -> str:
@@ -89,9 +90,10 @@ def plot_rate_distortion(path: str | Path, rows: Sequence[Row], title: str) -> N
                 if row.coder == coder and getattr(row, rate) is not None
             )
             if points:
-                (handles[coder],) = axes.plot(
-                    *zip(*points, strict=True), color=f"C{index % 10}", marker=_MARKERS[index % len(_MARKERS)], lw=1.6
-                )
+                style = {"color": f"C{index % 10}", "marker": _MARKERS[index % len(_MARKERS)], "lw": 1.6}
+                if coder == OURS:
+                    style = {"color": "black", "marker": "*", "ms": 13, "lw": 2.4, "zorder": 3}
+                (handles[coder],) = axes.plot(*zip(*points, strict=True), **style)
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel(f"bits per texel and frame {name}")

@@ -53,6 +53,12 @@ def read(path: str | Path, kind: str) -> dict:
     return content
 
 
+def read_kind(path: str | Path) -> str | None:
+    """The kind of a checkpoint, None for other files in PyTorch's format. Raises :class:`InputError` for the rest."""
+    content = _load(path)
+    return content.get("kind") if content.get("format") == FORMAT else None
+
+
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """A state dict from a ``.pt`` file, or from the parameters of a TorchScript file."""
     if _is_torchscript(path):
