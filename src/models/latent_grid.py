@@ -219,7 +219,7 @@ class GridDecoder:
         bias = bias[first] * near + bias[second] * far
         # z = values * 2 / levels - 1, and values = pieces @ combine: both go into the layers that read z.
         step = 2.0 / (2**self.latents.bits - 1)
-        hidden = [array.float().T for array in self.f2[:-2]]
+        hidden = [array.float().t() for array in self.f2[:-2]]
         dim = self.config.latent_dim
         direct = [weight[:dim].T, bias]
         for reads_z in (hidden, direct):

@@ -17,7 +17,8 @@ from src.training.row_adam import RowAdam
 from src.training.trainer import BEST, Trainer, TrainerOptions
 from src.utils.hour_interpolation import detect_events
 
-BATCH_TEXELS = 4096
+LARGEST_BATCH = 4096  # texels; small maps take a sixteenth of theirs
+SMALLEST_BATCH = 256
 F2_RATE = 4e-3
 LATENT_RATE = 1e-2
 WARMUP_STEPS = 10
@@ -58,7 +59,8 @@ def train_grid(data: LightmapTexels, out_dir: Path, options: GridOptions, group:
     model = LatentGrid(grid_config(data, options), data.mask)
     task = GridTask(model, data, options.bit_price, options.seed)
     groups = [{"params": [model.latents], "lr": LATENT_RATE}, {"params": list(model.f2), "lr": F2_RATE}]
-    batches = TexelBatches(data, BATCH_TEXELS * len(data.hour_values), None, options.seed)
+    batch_texels = min(LARGEST_BATCH, max(SMALLEST_BATCH, data.texel_count // 16))
+    batches = TexelBatches(data, batch_texels * len(data.hour_values), None, options.seed)
     engine = TrainerOptions(
         epochs=options.epochs,
         time_budget_s=options.time_budget_s,
