@@ -71,7 +71,7 @@ def test_every_flipped_byte_and_every_cut_is_found(tmp_path: Path) -> None:
     path.write_bytes(content[:-1])
     with pytest.raises(InputError, match="truncated or damaged"):
         read_bundle(path)
-    with pytest.raises(InputError, match="(?i)no such file"):
+    with pytest.raises(InputError, match=r"(?i)no such file"):
         read_bundle(tmp_path / "missing.tod")
 
 
