@@ -132,6 +132,7 @@ def _parse_header(data: bytes) -> tuple[GridConfig, list[float], dict[str, int]]
         and all(a < b for a, b in itertools.pairwise(hours))
         and len(config.events) <= MAX_FRAMES
         and _are_hours(config.events)
+        and all(_is_region(region, config) for region in config.regions)
         and isinstance(frame_scale, list)
         and len(frame_scale) == len(hours)
         and all(_is_number(value) and value > 0 for value in frame_scale)
@@ -141,6 +142,14 @@ def _parse_header(data: bytes) -> tuple[GridConfig, list[float], dict[str, int]]
     if not fits:
         raise CorruptStream("the header holds impossible values")
     return config, frame_scale, sizes
+
+
+def _is_region(region: tuple, config: GridConfig) -> bool:
+    if len(region) != 4 or not isinstance(region[0], str):
+        return False
+    _, row, height, width = region
+    inside = row == 0 or _is_count(row)
+    return inside and _is_count(height) and _is_count(width) and row + height <= config.height and width <= config.width
 
 
 def _is_count(value: object) -> bool:

@@ -46,14 +46,17 @@ class GridConfig:
     hidden_f2: int = 32
     layers_f2: int = 2
     is_radiance: bool = True  # linear radiance; else display values in [0, 1]
+    regions: tuple[tuple[str, int, int, int], ...] = ()  # of an atlas: (name, first row, height, width)
 
     def to_dict(self) -> dict:
-        return {**asdict(self), "hours": list(self.hours), "events": list(self.events)}
+        regions = [list(region) for region in self.regions]
+        return {**asdict(self), "hours": list(self.hours), "events": list(self.events), "regions": regions}
 
     @classmethod
     def from_dict(cls, values: dict) -> GridConfig:
         known = {field.name: values[field.name] for field in fields(cls)}
-        return cls(**{**known, "hours": tuple(known["hours"]), "events": tuple(known["events"])})
+        tuples = {name: tuple(known[name]) for name in ("hours", "events")}
+        return cls(**{**known, **tuples, "regions": tuple(tuple(region) for region in known["regions"])})
 
     def with_latent_dim(self, latent_dim: int) -> GridConfig:
         return replace(self, latent_dim=latent_dim)
@@ -119,6 +122,11 @@ class LatentGrid(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """``z`` M x latent_dim -> all baked hours, M x T x 3, relative to ``frame_scale``."""
         return torch.addmm(self.f2[-1], _features(z, self.f2), self.f2[-2]).unflatten(1, (-1, 3))
+
+    def at_hours(self, z: Tensor, hour: Tensor) -> Tensor:
+        """``z`` M x latent_dim, each at one baked hour: ``hour`` M int64, an index -> M x 3, relative as above."""
+        weight = self.f2[-2].unflatten(1, (-1, 3))[:, hour]  # F x M x 3
+        return torch.einsum("mf,fmc->mc", _features(z, self.f2), weight) + self.f2[-1].view(-1, 3)[hour]
 
     @property
     def levels(self) -> int:
