@@ -43,13 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
 
     from src.export.bundle import read_bundle
-    from src.models.compressor import CompressorConfig, LatentMap, LightmapCompressor, LightmapDecoder
+    from src.models.compressor import CompressorConfig, LightmapCompressor
+    from src.models.lightmap_decoder import LightmapDecoder, StoredLatents
 
     grid = read_bundle(arguments.bundle)
     config = CompressorConfig(grid.height, grid.width, grid.hours)
     latents = np.random.default_rng(0).uniform(-1, 1, (grid.height, grid.width, config.latent_dim)).astype(np.float32)
     siren = LightmapDecoder(
-        LatentMap(latents, torch.device("cpu")), LightmapCompressor(config).f2, grid.height, grid.width
+        StoredLatents(latents, torch.device("cpu")), LightmapCompressor(config).f2, grid.height, grid.width
     )
 
     ours, peer = fastest_ms(lambda: grid.render(HOUR)), fastest_ms(lambda: siren.render(HOUR))

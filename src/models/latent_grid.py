@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from src.models.temporal_svd import temporal_svd
 from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.hour_interpolation import HourInterpolation
+from src.utils.parallel import run_parallel, worker_count
 from src.utils.texel_grid import texel_index
 
 CHECKPOINT_KIND = "lightmap-grid"
@@ -213,10 +215,15 @@ class GridDecoder:
         for hour in hours:
             f2 = self._f2_at(float(hour))
             frame = torch.zeros(self.height * self.width, 3, device=self.device)
-            for first in range(0, len(texels), TILE_ROWS):
-                part = slice(first, first + TILE_ROWS)
-                frame.index_copy_(0, texels[part], self._colours(part, *f2).T.contiguous())
+            firsts = range(0, len(texels), TILE_ROWS)
+            workers = max(1, min(worker_count(self.device), len(firsts)))
+            run_parallel([partial(self._fill, frame, texels, firsts[k::workers], f2) for k in range(workers)])
             yield frame.view(self.height, self.width, 3).cpu().numpy()
+
+    def _fill(self, frame: Tensor, texels: Tensor, firsts: Sequence[int], f2: tuple) -> None:
+        for first in firsts:
+            part = slice(first, first + TILE_ROWS)
+            frame.index_copy_(0, texels[part], self._colours(part, *f2).T.contiguous())
 
     def _f2_at(self, hour: float) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
         """F2 at one hour as it acts on the packed bytes, all transposed: hidden layers, then the colours' maps."""
