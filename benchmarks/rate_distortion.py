@@ -19,7 +19,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from src.utils import cli
 
-
 SHARE_OF_TIME = 0.97  # the rest is for measuring and storing the result
 
 
