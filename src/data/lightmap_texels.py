@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from src.data.lightmap_atlas import LightmapAtlas
 from src.data.lightmap_frames import Lightmap
 
 
@@ -14,7 +15,7 @@ class LightmapTexels:
     Values are linear radiance where ``is_radiance``, else display values in [0, 1] as stored.
     """
 
-    def __init__(self, lightmap: Lightmap, device: str | torch.device = "cpu") -> None:
+    def __init__(self, lightmap: Lightmap | LightmapAtlas, device: str | torch.device = "cpu") -> None:
         """Read ``lightmap``. Raises :class:`InputError` when a file cannot be read or no texel is valid."""
         frames, hours, mask = lightmap.load()
         self.name = lightmap.name
@@ -23,6 +24,7 @@ class LightmapTexels:
         self.hour_values = tuple(float(hour) for hour in hours)
         self.is_radiance = lightmap.is_radiance
         self.height, self.width = mask.shape
+        self.regions = lightmap.regions if isinstance(lightmap, LightmapAtlas) else ()
 
     @property
     def device(self) -> torch.device:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from src.models.temporal_svd import temporal_svd
 from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.hour_interpolation import HourInterpolation
+from src.utils.parallel import run_parallel, worker_count
 from src.utils.texel_grid import texel_index
 
 CHECKPOINT_KIND = "lightmap-grid"
@@ -46,14 +48,17 @@ class GridConfig:
     hidden_f2: int = 32
     layers_f2: int = 2
     is_radiance: bool = True  # linear radiance; else display values in [0, 1]
+    regions: tuple[tuple[str, int, int, int], ...] = ()  # of an atlas: (name, first row, height, width)
 
     def to_dict(self) -> dict:
-        return {**asdict(self), "hours": list(self.hours), "events": list(self.events)}
+        regions = [list(region) for region in self.regions]
+        return {**asdict(self), "hours": list(self.hours), "events": list(self.events), "regions": regions}
 
     @classmethod
     def from_dict(cls, values: dict) -> GridConfig:
         known = {field.name: values[field.name] for field in fields(cls)}
-        return cls(**{**known, "hours": tuple(known["hours"]), "events": tuple(known["events"])})
+        tuples = {name: tuple(known[name]) for name in ("hours", "events")}
+        return cls(**{**known, **tuples, "regions": tuple(tuple(region) for region in known["regions"])})
 
     def with_latent_dim(self, latent_dim: int) -> GridConfig:
         return replace(self, latent_dim=latent_dim)
@@ -119,6 +124,11 @@ class LatentGrid(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """``z`` M x latent_dim -> all baked hours, M x T x 3, relative to ``frame_scale``."""
         return torch.addmm(self.f2[-1], _features(z, self.f2), self.f2[-2]).unflatten(1, (-1, 3))
+
+    def at_hours(self, z: Tensor, hour: Tensor) -> Tensor:
+        """``z`` M x latent_dim, each at one baked hour: ``hour`` M int64, an index -> M x 3, relative as above."""
+        weight = self.f2[-2].unflatten(1, (-1, 3))[:, hour]  # F x M x 3
+        return torch.einsum("mf,fmc->mc", _features(z, self.f2), weight) + self.f2[-1].view(-1, 3)[hour]
 
     @property
     def levels(self) -> int:
@@ -205,10 +215,15 @@ class GridDecoder:
         for hour in hours:
             f2 = self._f2_at(float(hour))
             frame = torch.zeros(self.height * self.width, 3, device=self.device)
-            for first in range(0, len(texels), TILE_ROWS):
-                part = slice(first, first + TILE_ROWS)
-                frame.index_copy_(0, texels[part], self._colours(part, *f2).T.contiguous())
+            firsts = range(0, len(texels), TILE_ROWS)
+            workers = max(1, min(worker_count(self.device), len(firsts)))
+            run_parallel([partial(self._fill, frame, texels, firsts[k::workers], f2) for k in range(workers)])
             yield frame.view(self.height, self.width, 3).cpu().numpy()
+
+    def _fill(self, frame: Tensor, texels: Tensor, firsts: Sequence[int], f2: tuple) -> None:
+        for first in firsts:
+            part = slice(first, first + TILE_ROWS)
+            frame.index_copy_(0, texels[part], self._colours(part, *f2).T.contiguous())
 
     def _f2_at(self, hour: float) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
         """F2 at one hour as it acts on the packed bytes, all transposed: hidden layers, then the colours' maps."""
@@ -219,7 +234,7 @@ class GridDecoder:
         bias = bias[first] * near + bias[second] * far
         # z = values * 2 / levels - 1, and values = pieces @ combine: both go into the layers that read z.
         step = 2.0 / (2**self.latents.bits - 1)
-        hidden = [array.float().T for array in self.f2[:-2]]
+        hidden = [array.float().t() for array in self.f2[:-2]]
         dim = self.config.latent_dim
         direct = [weight[:dim].T, bias]
         for reads_z in (hidden, direct):

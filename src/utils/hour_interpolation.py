@@ -60,6 +60,6 @@ class HourInterpolation:
         share = np.clip(offset / self._lengths[first], 0.0, 1.0)
         event = self._event[first]
         # The frame that is baked at the event itself stays on its own side of the switch.
-        stepped = np.where((offset >= event) & (offset > 0), 1.0, 0.0)
+        stepped = np.where((offset > event - 1e-6) & (offset > 0), 1.0, 0.0)
         share = np.where(np.isnan(event), share, stepped)
         return first, (first + 1) % len(self._hours), share
