@@ -48,8 +48,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--out_root", type=Path, required=True, help="training set to write: subjects/, env_maps/, splits.json")
     add("--olat_root", type=Path, help="a folder per subject with one picture per light, or FaceOLAT's CamXX folders")
-    add("--lights", type=Path, help="lights.json, a text file of positions, or FaceOLAT's folder of light_pattern "
-        "files (default: lights.json in --olat_root)")
+    add(
+        "--lights",
+        type=Path,
+        help="lights.json, a text file of positions, or FaceOLAT's folder of light_pattern "
+        "files (default: lights.json in --olat_root)",
+    )
     add("--env_dir", type=Path, help="equirectangular .hdr and .exr environments")
     add("--transfer", choices=TRANSFERS, default="srgb", help="how png and avif pictures are encoded")
     add("--image_size", type=positive_int, help="rows of the written pictures (default: as captured)")
@@ -62,8 +66,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--mask", choices=MASK_SOURCES, default="auto", help="auto: the given one, else from the OLAT maximum")
     add("--mask_root", type=Path, help="folder of NAME.png or NAME/mask.png")
     add("--cameras", nargs="+", metavar="CAM", help="FaceOLAT cameras (default: all)")
-    add("--calibration", help="FaceOLAT cameras: Metashape .xml, a folder of them, a .json of 3 x 3 rotations, or "
-        "'stage' to leave the lights in the stage's frame")
+    add(
+        "--calibration",
+        help="FaceOLAT cameras: Metashape .xml, a folder of them, a .json of 3 x 3 rotations, or "
+        "'stage' to leave the lights in the stage's frame",
+    )
     add("--frame_offset", type=int, default=0, help="FaceOLAT: number in the file name minus frame in the light file")
     add("--val_subjects", nargs="+", metavar="NAME", help="held out: names, or how many (default: a tenth)")
     add("--val_envs", nargs="+", metavar="NAME", help="held out: names, or how many (default: a tenth)")
@@ -90,12 +97,20 @@ def find_stage(args: argparse.Namespace) -> Stage:
     if not is_faceolat(lights):
         return find_captures(args.olat_root, read_lights(lights), args.mask_root)
     if args.calibration is None:
-        raise InputError("--calibration", "FaceOLAT needs the cameras' rotations",
-                         "give its camera files, or 'stage' to leave the lights in the stage's frame")
+        raise InputError(
+            "--calibration",
+            "FaceOLAT needs the cameras' rotations",
+            "give its camera files, or 'stage' to leave the lights in the stage's frame",
+        )
     calibration = None if args.calibration == "stage" else Path(args.calibration)
     return find_faceolat_captures(
-        args.olat_root, lights, calibration=calibration, cameras=args.cameras, transfer=args.transfer,
-        frame_offset=args.frame_offset, mask_root=args.mask_root,
+        args.olat_root,
+        lights,
+        calibration=calibration,
+        cameras=args.cameras,
+        transfer=args.transfer,
+        frame_offset=args.frame_offset,
+        mask_root=args.mask_root,
     )
 
 
@@ -106,22 +121,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         from src.data.synthetic import make_light_stage
 
         args.olat_root = make_light_stage(
-            args.out_root / "stage", subjects=args.synthetic, lights=args.num_lights, environments=args.num_envs,
-            size=args.image_size or 256, seed=args.seed, workers=args.workers,
+            args.out_root / "stage",
+            subjects=args.synthetic,
+            lights=args.num_lights,
+            environments=args.num_envs,
+            size=args.image_size or 256,
+            seed=args.seed,
+            workers=args.workers,
         )
         args.env_dir = args.env_dir or args.out_root / "stage" / "env_maps"
 
     stage = find_stage(args)
     plans = plan_environments(list_environments(args.env_dir), args.rotations)
     settings = Settings(
-        weights=args.weights, transfer=args.transfer, image_size=args.image_size, exposure=args.exposure,
-        normalize_exposure=args.normalize_exposure, composite=args.composite, fov_degrees=args.fov,
+        weights=args.weights,
+        transfer=args.transfer,
+        image_size=args.image_size,
+        exposure=args.exposure,
+        normalize_exposure=args.normalize_exposure,
+        composite=args.composite,
+        fov_degrees=args.fov,
     )
     mine = stage.captures[args.shard[0] :: args.shard[1]]
     masks = [mask_source(capture, args.mask) for capture in mine]
     splits = update_splits(
-        args.out_root / "splits.json", {capture.name: capture.identity for capture in stage.captures},
-        {plan.name: plan.source.stem for plan in plans}, args.val_subjects, args.val_envs,
+        args.out_root / "splits.json",
+        {capture.name: capture.identity for capture in stage.captures},
+        {plan.name: plan.source.stem for plan in plans},
+        args.val_subjects,
+        args.val_envs,
     )
 
     metadata = write_common(args.out_root, stage, plans, settings)

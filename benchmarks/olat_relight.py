@@ -73,8 +73,10 @@ def measure_speed(lights: int, size: int, environments: int, repeats: int) -> tu
     achieved = 2 * 3 * lights * pixels * environments / seconds
     share, speedup = achieved / rate, loop_seconds / seconds
     print(f"float32 matrix rate {rate / 1e9:.0f} GFLOP/s; relighting {achieved / 1e9:.0f} GFLOP/s = {share:.0%}")
-    print(f"{lights} lights x {size} x {size} x {environments} environments: {seconds * 1e3:.0f} ms, "
-          f"per-light loop {loop_seconds * 1e3:.0f} ms = {speedup:.1f} x")
+    print(
+        f"{lights} lights x {size} x {size} x {environments} environments: {seconds * 1e3:.0f} ms, "
+        f"per-light loop {loop_seconds * 1e3:.0f} ms = {speedup:.1f} x"
+    )
     return share, speedup
 
 
@@ -89,8 +91,15 @@ def compare_pictures(olat_root: Path, reference_root: Path) -> None:
     """Print a Markdown table: PSNR of every pair, peak = the reference's largest value and peak = 4, both weights."""
     lights = read_lights(olat_root / "lights.json")
     all_cells = {weights: LightCells(lights, weights) for weights in WEIGHTS}
-    print("\n| subject | environment | largest value | " + " | ".join(f"{w} (dB)" for w in WEIGHTS)
-          + " | " + " | ".join(f"{w}, peak 4 (dB)" for w in WEIGHTS) + " |\n" + "| --- " * 7 + "|")
+    print(
+        "\n| subject | environment | largest value | "
+        + " | ".join(f"{w} (dB)" for w in WEIGHTS)
+        + " | "
+        + " | ".join(f"{w}, peak 4 (dB)" for w in WEIGHTS)
+        + " |\n"
+        + "| --- " * 7
+        + "|"
+    )
     table = []
     for folder in sorted(path for path in (reference_root / "subjects").iterdir() if (path / "relit").is_dir()):
         images = [path for path in list_images(olat_root / folder.name) if path.stem != "mask"]
@@ -106,8 +115,12 @@ def compare_pictures(olat_root: Path, reference_root: Path) -> None:
             pictures = np.moveaxis(sums, 0, 2).reshape(-1, height, width, 3)
             row = [psnr_db(picture, reference, inside, peak) for peak in (None, _CLIP) for picture in pictures]
             table.append(row)
-            print(f"| {folder.name} | {path.stem} | {reference.clip(0, _CLIP)[inside].max():.2f} | "
-                  + " | ".join(f"{value:.1f}" for value in row) + " |", flush=True)
+            print(
+                f"| {folder.name} | {path.stem} | {reference.clip(0, _CLIP)[inside].max():.2f} | "
+                + " | ".join(f"{value:.1f}" for value in row)
+                + " |",
+                flush=True,
+            )
     for label, row in (("median", np.median(table, axis=0)), ("mean", np.mean(table, axis=0))):
         print(f"| all | {label} | | " + " | ".join(f"{value:.2f}" for value in row) + " |")
 

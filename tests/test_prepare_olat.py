@@ -22,8 +22,19 @@ from tests.data.stage import HEIGHT, WIDTH, ball_normals, write_stage
 
 
 def run(root: Path, out: Path, *more: str) -> int:
-    return main(["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(out),
-                 "--workers", "1", *more])
+    return main(
+        [
+            "--olat_root",
+            str(root / "olat"),
+            "--env_dir",
+            str(root / "envs"),
+            "--out_root",
+            str(out),
+            "--workers",
+            "1",
+            *more,
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -245,8 +256,17 @@ def break_environments(root: Path) -> str:
 
 @pytest.mark.parametrize(
     "break_it",
-    [break_missing_light, break_two_sizes, break_nan, break_light_count, break_environment_shape, break_avif,
-     break_truncated, break_lights, break_environments],
+    [
+        break_missing_light,
+        break_two_sizes,
+        break_nan,
+        break_light_count,
+        break_environment_shape,
+        break_avif,
+        break_truncated,
+        break_lights,
+        break_environments,
+    ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing_half_written(own_stage, tmp_path, capsys, break_it):
     message = break_it(own_stage)

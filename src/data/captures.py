@@ -49,8 +49,11 @@ def find_captures(olat_root: Path, lights: np.ndarray, mask_root: Path | None = 
         extras = {path.stem: path for path in pictures if path.stem in _EXTRA_STEMS}
         images = [path for path in pictures if path.stem not in _EXTRA_STEMS]
         if len(images) != len(lights):
-            raise InputError(folder, f"holds {len(images)} pictures for {len(lights)} lights{_missing_number(images)}",
-                             "give every light exactly one picture, or the right --lights")
+            raise InputError(
+                folder,
+                f"holds {len(images)} pictures for {len(lights)} lights{_missing_number(images)}",
+                "give every light exactly one picture, or the right --lights",
+            )
         mask = extras.get("mask") if mask_root is None else find_mask(mask_root, folder.name)
         captures.append(Capture(folder.name, folder.name, tuple(images), "stage", mask, extras.get("full_light")))
     return Stage(tuple(captures), {"stage": lights})
@@ -89,8 +92,11 @@ def check_sizes(capture: Capture) -> tuple[int, int]:
     for path in capture.images[1:]:
         size = image_size(path)
         if size != first:
-            raise InputError(path, f"is {size[1]} x {size[0]}, {capture.images[0].name} is {first[1]} x {first[0]}",
-                             "all pictures of a subject must have one size")
+            raise InputError(
+                path,
+                f"is {size[1]} x {size[0]}, {capture.images[0].name} is {first[1]} x {first[0]}",
+                "all pictures of a subject must have one size",
+            )
     return first
 
 
@@ -135,5 +141,3 @@ def read_blocks(
         for index, path in enumerate(part):
             planes[:, index] = read_picture(path, transfer, height).reshape(-1, 3).T
         yield first, planes[:, : len(part)]
-
-

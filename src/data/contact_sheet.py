@@ -38,8 +38,12 @@ def write_contact_sheet(
         levels = [exposure_level(picture, mask) for picture, mask in zip(pictures, masks, strict=True)]
         # Halfway between one exposure for all, under which skin tones show, and one for each, under which all do.
         common = float(np.exp(np.mean(np.log(levels))))
-        cells.append([_square(tone_map(picture, (common * level) ** 0.5), cell)
-                      for picture, level in zip(pictures, levels, strict=True)])
+        cells.append(
+            [
+                _square(tone_map(picture, (common * level) ** 0.5), cell)
+                for picture, level in zip(pictures, levels, strict=True)
+            ]
+        )
     rows += [np.concatenate(row, axis=1) for row in zip(*cells, strict=True)]
     write_display(path, np.concatenate(rows, axis=0))
 

@@ -84,7 +84,8 @@ class DelitDataset(Dataset):
         relit = self._picture(pair, pair.relit)
         flat_lit = self._picture(pair, pair.flat_lit)
         environment = self._cache.get(
-            pair.environment, ("env", *self.env_size),
+            pair.environment,
+            ("env", *self.env_size),
             lambda: resize_environment(_checked_environment(pair.environment), *self.env_size),
         )
         return Sample(relit=relit, flat_lit=flat_lit, mask=mask, environment=environment)
@@ -98,8 +99,11 @@ class DelitDataset(Dataset):
         if pair.mask is not None:
             mask_shape = read_mask(pair.mask).shape
             if picture.shape[:2] != mask_shape:
-                raise InputError(path, f"is {picture.shape[1]} x {picture.shape[0]}, its mask "
-                                 f"{mask_shape[1]} x {mask_shape[0]}", "prepare this subject again")
+                raise InputError(
+                    path,
+                    f"is {picture.shape[1]} x {picture.shape[0]}, its mask {mask_shape[1]} x {mask_shape[0]}",
+                    "prepare this subject again",
+                )
         return picture
 
     def _mask(self, pair: Pair) -> np.ndarray:
@@ -126,8 +130,11 @@ def _planes(picture: np.ndarray) -> Tensor:
 def _checked_environment(path: Path) -> np.ndarray:
     environment = read_linear(path)
     if environment.shape[1] != 2 * environment.shape[0]:
-        raise InputError(path, f"is {environment.shape[1]} x {environment.shape[0]}",
-                         "an equirectangular environment is twice as wide as high")
+        raise InputError(
+            path,
+            f"is {environment.shape[1]} x {environment.shape[0]}",
+            "an equirectangular environment is twice as wide as high",
+        )
     return environment.clip(0, None)
 
 

@@ -54,8 +54,11 @@ def read_light_files(lights: Path) -> tuple[dict[int, int], list[int], np.ndarra
     full = [frame for frame, light in pattern if light == 0]
     shown = [light for _, light in pattern if light != 0]
     if sorted(shown) != list(range(1, len(directions) + 1)):
-        raise InputError(path, f"does not show each of the {len(directions)} lights of {METADATA_FILE} exactly once",
-                         "give two files that belong together")
+        raise InputError(
+            path,
+            f"does not show each of the {len(directions)} lights of {METADATA_FILE} exactly once",
+            "give two files that belong together",
+        )
     return {light - 1: frame for frame, light in pattern if light != 0}, full, directions
 
 
@@ -79,8 +82,11 @@ def find_faceolat_captures(
     found = [folder.name for folder in subject_folders(olat_root) if re.fullmatch(r"Cam\d+", folder.name)]
     chosen = found if cameras is None else list(cameras)
     if not chosen or set(chosen) - set(found):
-        raise InputError(olat_root, f"has no camera folder {', '.join(sorted(set(chosen) - set(found))) or 'CamXX'}",
-                         "give the folder that holds Cam01, Cam02, ...")
+        raise InputError(
+            olat_root,
+            f"has no camera folder {', '.join(sorted(set(chosen) - set(found))) or 'CamXX'}",
+            "give the folder that holds Cam01, Cam02, ...",
+        )
     captures, light_sets = [], {}
     for camera in chosen:
         for folder in subject_folders(olat_root / camera):
@@ -127,9 +133,12 @@ def _check_frames(
 ) -> None:
     missing = sorted(frame + offset for frame in frame_of_light.values() if frame + offset not in files)
     if missing:
-        raise InputError(folder, f"has no frame {', '.join(f'{number:06d}' for number in missing[:5])}"
-                         f"{' ...' if len(missing) > 5 else ''} ({len(missing)} missing)",
-                         "every light needs its frame; --frame_offset shifts the numbers")
+        raise InputError(
+            folder,
+            f"has no frame {', '.join(f'{number:06d}' for number in missing[:5])}"
+            f"{' ...' if len(missing) > 5 else ''} ({len(missing)} missing)",
+            "every light needs its frame; --frame_offset shifts the numbers",
+        )
     brightness: dict[int, float] = {}
 
     def bright(number: int) -> float:

@@ -63,8 +63,11 @@ def directions_about_centre(path: str | Path, positions: np.ndarray) -> np.ndarr
     if distances.max() > 1.02 * distances.min():
         centre, _, residual = fit_sphere(positions)
         if residual > 0.1:
-            raise InputError(path, f"positions do not lie on a sphere (they miss it by {residual:.0%} of its radius)",
-                             "give directions instead")
+            raise InputError(
+                path,
+                f"positions do not lie on a sphere (they miss it by {residual:.0%} of its radius)",
+                "give directions instead",
+            )
     offsets = positions - centre
     return _distinct(path, offsets / np.linalg.norm(offsets, axis=1, keepdims=True))
 

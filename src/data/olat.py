@@ -137,8 +137,11 @@ def plan_blocks(height: int, width: int, environments: int, lights: int, memory_
     available = int(memory_gb * _GIB / picture) - 6
     if available < 2:
         needed = 8 * picture / _GIB
-        raise InputError("--max_memory_gb", f"{memory_gb:g} is too little for {width} x {height} pictures",
-                         f"give at least {needed:.2g} per worker, or a smaller --image_size")
+        raise InputError(
+            "--max_memory_gb",
+            f"{memory_gb:g} is too little for {width} x {height} pictures",
+            f"give at least {needed:.2g} per worker, or a smaller --image_size",
+        )
     block_lights = min(lights, max(1, available // 4))
     block_environments = min(environments, available - block_lights)
     return Blocks(block_environments, min(lights, available - block_environments))

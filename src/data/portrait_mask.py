@@ -35,8 +35,11 @@ def make_mask(capture: Capture, source: str, olat_maximum: np.ndarray, transfer:
     if source == "given":
         mask = read_mask(capture.mask)
         if mask.shape[0] * width != mask.shape[1] * height:
-            raise InputError(capture.mask, f"is {mask.shape[1]} x {mask.shape[0]}, the pictures {width} x {height}",
-                             "the mask must have the pictures' shape")
+            raise InputError(
+                capture.mask,
+                f"is {mask.shape[1]} x {mask.shape[0]}, the pictures {width} x {height}",
+                "the mask must have the pictures' shape",
+            )
         return resize_area(mask, height, width)
     if source == "rembg":
         return resize_area(cut_out(read_picture(capture.full_light, transfer, height)), height, width)

@@ -36,8 +36,10 @@ def choose_validation(groups: Mapping[str, str], wanted: Sequence[str] | None, f
 
 
 def make_splits(
-    subjects: Mapping[str, str], environments: Mapping[str, str],
-    val_subjects: Sequence[str] | None, val_envs: Sequence[str] | None,
+    subjects: Mapping[str, str],
+    environments: Mapping[str, str],
+    val_subjects: Sequence[str] | None,
+    val_envs: Sequence[str] | None,
 ) -> dict[str, Split]:
     """``{"train": {"subjects": [...], "environments": [...]}, "val": ...}``: the two share neither."""
     held_subjects = choose_validation(subjects, val_subjects, "--val_subjects")
@@ -55,8 +57,11 @@ def make_splits(
 
 
 def update_splits(
-    path: Path, subjects: Mapping[str, str], environments: Mapping[str, str],
-    val_subjects: Sequence[str] | None, val_envs: Sequence[str] | None,
+    path: Path,
+    subjects: Mapping[str, str],
+    environments: Mapping[str, str],
+    val_subjects: Sequence[str] | None,
+    val_envs: Sequence[str] | None,
 ) -> dict[str, Split]:
     """:func:`make_splits`, but what ``path`` holds out already stays held out unless new names are given."""
     if path.exists():

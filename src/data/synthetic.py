@@ -1,6 +1,6 @@
 """A synthetic light stage: captures of made-up heads and environments, in the same folders as real ones.
 
-    stage/olat/ID001/{000.exr ... 330.exr, mask.png}  stage/olat/lights.json  stage/env_maps/env_001.hdr
+stage/olat/ID001/{000.exr ... 330.exr, mask.png}  stage/olat/lights.json  stage/env_maps/env_001.hdr
 """
 
 from __future__ import annotations
@@ -53,16 +53,15 @@ def make_light_stage(
     if path.exists() and read_json(path) != description:
         raise InputError(stage, "was made with other lights, size or seed", "choose another --out_root, or delete it")
     write_json(path, description)
-    write_json(stage / "olat" / "lights.json",
-               {"frame": FRAME, "directions": fibonacci_sphere(lights).round(6).tolist()})
+    write_json(
+        stage / "olat" / "lights.json", {"frame": FRAME, "directions": fibonacci_sphere(lights).round(6).tolist()}
+    )
     for index in range(environments):
         file = stage / "env_maps" / f"env_{index + 1:03d}.hdr"
         if not file.exists():
             rng = np.random.default_rng([seed, 1, index])
             write_linear(file, make_environment(rng, KINDS[index % len(KINDS)]))
-    jobs = [
-        HeadJob(stage / "olat" / f"ID{index + 1:03d}", index, seed, lights, size) for index in range(subjects)
-    ]
+    jobs = [HeadJob(stage / "olat" / f"ID{index + 1:03d}", index, seed, lights, size) for index in range(subjects)]
     run_parallel(capture_head, [job for job in jobs if not job.folder.exists()], workers, "capturing")
     return stage / "olat"
 

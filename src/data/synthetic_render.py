@@ -140,8 +140,12 @@ def trace(head: Head, surface: Surface, grid: DistanceGrid, size: int) -> GBuffe
     active = torch.nonzero(hit)[:, 0]
     hit[:] = False
     for _ in range(60):
-        gap = torch.cat([head.distance(eye + d[:, None] * r) for d, r in
-                         zip(distance[active].split(_CHUNK), rays[active].split(_CHUNK), strict=True)])
+        gap = torch.cat(
+            [
+                head.distance(eye + d[:, None] * r)
+                for d, r in zip(distance[active].split(_CHUNK), rays[active].split(_CHUNK), strict=True)
+            ]
+        )
         distance[active] += 0.9 * gap
         hit[active[gap.abs() < 5e-4]] = True
         # Those that only grazed the surface go on.
@@ -279,6 +283,8 @@ def _interpolation(point: Tensor, normal: Tensor, at: Tensor, at_normal: Tensor)
     spacing = 2.6 / _BOUNCE_GRID
     rows = []
     for p, n in zip(point.split(4096), normal.split(4096), strict=True):
-        weight = torch.exp(-(torch.cdist(p, at) / spacing) ** 2) * ((n @ at_normal.T).clamp(min=0) ** 4 + 1e-4) + 1e-30
+        weight = (
+            torch.exp(-((torch.cdist(p, at) / spacing) ** 2)) * ((n @ at_normal.T).clamp(min=0) ** 4 + 1e-4) + 1e-30
+        )
         rows.append(weight / weight.sum(1, keepdim=True))
     return torch.cat(rows)

@@ -104,8 +104,11 @@ class Surface:
         albedo = torch.where(eye[:, None], self._eyes(local), albedo)
         rough, specular = torch.where(eye, 0.09, rough), torch.where(eye, 0.04, specular)
         hair = material == HAIR
-        streaks = 1 + 0.35 * self.noise(torch.stack([40 * torch.atan2(local[:, 0], local[:, 2] + 0.15),
-                                                     2 * local[:, 1], 2 * local[:, 2]], dim=1) / 10, 10)
+        streaks = 1 + 0.35 * self.noise(
+            torch.stack([40 * torch.atan2(local[:, 0], local[:, 2] + 0.15), 2 * local[:, 1], 2 * local[:, 2]], dim=1)
+            / 10,
+            10,
+        )
         albedo = torch.where(hair[:, None], points.new_tensor(self.complexion.hair) * streaks[:, None], albedo)
         rough, specular = torch.where(hair, 0.42, rough), torch.where(hair, 0.05, specular)
         cloth = material == CLOTH

@@ -69,8 +69,11 @@ def write_common(out_root: Path, stage: Stage, plans: Sequence[EnvironmentPlan],
     if path.exists():
         metadata = read_json(path)
         if not isinstance(metadata, dict) or metadata.get("fingerprint") != fingerprint:
-            raise InputError(out_root, "holds a training set made from other settings, lights or environments",
-                             "choose another --out_root, or delete it")
+            raise InputError(
+                out_root,
+                "holds a training set made from other settings, lights or environments",
+                "choose another --out_root, or delete it",
+            )
         return metadata
     gains = {}
     for plan in plans:
@@ -124,15 +127,26 @@ def coefficients_of(metadata: dict, light_set: str, environments: Sequence[str])
 
 
 def make_jobs(
-    out_root: Path, captures: Sequence[Capture], masks: Sequence[str], metadata: dict, *, settings: Settings,
+    out_root: Path,
+    captures: Sequence[Capture],
+    masks: Sequence[str],
+    metadata: dict,
+    *,
+    settings: Settings,
     memory_gb: float,
 ) -> list[SubjectJob]:
     """One job per capture, each within ``memory_gb``."""
     environments = tuple(metadata["environments"])
     return [
         SubjectJob(
-            capture, out_root, settings, environments, coefficients_of(metadata, capture.light_set, environments), mask,
-            metadata["fingerprint"], memory_gb,
+            capture,
+            out_root,
+            settings,
+            environments,
+            coefficients_of(metadata, capture.light_set, environments),
+            mask,
+            metadata["fingerprint"],
+            memory_gb,
         )
         for capture, mask in zip(captures, masks, strict=True)
     ]
@@ -200,19 +214,22 @@ def _write_subject(job: SubjectJob, folder: Path) -> None:
                 environment = read_environment(job.out_root / "env_maps" / f"{name}.hdr")
                 picture = put_before(environment, picture, mask, settings.fov_degrees)
             write_linear(folder / "relit" / f"{name}.exr", picture)
-    write_json(folder / "metadata.json", {
-        "fingerprint": job.fingerprint,
-        "identity": capture.identity,
-        "light_set": capture.light_set,
-        "lights": lights,
-        "image_size": [height, width],
-        "mask": job.mask,
-        "source": str(capture.images[0].parent),
-        "units": UNITS,
-        "frame": FRAME,
-        "exposure": settings.exposure,
-        "coefficients": f"metadata.json of the training set: light_sets / {capture.light_set} / coefficients",
-    })
+    write_json(
+        folder / "metadata.json",
+        {
+            "fingerprint": job.fingerprint,
+            "identity": capture.identity,
+            "light_set": capture.light_set,
+            "lights": lights,
+            "image_size": [height, width],
+            "mask": job.mask,
+            "source": str(capture.images[0].parent),
+            "units": UNITS,
+            "frame": FRAME,
+            "exposure": settings.exposure,
+            "coefficients": f"metadata.json of the training set: light_sets / {capture.light_set} / coefficients",
+        },
+    )
 
 
 def put_before(environment: np.ndarray, person: np.ndarray, mask: np.ndarray, fov_degrees: float) -> np.ndarray:

@@ -24,8 +24,21 @@ from tests.data.stage import ball_normals, ball_olats, write_stage
 def prepared(tmp_path_factory) -> Path:
     root = write_stage(tmp_path_factory.mktemp("stage"), subjects=4, environments=4)
     out = root / "set"
-    assert prepare(["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(out),
-                    "--workers", "1"]) == 0
+    assert (
+        prepare(
+            [
+                "--olat_root",
+                str(root / "olat"),
+                "--env_dir",
+                str(root / "envs"),
+                "--out_root",
+                str(out),
+                "--workers",
+                "1",
+            ]
+        )
+        == 0
+    )
     return out
 
 
@@ -52,7 +65,10 @@ def test_items_are_the_files(prepared):
     pair = pairs[5]
     assert item["name"] == pair.name == "ID002/env_002"
     assert {key: tuple(item[key].shape) for key in ("relit", "flat_lit", "mask", "environment")} == {
-        "relit": (3, 10, 10), "flat_lit": (3, 10, 10), "mask": (1, 10, 10), "environment": (3, 16, 32)
+        "relit": (3, 10, 10),
+        "flat_lit": (3, 10, 10),
+        "mask": (1, 10, 10),
+        "environment": (3, 16, 32),
     }
     picture = read_linear(pair.relit)  # 12 x 10: the square is cut about the mask's middle
     np.testing.assert_array_equal(item["relit"].movedim(0, -1), picture[1:11])
@@ -62,7 +78,9 @@ def test_items_are_the_files(prepared):
 
 def test_loader_workers_batch_the_items(prepared):
     loader = torch.utils.data.DataLoader(
-        small(find_pairs(prepared), use_augmentation=True), batch_size=4, num_workers=2,
+        small(find_pairs(prepared), use_augmentation=True),
+        batch_size=4,
+        num_workers=2,
         multiprocessing_context="spawn",
     )
     batches = list(loader)
@@ -102,13 +120,16 @@ def test_cache_gives_the_same_and_notices_changed_files(own, tmp_path):
     np.testing.assert_allclose(cached[3]["relit"], 3 * plain["relit"], rtol=2e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize(("file", "damage", "problem"), [
-    ("subjects/ID002/relit/env_002.exr", lambda p: p.write_bytes(b"nonsense"), "env_002.exr"),
-    ("subjects/ID002/flat_lit.exr", lambda p: p.unlink(), "has no flat_lit"),
-    ("env_maps/env_002.hdr", lambda p: p.unlink(), "holds no env_002.hdr"),
-    ("subjects/ID002/relit/env_002.exr", lambda p: write_linear(p, np.ones((4, 4, 3))), "its mask 10 x 12"),
-    ("env_maps/env_002.hdr", lambda p: write_linear(p, np.ones((16, 30, 3))), "twice as wide as high"),
-])
+@pytest.mark.parametrize(
+    ("file", "damage", "problem"),
+    [
+        ("subjects/ID002/relit/env_002.exr", lambda p: p.write_bytes(b"nonsense"), "env_002.exr"),
+        ("subjects/ID002/flat_lit.exr", lambda p: p.unlink(), "has no flat_lit"),
+        ("env_maps/env_002.hdr", lambda p: p.unlink(), "holds no env_002.hdr"),
+        ("subjects/ID002/relit/env_002.exr", lambda p: write_linear(p, np.ones((4, 4, 3))), "its mask 10 x 12"),
+        ("env_maps/env_002.hdr", lambda p: write_linear(p, np.ones((16, 30, 3))), "twice as wide as high"),
+    ],
+)
 def test_a_failing_item_names_its_file(own, file, damage, problem):
     damage(own / file)
     with pytest.raises(InputError, match=problem):
@@ -234,8 +255,14 @@ def test_check_names_every_problem(own, capsys):
     (own / "splits.json").write_text(json.dumps(splits))
     assert check([str(own)]) == 1
     out = capsys.readouterr().out
-    for wanted in ("env_001.exr: is empty", "ID002: no flat_lit", "ID003/lost: no environment", "5 x 5, others",
-                   "in both train and val", "5 problems"):
+    for wanted in (
+        "env_001.exr: is empty",
+        "ID002: no flat_lit",
+        "ID003/lost: no environment",
+        "5 x 5, others",
+        "in both train and val",
+        "5 problems",
+    ):
         assert wanted in out
 
 

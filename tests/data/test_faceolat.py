@@ -61,7 +61,7 @@ def write_metashape(path: Path, cameras: dict[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         '<?xml version="1.0" encoding="UTF-8"?>\n<document version="2.0.0"><chunk label="Chunk 1" enabled="true">'
-        f"<cameras>{''.join(nodes)}</cameras><transform><rotation locked=\"false\">{rotation_text}</rotation>"
+        f'<cameras>{"".join(nodes)}</cameras><transform><rotation locked="false">{rotation_text}</rotation>'
         '<scale locked="false">1.35</scale></transform></chunk></document>'
     )
 
@@ -112,11 +112,26 @@ def test_metashape_rotation_is_read_back(capture):
 
 def test_native_capture_becomes_a_training_set(capture, tmp_path):
     out = tmp_path / "set"
-    status = main([
-        "--olat_root", str(capture), "--lights", str(capture / "lights"), "--cameras", "Cam06", "--transfer", "gamma22",
-        "--calibration", str(capture / "cameras"), "--env_dir", str(capture / "envs"), "--out_root", str(out),
-        "--workers", "1",
-    ])
+    status = main(
+        [
+            "--olat_root",
+            str(capture),
+            "--lights",
+            str(capture / "lights"),
+            "--cameras",
+            "Cam06",
+            "--transfer",
+            "gamma22",
+            "--calibration",
+            str(capture / "cameras"),
+            "--env_dir",
+            str(capture / "envs"),
+            "--out_root",
+            str(out),
+            "--workers",
+            "1",
+        ]
+    )
     assert status == 0
     # Lit by E = 1, a convex Lambertian ball shows its albedo, in the camera's own frame, whatever the camera.
     flat = read_linear(out / "subjects" / "ID20003" / "flat_lit.exr")
@@ -145,8 +160,9 @@ def test_frames_off_by_one_are_refused_with_the_offset_that_fits(capture):
     frames, _, _ = read_light_files(capture / "lights")
     assert stage.captures[0].images[5].stem == f"ID20003.{frames[5] + 1:06d}"
     with pytest.raises(InputError, match=r"--frame_offset 0 fits"):
-        find_faceolat_captures(capture, capture / "lights", calibration=None, cameras=["Cam06"], transfer="srgb",
-                               frame_offset=1)
+        find_faceolat_captures(
+            capture, capture / "lights", calibration=None, cameras=["Cam06"], transfer="srgb", frame_offset=1
+        )
 
 
 def test_several_cameras_have_names_and_lights_of_their_own(capture, tmp_path):
@@ -158,8 +174,9 @@ def test_several_cameras_have_names_and_lights_of_their_own(capture, tmp_path):
     assert [c.name for c in stage.captures] == ["ID20003", "ID40003"]
     np.testing.assert_allclose(stage.light_sets["Cam06"], fibonacci_sphere(LIGHTS) @ TO_CAMERA.T, atol=1e-6)
     with pytest.raises(InputError, match="no rotation of Cam07"):
-        find_faceolat_captures(capture, capture / "lights", calibration=calibration, cameras=["Cam07"],
-                               transfer="srgb", frame_offset=1)
+        find_faceolat_captures(
+            capture, capture / "lights", calibration=calibration, cameras=["Cam07"], transfer="srgb", frame_offset=1
+        )
     with pytest.raises(InputError, match="no camera folder Cam11"):
         find_faceolat_captures(capture, capture / "lights", calibration=None, cameras=["Cam11"], transfer="srgb")
 
@@ -187,6 +204,16 @@ def test_participants():
 
 
 def test_calibration_is_asked_for(capture, tmp_path, capsys):
-    status = main(["--olat_root", str(capture), "--lights", str(capture / "lights"), "--env_dir",
-                   str(capture / "envs"), "--out_root", str(tmp_path / "set")])
+    status = main(
+        [
+            "--olat_root",
+            str(capture),
+            "--lights",
+            str(capture / "lights"),
+            "--env_dir",
+            str(capture / "envs"),
+            "--out_root",
+            str(tmp_path / "set"),
+        ]
+    )
     assert status == 2 and "--calibration" in capsys.readouterr().err and not (tmp_path / "set").exists()

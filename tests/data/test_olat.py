@@ -113,8 +113,12 @@ def test_many_lights_approach_the_exact_irradiance(weights):
     # The exact integral, from the definition.
     theta, phi = np.pi * (np.arange(64) + 0.5) / 64, 2 * np.pi * (np.arange(128) + 0.5) / 128
     directions = np.stack(
-        [np.outer(np.sin(theta), np.sin(phi)), np.outer(np.cos(theta), np.ones(128)),
-         -np.outer(np.sin(theta), np.cos(phi))], axis=-1
+        [
+            np.outer(np.sin(theta), np.sin(phi)),
+            np.outer(np.cos(theta), np.ones(128)),
+            -np.outer(np.sin(theta), np.cos(phi)),
+        ],
+        axis=-1,
     )
     weight = np.sin(theta)[:, None] * np.pi / 64 * 2 * np.pi / 128
     cosine = np.einsum("hwk,vuk->hwvu", normals, directions).clip(0, None)

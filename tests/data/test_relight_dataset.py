@@ -62,7 +62,9 @@ def test_olats_are_read_once(root, tmp_path, monkeypatch):
 
 def test_backgrounds_need_masks(root, tmp_path):
     data = dataset(root, tmp_path)
-    data.stage = type(data.stage)(tuple(c.__class__(c.name, c.identity, c.images, c.light_set) for c in
-                                        data.stage.captures), data.stage.light_sets)
+    data.stage = type(data.stage)(
+        tuple(c.__class__(c.name, c.identity, c.images, c.light_set) for c in data.stage.captures),
+        data.stage.light_sets,
+    )
     with pytest.raises(InputError, match=r"no mask\.png"):
         data[0]

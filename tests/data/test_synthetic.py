@@ -90,8 +90,22 @@ def test_environments_are_hdr_and_seamless(kind):
 
 
 def test_command_makes_a_training_set_from_nothing(tmp_path):
-    arguments = ["--synthetic", "2", "--num_lights", "9", "--num_envs", "3", "--image_size", "24", "--workers", "1",
-                 "--out_root", str(tmp_path / "set"), "--contact_sheet", str(tmp_path / "sheet.png")]
+    arguments = [
+        "--synthetic",
+        "2",
+        "--num_lights",
+        "9",
+        "--num_envs",
+        "3",
+        "--image_size",
+        "24",
+        "--workers",
+        "1",
+        "--out_root",
+        str(tmp_path / "set"),
+        "--contact_sheet",
+        str(tmp_path / "sheet.png"),
+    ]
     assert main(arguments) == 0
     subjects = tmp_path / "set" / "subjects"
     relit = read_linear(subjects / "ID002" / "relit" / "env_003.exr")

@@ -76,7 +76,8 @@ def test_sampling_has_no_seam_and_no_pole(width):
         left, right = [[-step, y, -1.0], [step, y, -1.0]]
         np.testing.assert_allclose(
             sphere.sample_environment(environment, np.array(left)),
-            sphere.sample_environment(environment, np.array(right)), atol=1e-3,
+            sphere.sample_environment(environment, np.array(right)),
+            atol=1e-3,
         )
 
 
