@@ -1,6 +1,7 @@
 """The whole command, on tiny data: what it computes, and that it survives everything."""
 
 import json
+import math
 import os
 import random
 import re
@@ -13,18 +14,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import train as script
 from src.training import trainer as engine
 from src.training.logger import Logger
 from src.training.trainer import Trainer
+from src.utils.image_io import write_display
 from tests import tiny_runs
 from tests.tiny_runs import assert_same_state, best, last, one_error_line, train_arguments, write_day
 
 ROOT = Path(__file__).resolve().parent.parent
-# Seed 42, one thread. Other processors and versions of PyTorch round sums and sines otherwise: over 20 steps this
-# stays far below the tolerance, while a change of formula, order or initialisation does not.
-FIRST_LOSSES = []
+# Seed 42. Two threads, slices of another size, or a processor without vector instructions change them by up to 2e-6
+# through rounding. The tolerance of 1e-4 also leaves room for other versions of PyTorch; a change of formula, order or
+# initialisation exceeds it.
+# fmt: off
+FIRST_LOSSES = [
+    0.043742526, 0.037369341, 0.042625576, 0.042364776, 0.036890168,
+    0.039421469, 0.041759387, 0.044730145, 0.039087657, 0.042954057,
+    0.039510209, 0.044701774, 0.036145706, 0.041677102, 0.035489473,
+    0.042560469, 0.030807782, 0.042398997, 0.041280828, 0.042366125,
+]
+# fmt: on
 
 
 @pytest.fixture
@@ -60,7 +71,7 @@ def interrupt_at(monkeypatch, step):
 
 
 def test_the_first_losses(day, tmp_path, losses):
-    tiny_runs.train(day, tmp_path / "run", epochs=3)
+    tiny_runs.train(day, tmp_path / "run", epochs=3, lr=0.01)
     assert len(losses) == 24
     assert losses[:20] == pytest.approx(FIRST_LOSSES, rel=1e-4)
 
@@ -210,6 +221,17 @@ def test_jpegs_and_names_that_are_not_ascii(tmp_path):
     assert (tmp_path / "läuft 日" / "f2_ts.pt").exists()
 
 
+def test_all_kinds_of_png_train_together(tmp_path):
+    folder = write_day(tmp_path / "day")
+    eight_bits = Image.open(folder / "tod_0.png").convert("RGB")
+    eight_bits.convert("L").save(folder / "tod_0.png")
+    eight_bits.quantize(32).save(folder / "tod_1.png")
+    eight_bits.convert("RGBA").save(folder / "tod_2.png")
+    write_display(folder / "tod_3.png", tiny_runs.smooth_frame(18, 10, 12), bits=16)
+    stored = tiny_runs.train(folder, tmp_path / "run")
+    assert stored["step"] == 16 and math.isfinite(stored["best_score"])
+
+
 # ---- continuing
 
 
@@ -288,35 +310,31 @@ def test_changed_arguments_are_refused_by_name(day, tmp_path, capsys):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="30 processes take minutes to start without fork")
 def test_killed_at_30_random_moments(day, tmp_path):
-    argv = train_arguments(day, tmp_path / "run", epochs=250)
+    run, argv = tmp_path / "run", train_arguments(day, tmp_path / "run", epochs=90)
     chance = random.Random(0)
-    killed, steps = 0, [0]
+    steps = [0]
     for _ in range(30):
         process = tiny_runs.start(argv)
-        # Half of the time the run is left alone until it has saved at least once more.
-        until = steps[-1] if chance.random() < 0.5 else -1
-        wait = chance.uniform(0.05, 0.3)
-        deadline = time.monotonic() + 60
-        while process.is_alive() and steps_done(tmp_path / "run") <= until and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(wait)
-        if process.is_alive():
-            process.kill()
-            killed += 1
+        if chance.random() < 0.7:
+            while process.is_alive() and steps_done(run) == steps[-1]:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 0.06))
+        else:
+            time.sleep(chance.uniform(0, 0.5))  # while it starts
+        assert process.is_alive(), "otherwise nothing was killed"
+        process.kill()
         process.join()
-        steps.append(steps_done(tmp_path / "run"))
-        if (tmp_path / "run" / "best.ckpt").exists():
-            assert best(tmp_path / "run")["step"] > 0
+        steps.append(steps_done(run))
     assert steps == sorted(steps), "nothing saved is ever lost"
-    assert killed == 30 and steps[-1] > 100
+    assert 100 < steps[-1] < 720
+    assert best(run)["step"] > 0
     process = tiny_runs.start(argv)
     process.join()
     assert process.exitcode == 0
-    assert [path.name for path in (tmp_path / "run").iterdir() if ".tmp" in path.name] == []
-    process = tiny_runs.start(train_arguments(day, tmp_path / "whole", epochs=250))
-    process.join()
-    assert_same_state(last(tmp_path / "run"), last(tmp_path / "whole"))
-    assert_same_state(best(tmp_path / "run"), best(tmp_path / "whole"))
+    assert [path.name for path in run.iterdir() if ".tmp" in path.name] == []
+    tiny_runs.train(day, tmp_path / "whole", epochs=90)
+    assert_same_state(last(run), last(tmp_path / "whole"))
+    assert_same_state(best(run), best(tmp_path / "whole"))
 
 
 def steps_done(run: Path) -> int:
@@ -444,8 +462,6 @@ def break_unknown_extension(day):
 
 
 def break_size(day):
-    from src.utils.image_io import write_display
-
     write_display(day / "tod_1.png", np.zeros((10, 16, 3), np.float32))
     return {}, ["tod_1.png", "is 16 x 10", "tod_0.png", "is 12 x 10"]
 
@@ -638,38 +654,43 @@ def test_every_process_validates_to_the_same_figure(one_process, tmp_path):
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
-    scores = [
-        [line for line in (tmp_path / f"log{rank}").read_text(encoding="utf-8").splitlines() if "score" in line]
-        for rank in range(2)
-    ]
+    scores = [re.findall(r"score (\S+)", (tmp_path / f"log{rank}").read_text(encoding="utf-8")) for rank in range(2)]
     assert len(scores[0]) == 2 and scores[0] == scores[1]
     assert_close_runs(tmp_path / "run", run)
+
+
+def take_time() -> None:
+    train_step = Trainer._train_step
+
+    def slowly(self, stream):
+        time.sleep(0.03)
+        train_step(self, stream)
+
+    Trainer._train_step = slowly
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals to other processes")
 def test_several_processes_stop_together_and_continue(one_process, tmp_path):
     data_dir, _ = one_process
-    argv = train_arguments(data_dir, tmp_path / "run", batch_size=60, epochs=400, save_every=400)
-    processes = start_ranks(argv, tmp_path)
-    deadline = time.monotonic() + 60
-    while not has_begun(tmp_path / "log0") and time.monotonic() < deadline:
+    argv = train_arguments(data_dir, tmp_path / "run", batch_size=60, epochs=50, save_every=50)
+    processes = start_ranks(argv, tmp_path, take_time)
+    while not has_begun(tmp_path / "log0") and all(process.is_alive() for process in processes):
         time.sleep(0.05)
     for process in processes:
         os.kill(process.pid, signal.SIGINT)
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [130, 130]
-    stopped = last(tmp_path / "run")["step"]
-    assert 0 < stopped < 1600
+    assert 0 < last(tmp_path / "run")["step"] < 200, "it was saved where it stopped"
     processes = start_ranks(argv, tmp_path)
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
-    assert last(tmp_path / "run")["step"] == 1600
+    assert last(tmp_path / "run")["step"] == 200
 
 
 def has_begun(log: Path) -> bool:
-    return log.exists() and re.search(r"[1-9]\d*/1600", log.read_text(encoding="utf-8")) is not None
+    return log.exists() and re.search(r"[1-9]\d*/200", log.read_text(encoding="utf-8")) is not None
 
 
 # ---- start

@@ -348,7 +348,7 @@ def test_wrong_sets_are_one_line(hprc, tmp_path, capsys):
         config["lightmap_list"][1][kind]["1300"] = config["lightmap_list"][1][kind].pop("1200")
     write_config(other, config)
     assert script.main(arguments(other, tmp_path / "run", **GRID, share_f2=True)) == 2
-    assert "--share_f2: Hall:0 and Hall:7 have different hours" in one_error_line(capsys.readouterr().err)
+    assert "--share_f2: Hall:7 and Hall:0 differ in their hours" in one_error_line(capsys.readouterr().err)
     config["lightmap_list"][0]["lightmaps"]["0"] = "../../secret"
     write_config(other, config)
     assert script.main(arguments(other, tmp_path / "run", **GRID)) == 2

@@ -102,9 +102,9 @@ def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["torch.utils.tensorboard", "train", "src.training.trainer", "src.tasks.lightmap_task"]
-    )
+    # PyTorch's optimizers import its compiler, which takes longest of all.
+    modules = ["torch._dynamo", "torch.utils.tensorboard", "train", "src.tasks.lightmap_task", "src.export.lightmap"]
+    context.set_forkserver_preload(modules)
     return context
 
 

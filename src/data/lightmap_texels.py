@@ -5,28 +5,26 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from src.data.joined_lightmaps import JoinedLightmaps
+from src.data.lightmap_atlas import LightmapAtlas
 from src.data.lightmap_frames import Lightmap
 
 
 class LightmapTexels:
     """``texels`` N x T x 3 float32: the N valid texels of ``mask`` H x W bool, row-major, at the T ``hour_values``.
 
-    ``parts`` says which lightmaps stand where, when several were joined; ``size_bytes`` is that of the image files.
     Values are linear radiance where ``is_radiance``, else display values in [0, 1] as stored.
     """
 
-    def __init__(self, lightmap: Lightmap | JoinedLightmaps, device: str | torch.device = "cpu") -> None:
+    def __init__(self, lightmap: Lightmap | LightmapAtlas, device: str | torch.device = "cpu") -> None:
         """Read ``lightmap``. Raises :class:`InputError` when a file cannot be read or no texel is valid."""
         frames, hours, mask = lightmap.load()
         self.name = lightmap.name
-        self.parts = lightmap.parts if isinstance(lightmap, JoinedLightmaps) else ()
-        self.size_bytes = sum(file.stat().st_size for file in lightmap.files)
         self.texels = torch.from_numpy(np.ascontiguousarray(frames[:, mask].swapaxes(0, 1))).to(device)
         self.mask = torch.from_numpy(mask).to(device)
         self.hour_values = tuple(float(hour) for hour in hours)
         self.is_radiance = lightmap.is_radiance
         self.height, self.width = mask.shape
+        self.regions = lightmap.regions if isinstance(lightmap, LightmapAtlas) else ()
 
     @property
     def device(self) -> torch.device:

@@ -23,7 +23,8 @@ from src.utils.cli import InputError, describe_os_error
 MAGIC = b"\x89TOD\r\n\x1a\n"  # as in PNG: a transfer that alters text, or 7-bit transport, shows at once
 VERSION = 1
 DIGEST_BYTES = 32
-MAX_TEXELS = 1 << 26
+MAX_TEXELS = 1 << 24
+MAX_VALUES = 1 << 28  # latents in all planes
 MAX_FRAMES = 1024
 MAX_HEADER_BYTES = 1 << 20
 MAX_WIDTH_F2 = 1024
@@ -67,8 +68,7 @@ def encode_bundle(decoder: GridDecoder) -> bytes:
 def read_bundle(path: str | Path, device: str | torch.device = "cpu") -> GridDecoder:
     """The decoder of a bundle. Raises :class:`InputError` when the file is missing, cut off, damaged or not a bundle.
 
-    No more than a few hundred bytes per texel that the header claims is allocated, and no claim beyond
-    ``MAX_TEXELS`` texels is believed.
+    What is allocated is bounded by the limits above: some 50 bytes per texel and 12 per value.
     """
     path = Path(path)
     try:
@@ -121,6 +121,7 @@ def _parse_header(data: bytes) -> tuple[GridConfig, list[float], dict[str, int]]
     fits = (
         all(_is_count(value) for value in counts)
         and config.height * config.width <= MAX_TEXELS
+        and config.height * config.width * config.latent_dim <= MAX_VALUES
         and config.latent_bits in LATENT_BITS
         and isinstance(config.is_radiance, bool)
         and 1 <= len(hours) <= MAX_FRAMES
@@ -131,8 +132,7 @@ def _parse_header(data: bytes) -> tuple[GridConfig, list[float], dict[str, int]]
         and all(a < b for a, b in itertools.pairwise(hours))
         and len(config.events) <= MAX_FRAMES
         and _are_hours(config.events)
-        and len(config.lightmaps) <= config.height
-        and all(_is_part(part, config) for part in config.lightmaps)
+        and all(_is_region(region, config) for region in config.regions)
         and isinstance(frame_scale, list)
         and len(frame_scale) == len(hours)
         and all(_is_number(value) and value > 0 for value in frame_scale)
@@ -144,20 +144,13 @@ def _parse_header(data: bytes) -> tuple[GridConfig, list[float], dict[str, int]]
     return config, frame_scale, sizes
 
 
-def _is_part(part: tuple, config: GridConfig) -> bool:
-    """Whether ``part`` is (name, first row, height, width) of a lightmap inside the map."""
-    if len(part) != 4 or not isinstance(part[0], str):
+def _is_region(region: tuple, config: GridConfig) -> bool:
+    """Whether ``region`` is (name, first row, height, width) inside the map."""
+    if len(region) != 4 or not isinstance(region[0], str):
         return False
-    first_row, height, width = part[1:]
-    return (
-        isinstance(first_row, int)
-        and not isinstance(first_row, bool)
-        and first_row >= 0
-        and _is_count(height)
-        and _is_count(width)
-        and first_row + height <= config.height
-        and width <= config.width
-    )
+    _, row, height, width = region
+    inside = (row == 0 and isinstance(row, int)) or _is_count(row)
+    return inside and _is_count(height) and _is_count(width) and row + height <= config.height and width <= config.width
 
 
 def _is_count(value: object) -> bool:

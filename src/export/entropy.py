@@ -8,10 +8,13 @@ Duda, "Asymmetric numeral systems" (2013); Giesen, "Interleaved entropy coders" 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 PROBABILITY_BITS = 14
 TOTAL = 1 << PROBABILITY_BITS
+LEAST_BITS = math.log2(TOTAL / (TOTAL - 1))  # that a symbol costs
 _WORD_BITS = 16
 _LOWEST_STATE = np.uint64(1 << _WORD_BITS)
 _WORD_MASK = np.uint64((1 << _WORD_BITS) - 1)

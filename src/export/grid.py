@@ -68,7 +68,7 @@ def _describe(decoder: GridDecoder) -> dict:
         "width": config.width,
         "trained_hours": list(config.hours),
         "events": list(config.events),
-        "lightmaps": [list(part) for part in config.lightmaps],
+        "regions": [list(region) for region in config.regions],
         "latent_map": f"{LATENT_MAP}: float32 in [-1, 1], height x width x latent_dim; row 0 is the top row of the "
         "images; all channels 0 where a texel is invalid, which no valid value is",
         "network": "h = z; for each hidden layer h = relu(h W + b); features = [z, h]; at a baked hour t "

@@ -99,8 +99,8 @@ class _State:
         features[2] = np.abs(n - ne)
         features[3], features[4], features[5] = rw, rn, rnw + rne
         features[6] = np.abs(ww - w) + np.abs(nn - n)
-        features[7] = np.where(planes > 0, self.residuals[here - self.stride], 0)
-        features[8] = np.where(planes > 1, self.residuals[here - 2 * self.stride], 0)
+        features[7] = np.where(planes > 0, self.residuals[np.maximum(here - self.stride, 0)], 0)
+        features[8] = np.where(planes > 1, self.residuals[np.maximum(here - 2 * self.stride, 0)], 0)
         np.minimum(features[:9], _RESIDUAL_CAP, out=features[:9])
         features[9], features[10], features[11] = self.sums[here], se + ss, sw + sn + snw + sne
         np.minimum(features[9:12], _SUM_CAP, out=features[9:12])
@@ -194,7 +194,10 @@ def decode(data: bytes, mask: np.ndarray, planes: int, bits: int) -> np.ndarray:
     if lanes != entropy.lane_count(count * planes):
         raise CorruptStream("the planes' lanes do not fit their size")
     weights, frequencies = _read_tables(data[_HEADER.size : _HEADER.size + table_bytes], planes, alphabet)
-    stream = entropy.Decoder(data[_HEADER.size + table_bytes :], frequencies, lanes)
+    coded = data[_HEADER.size + table_bytes :]
+    if count * planes * entropy.LEAST_BITS > 8 * len(coded):
+        raise CorruptStream("the planes are too short for their size")
+    stream = entropy.Decoder(coded, frequencies, lanes)
     state = _State(_neighbours(mask), planes, bits)
     weights = weights.T.astype(np.int32)
     for texels, plane in _steps(mask, planes):

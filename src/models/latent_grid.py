@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from src.models.temporal_svd import temporal_svd
 from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.hour_interpolation import HourInterpolation
+from src.utils.parallel import run_parallel, worker_count
 from src.utils.texel_grid import texel_index, tile_of_texels
 
 CHECKPOINT_KIND = "lightmap-grid"
@@ -47,19 +49,17 @@ class GridConfig:
     hidden_f2: int = 32
     layers_f2: int = 2
     is_radiance: bool = True  # linear radiance; else display values in [0, 1]
-    lightmaps: tuple[tuple[str, int, int, int], ...] = ()  # of a shared F2: name, first row, height, width of each
+    regions: tuple[tuple[str, int, int, int], ...] = ()  # of an atlas: (name, first row, height, width)
 
     def to_dict(self) -> dict:
-        plain = {**asdict(self), "hours": list(self.hours), "events": list(self.events)}
-        plain["lightmaps"] = [list(part) for part in self.lightmaps]
-        return plain if self.lightmaps else {key: plain[key] for key in plain if key != "lightmaps"}
+        regions = [list(region) for region in self.regions]
+        return {**asdict(self), "hours": list(self.hours), "events": list(self.events), "regions": regions}
 
     @classmethod
     def from_dict(cls, values: dict) -> GridConfig:
-        known = {field.name: values[field.name] for field in fields(cls) if field.name != "lightmaps"}
-        lightmaps = tuple(tuple(part) for part in values.get("lightmaps", ()))
-        hours, events = tuple(known["hours"]), tuple(known["events"])
-        return cls(**{**known, "hours": hours, "events": events, "lightmaps": lightmaps})
+        known = {field.name: values[field.name] for field in fields(cls)}
+        tuples = {name: tuple(known[name]) for name in ("hours", "events")}
+        return cls(**{**known, **tuples, "regions": tuple(tuple(region) for region in known["regions"])})
 
     def with_latent_dim(self, latent_dim: int) -> GridConfig:
         return replace(self, latent_dim=latent_dim)
@@ -67,13 +67,13 @@ class GridConfig:
     @property
     def texel_count(self) -> int:
         """Texels of the lightmap, or of all lightmaps, valid or not."""
-        return sum(height * width for _, _, height, width in self.lightmaps) or self.height * self.width
+        return sum(height * width for _, _, height, width in self.regions) or self.height * self.width
 
     @property
     def tile_ranges(self) -> list[range]:
         """The numbers of each lightmap's tiles of 256 x 256."""
         ranges, first = [], 0
-        for _, _, height, width in self.lightmaps or (("", 0, self.height, self.width),):
+        for _, _, height, width in self.regions or (("", 0, self.height, self.width),):
             count = -(-height // TILE_SIZE) * -(-width // TILE_SIZE)
             ranges.append(range(first, first + count))
             first += count
@@ -127,10 +127,10 @@ class LatentGrid(nn.Module):
 
     def tile_of_texels(self) -> Tensor:
         """The number of the tile in which each valid texel lies, N; every lightmap has tiles of its own."""
-        if not self.config.lightmaps:
+        if not self.config.regions:
             return tile_of_texels(self.mask, TILE_SIZE)
         parts = []
-        for (_, first_row, height, width), tiles in zip(self.config.lightmaps, self.config.tile_ranges, strict=True):
+        for (_, first_row, height, width), tiles in zip(self.config.regions, self.config.tile_ranges, strict=True):
             part = self.mask[first_row : first_row + height, :width]
             parts.append(tiles.start + tile_of_texels(part, TILE_SIZE))
         return torch.cat(parts)
@@ -150,6 +150,11 @@ class LatentGrid(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """``z`` M x latent_dim -> all baked hours, M x T x 3, relative to ``frame_scale``."""
         return torch.addmm(self.f2[-1], _features(z, self.f2), self.f2[-2]).unflatten(1, (-1, 3))
+
+    def at_hours(self, z: Tensor, hour: Tensor) -> Tensor:
+        """``z`` M x latent_dim, each at one baked hour: ``hour`` M int64, an index -> M x 3, relative as above."""
+        weight = self.f2[-2].unflatten(1, (-1, 3))[:, hour]  # F x M x 3
+        return torch.einsum("mf,fmc->mc", _features(z, self.f2), weight) + self.f2[-1].view(-1, 3)[hour]
 
     @property
     def levels(self) -> int:
@@ -209,14 +214,14 @@ class GridDecoder:
     @property
     def lightmap_names(self) -> tuple[str, ...]:
         """The lightmaps that share this F2, for :meth:`lightmap`; empty for a single one."""
-        return tuple(part[0] for part in self.config.lightmaps)
+        return tuple(part[0] for part in self.config.regions)
 
     def lightmap(self, name: str) -> GridDecoder:
         """The decoder of one of the lightmaps that share this F2. Raises :class:`InputError` when it has none so named.
 
         The lightmaps stand below one another in one map; nothing is copied.
         """
-        for part, first_row, height, width in self.config.lightmaps:
+        for part, first_row, height, width in self.config.regions:
             if part == name:
                 decoder = copy.copy(self)
                 decoder._first_row, decoder.height, decoder.width = first_row, height, width
@@ -273,10 +278,15 @@ class GridDecoder:
         for hour in hours:
             f2 = self._f2_at(float(hour))
             frame = torch.zeros(self.height * width, 3, device=self.device)
-            for first in range(begin, end, TILE_ROWS):
-                part = slice(first, min(first + TILE_ROWS, end))
-                frame.index_copy_(0, texels[part], self._colours(part, *f2).T.contiguous())
+            firsts = range(begin, end, TILE_ROWS)
+            workers = max(1, min(worker_count(self.device), len(firsts)))
+            run_parallel([partial(self._fill, frame, texels, firsts[k::workers], end, f2) for k in range(workers)])
             yield frame.view(self.height, width, 3)[:, : self.width].cpu().numpy()
+
+    def _fill(self, frame: Tensor, texels: Tensor, firsts: Sequence[int], end: int, f2: tuple) -> None:
+        for first in firsts:
+            part = slice(first, min(first + TILE_ROWS, end))
+            frame.index_copy_(0, texels[part], self._colours(part, *f2).T.contiguous())
 
     def _f2_at(self, hour: float) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
         """F2 at one hour as it acts on the packed bytes, all transposed: hidden layers, then the colours' maps."""
@@ -287,7 +297,7 @@ class GridDecoder:
         bias = bias[first] * near + bias[second] * far
         # z = values * 2 / levels - 1, and values = pieces @ combine: both go into the layers that read z.
         step = 2.0 / (2**self.latents.bits - 1)
-        hidden = [array.float().T if array.ndim == 2 else array.float() for array in self.f2[:-2]]
+        hidden = [array.float().t() for array in self.f2[:-2]]
         dim = self.config.latent_dim
         direct = [weight[:dim].T, bias]
         for reads_z in (hidden, direct):

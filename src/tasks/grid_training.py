@@ -17,7 +17,8 @@ from src.training.row_adam import RowAdam
 from src.training.trainer import BEST, Trainer, TrainerOptions
 from src.utils.hour_interpolation import detect_events
 
-BATCH_TEXELS = 4096
+LARGEST_BATCH = 4096  # texels; small maps take a sixteenth of theirs
+SMALLEST_BATCH = 256
 F2_RATE = 4e-3
 LATENT_RATE = 1e-2
 WARMUP_STEPS = 10
@@ -49,11 +50,20 @@ def grid_config(data: LightmapTexels, options: GridOptions) -> GridConfig:
         tuple(events),
         latent_bits=options.latent_bits,
         is_radiance=data.is_radiance,
-        lightmaps=data.parts,
+        regions=data.regions,
     )
     if options.latent_dim is not None:
         return shape.with_latent_dim(options.latent_dim)
     return shape.with_latent_dim(largest_latent_dim(options.bpp_memory, data.mask.cpu().numpy(), shape))
+
+
+def grid_optimizer(model: LatentGrid) -> RowAdam:
+    return RowAdam([{"params": [model.latents], "lr": LATENT_RATE}, {"params": list(model.f2), "lr": F2_RATE}])
+
+
+def grid_batches(data: LightmapTexels, options: GridOptions) -> TexelBatches:
+    texels = min(LARGEST_BATCH, max(SMALLEST_BATCH, data.texel_count // 16))
+    return TexelBatches(data, texels * len(data.hour_values), None, options.seed)
 
 
 def train_grid(data: LightmapTexels, out_dir: Path, options: GridOptions, group: Processes, identity: dict) -> Path:
@@ -61,15 +71,14 @@ def train_grid(data: LightmapTexels, out_dir: Path, options: GridOptions, group:
     torch.manual_seed(options.seed)
     model = LatentGrid(grid_config(data, options), data.mask)
     task = GridTask(model, data, options.bit_price, options.seed)
-    groups = [{"params": [model.latents], "lr": LATENT_RATE}, {"params": list(model.f2), "lr": F2_RATE}]
-    batches = TexelBatches(data, BATCH_TEXELS * len(data.hour_values), None, options.seed)
+    batches = grid_batches(data, options)
     engine = TrainerOptions(
         epochs=options.epochs,
         time_budget_s=options.time_budget_s,
         warmup_steps=WARMUP_STEPS,
         save_every=options.save_every,
     )
-    trainer = Trainer(task, RowAdam(groups), batches, group, out_dir, engine, {**identity, **data.describe()})
+    trainer = Trainer(task, grid_optimizer(model), batches, group, out_dir, engine, {**identity, **data.describe()})
     if not trainer.resume():
         task.start()
     trainer.fit()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.data.hprc import HprcLightmap
-from src.data.joined_lightmaps import JoinedLightmaps
+from src.data.lightmap_atlas import LightmapAtlas
 from src.data.lightmap_dataset import LightmapDataset
 from src.data.lightmap_frames import Lightmap
 from src.data.lightmap_texels import LightmapTexels
@@ -53,8 +53,8 @@ def train_lightmaps(lightmaps: Sequence[Lightmap], arguments: argparse.Namespace
     all processes together; otherwise each process trains some lightmaps alone.
     """
     if arguments.share_f2 and len(lightmaps) > 1:
-        joined = JoinedLightmaps(lightmaps)
-        mine = train_grid_run(joined, arguments.out_dir, arguments, group.alone()) if group.is_main else []
+        atlas = LightmapAtlas(lightmaps)
+        mine = train_grid_run(atlas, arguments.out_dir, arguments, group.alone()) if group.is_main else []
     elif len(lightmaps) == 1 and arguments.f1 == "siren":
         return train_siren_run(lightmaps[0], _run_dir(lightmaps[0], arguments), arguments, group)
     else:
@@ -110,13 +110,13 @@ def train_siren_run(
     _, per_hour = task.psnr_db()
     write_display(run_dir / COMPARISON, task.comparison())
     exports = export_lightmap(model, run_dir) if arguments.compute_latent else []
-    closing = _closing(trainer.best_score, dataset, lightmap.is_radiance, exports, run_dir)
+    closing = _closing(trainer.best_score, [lightmap], exports, run_dir)
     size_bytes = sum(path.stat().st_size for path in exports[:2])  # latent map and weights
     return [RunResult(lightmap.name, trainer.best_score, min(per_hour), size_bytes, run_dir, closing)]
 
 
 def train_grid_run(
-    lightmap: Lightmap | JoinedLightmaps, run_dir: Path, arguments: argparse.Namespace, group: Processes
+    lightmap: Lightmap | LightmapAtlas, run_dir: Path, arguments: argparse.Namespace, group: Processes
 ) -> list[RunResult]:
     """Train a latent grid on one lightmap, or on several that share F2 (a result for each), to a target where asked."""
     data = LightmapTexels(lightmap, group.device)
@@ -146,16 +146,14 @@ def train_grid_run(
     exports = export_grid(decoder, run_dir) if arguments.compute_latent else []
     size_bytes = exports[0].stat().st_size if exports else len(encode_bundle(decoder))
     psnr_db = task.tile_psnr_db()
-    closing = note + _closing(float(psnr_db.nanmean(0).nanmean()), data, data.is_radiance, exports, run_dir)
-    texels = model.config.texel_count
+    parts = lightmap.lightmaps if isinstance(lightmap, LightmapAtlas) else [lightmap]
+    closing = note + _closing(float(psnr_db.nanmean(0).nanmean()), parts, exports, run_dir)
     results = []
-    for (name, _, height, width), tiles in zip(
-        data.parts or ((lightmap.name, 0, data.height, data.width),), model.config.tile_ranges, strict=True
-    ):
+    for part, tiles in zip(parts, model.config.tile_ranges, strict=True):
         hourly = psnr_db[tiles.start : tiles.stop].nanmean(dim=0)
         hourly = hourly[~hourly.isnan()]
-        share = round(size_bytes * height * width / texels)
-        results.append(RunResult(name, float(hourly.mean()), float(hourly.min()), share, run_dir, closing))
+        share = round(size_bytes * part.height * part.width / model.config.texel_count)
+        results.append(RunResult(part.name, float(hourly.mean()), float(hourly.min()), share, run_dir, closing))
     return results
 
 
@@ -164,9 +162,8 @@ def _run_dir(lightmap: Lightmap, arguments: argparse.Namespace) -> Path:
     return arguments.out_dir / lightmap.folder_name if is_of_set else arguments.out_dir
 
 
-def _closing(
-    psnr_db: float, data: LightmapDataset | LightmapTexels, is_radiance: bool, exports: Sequence[Path], run_dir: Path
-) -> str:
-    map_values = data.height * data.width * len(data.hour_values) * 3
-    sizes = describe_sizes(data.size_bytes, map_values, exports, is_radiance)
+def _closing(psnr_db: float, lightmaps: Sequence[Lightmap], exports: Sequence[Path], run_dir: Path) -> str:
+    source_bytes = sum(file.stat().st_size for lightmap in lightmaps for file in lightmap.files)
+    values = sum(lightmap.height * lightmap.width * len(lightmap.hours) * 3 for lightmap in lightmaps)
+    sizes = describe_sizes(source_bytes, values, exports, lightmaps[0].is_radiance)
     return f"PSNR {psnr_db:.2f} dB; {sizes}; run in {run_dir}, pictures in {COMPARISON}"

@@ -181,7 +181,9 @@ class Trainer:
             with self._stop_signals():
                 self._loop()
         except RuntimeError as error:
-            if self._stop:  # a peer that was stopped too hung up in the middle of a collective
+            if self._stop:  # a peer that was stopped too hung up in the middle of a collective: this step is not taken
+                self._check_finite()
+                self.save(LAST)
                 raise Interrupted from error
             raise
         finally:

@@ -77,16 +77,14 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def _load(path: str | Path) -> dict:
     if not Path(path).is_file():
         raise InputError(path, "no such file", "check the path")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickles that are refused right after
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # PyTorch raises half a dozen kinds for a damaged or a hostile file
-        raise InputError(
-            path, "cannot be read as a checkpoint (truncated, damaged, or not one)", "train or export it again"
-        ) from error
+    with open(path, "rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about pickles that are refused right after
+        try:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # PyTorch raises half a dozen kinds, OSError too, for a damaged or a hostile file
+            raise InputError(
+                path, "cannot be read as a checkpoint (truncated, damaged, or not one)", "train or export it again"
+            ) from error
     if not isinstance(content, dict):
         raise InputError(path, "not a checkpoint of this project", "give a file that a training script wrote")
     return content

@@ -86,7 +86,11 @@ def ldr_size(path: Path) -> tuple[int, int]:
     """(height, width) after EXIF rotation."""
     picture = _open_with_pillow(path, read_bytes(path))
     height, width = picture.height, picture.width
-    return (width, height) if picture.getexif().get(0x0112, 1) in (5, 6, 7, 8) else (height, width)
+    try:
+        orientation = picture.getexif().get(0x0112, 1)  # in a PNG it may stand behind the pixels
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise InputError(path, f"is truncated or broken ({error})", REMEDY) from error
+    return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
 
 
 def decode_ldr(path: Path) -> Decoded:

@@ -206,6 +206,7 @@ def test_files_that_are_no_f2(trained, tmp_path):
         load_exported(latents, tmp_path / "other.pt")
 
 
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")
 def test_checkpoints_whose_model_cannot_be_rebuilt(trained, tmp_path):
     good = checkpoint.read(trained / "best.ckpt", CHECKPOINT_KIND)["model"]
     bad_models = [

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from src.utils.atomic import atomic_path
+from src.utils.atomic import atomic_folder, atomic_path
 
 
 def test_parents_are_made_and_no_temporary_is_left(tmp_path):
@@ -59,10 +59,26 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     path.write_text("old")
     program = (
         "import os, signal, sys\n"
-        "from src.utils.atomic import atomic_path\n"
+        "from src.utils.atomic import atomic_folder, atomic_path\n"
         "with atomic_path(sys.argv[1]) as temporary:\n"
         "    temporary.write_text('half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", program, str(path)], check=False).returncode == -9
     assert path.read_text() == "old"
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    final = tmp_path / "größe"
+    (tmp_path / ".größe.partial" / "left over").mkdir(parents=True)
+    with atomic_folder(final) as folder:
+        assert not list(folder.iterdir()) and not final.exists()
+        (folder / "a.txt").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["größe"]
+    with pytest.raises(RuntimeError), atomic_folder(final) as folder:
+        (folder / "b.txt").write_text("half")
+        raise RuntimeError
+    assert [path.name for path in final.iterdir()] == ["a.txt"] and len(list(tmp_path.iterdir())) == 1
+    with atomic_folder(final) as folder:
+        (folder / "c.txt").write_text("newer")
+    assert [path.name for path in final.iterdir()] == ["c.txt"]

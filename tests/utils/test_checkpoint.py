@@ -28,9 +28,12 @@ def test_round_trip(path):
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
 
 
-def test_every_truncation_is_one_clear_error(path):
+@pytest.mark.parametrize("values", [6, 2000])
+def test_every_truncation_is_one_clear_error(tmp_path, values):
+    path = tmp_path / "last.ckpt"
+    checkpoint.write(path, "lightmap", {"model": {"w": torch.arange(float(values)), "b": torch.zeros(3)}})
     whole = path.read_bytes()
-    lengths = {*range(0, len(whole), 37), len(whole) - 1, len(whole) - 22}
+    lengths = {*range(0, len(whole), 37), len(whole) // 2, len(whole) - 1, len(whole) - 22}
     for length in lengths:
         path.write_bytes(whole[:length])
         with pytest.raises(InputError, match=r"last.ckpt: cannot be read as a checkpoint"):

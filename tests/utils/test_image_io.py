@@ -412,3 +412,16 @@ def test_bytes_of_the_same_image_are_the_same(tmp_path):
         image_io.write_linear(tmp_path / name, random_image())
         buffers.append(io.BytesIO((tmp_path / name).read_bytes()).getvalue())
     assert buffers[0] == buffers[1]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_the_size_of_a_truncated_picture_is_right_or_one_error(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    image_io.write_display(path, random_image(13, 17))
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 5):
+        path.write_bytes(whole[:length])
+        try:
+            assert image_io.image_size(path) == (13, 17)
+        except InputError as error:
+            assert path.name in str(error)

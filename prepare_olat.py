@@ -1,0 +1,167 @@
+"""Light-stage captures and HDR environments -> a training set for delighting.
+
+From one-light-at-a-time (OLAT) pictures, a folder per subject:
+
+    python prepare_olat.py --olat_root captures --lights lights.json --env_dir hdris --out_root data
+
+From FaceOLAT as it is published (CamXX/IDxxxxx/IDxxxxx.000001.avif):
+
+    python prepare_olat.py --olat_root FaceOLAT --lights FaceOLAT/lights --calibration FaceOLAT/cameras \\
+        --cameras Cam06 --image_size 1024 --transfer gamma22 --env_dir hdris --out_root data
+
+Without captures, on a synthetic light stage:
+
+    python prepare_olat.py --synthetic 12 --out_root runs/stage --contact_sheet runs/stage.jpg
+
+The same command again continues: finished subjects are kept, half-written ones are made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.data.captures import TRANSFERS, Stage, find_captures
+from src.data.contact_sheet import write_contact_sheet
+from src.data.environments import list_environments, plan_environments
+from src.data.faceolat import find_faceolat_captures, is_faceolat
+from src.data.lights import read_lights
+from src.data.olat import WEIGHTS
+from src.data.portrait_mask import MASK_SOURCES, mask_source
+from src.data.splits import update_splits
+from src.data.training_set import (
+    COMPOSITES,
+    Settings,
+    make_jobs,
+    prepare_subjects,
+    write_common,
+    write_json,
+)
+from src.utils.cli import InputError, Parser, parse_shard, positive_float, positive_int, script
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = Parser(__doc__)
+    add = parser.add_argument
+    add("--out_root", type=Path, required=True, help="training set to write: subjects/, env_maps/, splits.json")
+    add("--olat_root", type=Path, help="a folder per subject with one picture per light, or FaceOLAT's CamXX folders")
+    add(
+        "--lights",
+        type=Path,
+        help="lights.json, a text file of positions, or FaceOLAT's folder of light_pattern "
+        "files (default: lights.json in --olat_root)",
+    )
+    add("--env_dir", type=Path, help="equirectangular .hdr and .exr environments")
+    add("--transfer", choices=TRANSFERS, default="srgb", help="how png and avif pictures are encoded")
+    add("--image_size", type=positive_int, help="rows of the written pictures (default: as captured)")
+    add("--weights", choices=WEIGHTS, default="smooth", help="how directions are dealt to lights")
+    add("--rotations", type=positive_int, default=1, help="evenly turned versions of each environment")
+    add("--exposure", type=positive_float, default=1.0, help="factor on all pictures of people")
+    add("--normalize_exposure", action="store_true", help="bring each environment to a mean luminance of 1")
+    add("--composite", choices=COMPOSITES, default="none", help="what is behind the person")
+    add("--fov", type=positive_float, default=30.0, help="vertical field of view in degrees, for the background")
+    add("--mask", choices=MASK_SOURCES, default="auto", help="auto: the given one, else from the OLAT maximum")
+    add("--mask_root", type=Path, help="folder of NAME.png or NAME/mask.png")
+    add("--cameras", nargs="+", metavar="CAM", help="FaceOLAT cameras (default: all)")
+    add(
+        "--calibration",
+        help="FaceOLAT cameras: Metashape .xml, a folder of them, a .json of 3 x 3 rotations, or "
+        "'stage' to leave the lights in the stage's frame",
+    )
+    add("--frame_offset", type=int, default=0, help="FaceOLAT: number in the file name minus frame in the light file")
+    add("--val_subjects", nargs="+", metavar="NAME", help="held out: names, or how many (default: a tenth)")
+    add("--val_envs", nargs="+", metavar="NAME", help="held out: names, or how many (default: a tenth)")
+    add("--max_memory_gb", type=positive_float, default=4.0, help="bound on all workers together")
+    add("--workers", type=positive_int, default=os.cpu_count() or 1, help="subjects at a time")
+    add("--shard", type=parse_shard, default=(0, 1), metavar="I/N", help="make the I-th of N shares of the subjects")
+    add("--contact_sheet", type=Path, help="picture of some subjects under some environments to write")
+    add("--synthetic", type=positive_int, metavar="N", help="make a light stage of N heads and prepare that")
+    add("--num_lights", type=positive_int, default=331, help="lights of the synthetic stage")
+    add("--num_envs", type=positive_int, default=12, help="environments of the synthetic stage")
+    add("--seed", type=int, default=0, help="of the synthetic stage")
+    args = parser.parse_args(argv)
+    if args.synthetic is None and (args.olat_root is None or args.env_dir is None):
+        raise InputError("--olat_root, --env_dir", "both are needed", "give them, or --synthetic 12")
+    if args.synthetic is not None and args.olat_root is not None:
+        raise InputError("--synthetic", "makes captures of its own", "leave --olat_root out")
+    if args.synthetic is not None and args.shard != (0, 1):
+        raise InputError("--shard", "a synthetic stage is made by one run", "prepare its captures with --olat_root")
+    return args
+
+
+def find_stage(args: argparse.Namespace) -> Stage:
+    lights = args.lights or args.olat_root / "lights.json"
+    if not is_faceolat(lights):
+        return find_captures(args.olat_root, read_lights(lights), args.mask_root)
+    if args.calibration is None:
+        raise InputError(
+            "--calibration",
+            "FaceOLAT needs the cameras' rotations",
+            "give its camera files, or 'stage' to leave the lights in the stage's frame",
+        )
+    calibration = None if args.calibration == "stage" else Path(args.calibration)
+    return find_faceolat_captures(
+        args.olat_root,
+        lights,
+        calibration=calibration,
+        cameras=args.cameras,
+        transfer=args.transfer,
+        frame_offset=args.frame_offset,
+        mask_root=args.mask_root,
+    )
+
+
+@script
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_arguments(argv)
+    if args.synthetic is not None:
+        from src.data.synthetic import make_light_stage
+
+        args.olat_root = make_light_stage(
+            args.out_root / "stage",
+            subjects=args.synthetic,
+            lights=args.num_lights,
+            environments=args.num_envs,
+            size=args.image_size or 256,
+            seed=args.seed,
+            workers=args.workers,
+        )
+        args.env_dir = args.env_dir or args.out_root / "stage" / "env_maps"
+
+    stage = find_stage(args)
+    plans = plan_environments(list_environments(args.env_dir), args.rotations)
+    settings = Settings(
+        weights=args.weights,
+        transfer=args.transfer,
+        image_size=args.image_size,
+        exposure=args.exposure,
+        normalize_exposure=args.normalize_exposure,
+        composite=args.composite,
+        fov_degrees=args.fov,
+    )
+    mine = stage.captures[args.shard[0] :: args.shard[1]]
+    masks = [mask_source(capture, args.mask) for capture in mine]
+    splits = update_splits(
+        args.out_root / "splits.json",
+        {capture.name: capture.identity for capture in stage.captures},
+        {plan.name: plan.source.stem for plan in plans},
+        args.val_subjects,
+        args.val_envs,
+    )
+
+    metadata = write_common(args.out_root, stage, plans, settings)
+    write_json(args.out_root / "splits.json", splits)
+    share_gb = args.max_memory_gb / min(args.workers, max(1, len(mine)))
+    jobs = make_jobs(args.out_root, mine, masks, metadata, settings=settings, memory_gb=share_gb)
+    prepare_subjects(jobs, args.workers)
+    print(f"{len(jobs)} subjects under {len(plans)} environments in {args.out_root}")
+    if args.contact_sheet:
+        write_contact_sheet(args.out_root, args.contact_sheet)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Light-stage captures on disk: which picture shows which subject under which light."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from src.utils.cli import InputError
+from src.utils.image_io import HDR_SUFFIXES, image_size, list_images, natural_key, read_display, read_linear
+
+TRANSFERS = ("srgb", "gamma22", "linear")
+# Pictures that may lie beside the OLATs without being one.
+_EXTRA_STEMS = ("mask", "full_light", "flat_lit")
+
+
+@dataclass(frozen=True)
+class Capture:
+    """One subject seen by one camera: a picture per light, in the order of the lights."""
+
+    name: str
+    identity: str  # who it is: captures of one person never get into both training and validation
+    images: tuple[Path, ...]
+    light_set: str
+    mask: Path | None = None
+    full_light: Path | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Captures and, for each light set, the unit directions ``(L, 3)`` towards its lights in the camera's frame."""
+
+    captures: tuple[Capture, ...]
+    light_sets: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def find_captures(olat_root: Path, lights: np.ndarray, mask_root: Path | None = None) -> Stage:
+    """A folder per subject under ``olat_root``, with one picture per light, in natural order of their names.
+
+    ``mask.*``, ``full_light.*`` and ``flat_lit.*`` beside them are no OLATs. ``mask_root`` holds ``NAME.png`` or
+    ``NAME/mask.png``. Raises InputError when a folder does not hold as many pictures as there are lights.
+    """
+    captures = []
+    for folder in subject_folders(olat_root):
+        pictures = list_images(folder)
+        extras = {path.stem: path for path in pictures if path.stem in _EXTRA_STEMS}
+        images = [path for path in pictures if path.stem not in _EXTRA_STEMS]
+        if len(images) != len(lights):
+            raise InputError(
+                folder,
+                f"holds {len(images)} pictures for {len(lights)} lights{_missing_number(images)}",
+                "give every light exactly one picture, or the right --lights",
+            )
+        mask = extras.get("mask") if mask_root is None else find_mask(mask_root, folder.name)
+        captures.append(Capture(folder.name, folder.name, tuple(images), "stage", mask, extras.get("full_light")))
+    return Stage(tuple(captures), {"stage": lights})
+
+
+def subject_folders(root: Path) -> list[Path]:
+    """The sub-folders of ``root`` that hold anything, hidden ones aside, in natural order; at least one."""
+    if not root.is_dir():
+        raise InputError(root, "no such folder", "give the folder that holds one folder per subject")
+    folders = [path for path in root.iterdir() if path.is_dir() and path.name[0] != "." and any(path.iterdir())]
+    if not folders:
+        raise InputError(root, "holds no subject folders", "it needs one folder of pictures per subject")
+    return sorted(folders, key=natural_key)
+
+
+def find_mask(mask_root: Path, subject: str) -> Path:
+    candidates = [mask_root / f"{subject}.png", mask_root / subject / "mask.png"]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise InputError(candidates[0], "no such mask", f"give it, or {candidates[1]}")
+
+
+def _missing_number(images: Sequence[Path]) -> str:
+    """Say which number is missing when the names are numbers in a row with a gap."""
+    numbers = [int(match[1]) for path in images if (match := re.search(r"(\d+)$", path.stem))]
+    if not numbers or len(numbers) != len(images):
+        return ""
+    gaps = sorted(set(range(min(numbers), max(numbers) + 1)) - set(numbers))
+    return f" (number {', '.join(map(str, gaps[:5]))} is missing)" if gaps else ""
+
+
+def check_sizes(capture: Capture) -> tuple[int, int]:
+    """(height, width) of the capture's pictures, from their headers; InputError when two differ."""
+    first = image_size(capture.images[0])
+    for path in capture.images[1:]:
+        size = image_size(path)
+        if size != first:
+            raise InputError(
+                path,
+                f"is {size[1]} x {size[0]}, {capture.images[0].name} is {first[1]} x {first[0]}",
+                "all pictures of a subject must have one size",
+            )
+    return first
+
+
+def read_picture(path: Path, transfer: str, height: int | None = None) -> np.ndarray:
+    """Linear ``H x W x 3`` float32; exr and hdr are linear, ``transfer`` says how other pictures are encoded.
+
+    With a smaller ``height`` the picture is reduced by area averaging, in linear light.
+    """
+    if path.suffix.lower() in HDR_SUFFIXES or transfer == "srgb":
+        picture = read_linear(path)
+    else:
+        picture = read_display(path)
+        picture = picture if transfer == "linear" else picture**2.2
+    return picture if height is None else resize_area(picture, *reduced_size(*picture.shape[:2], height))
+
+
+def reduced_size(height: int, width: int, new_height: int | None) -> tuple[int, int]:
+    """The size with ``new_height`` rows and the same aspect; never larger than it was."""
+    if new_height is None or new_height >= height:
+        return height, width
+    return new_height, max(1, round(width * new_height / height))
+
+
+def resize_area(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Reduce by area averaging (and enlarge bilinearly) to ``(height, width)``."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    import cv2
+
+    is_smaller = height <= picture.shape[0] and width <= picture.shape[1]
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
+
+
+def read_blocks(
+    images: Sequence[Path], block: int, transfer: str, size: tuple[int, int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first light, ``(3, l, P)`` float32 planes of up to ``block`` pictures reduced to ``size``)."""
+    height, width = size
+    planes = np.empty((3, min(block, len(images)), height * width), np.float32)
+    for first in range(0, len(images), block):
+        part = images[first : first + block]
+        for index, path in enumerate(part):
+            planes[:, index] = read_picture(path, transfer, height).reshape(-1, 3).T
+        yield first, planes[:, : len(part)]

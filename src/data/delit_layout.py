@@ -1,0 +1,63 @@
+"""Where a delighting training set keeps its files, and which of them belong together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.data.captures import subject_folders
+from src.data.splits import read_splits
+from src.utils.cli import InputError
+from src.utils.image_io import HDR_SUFFIXES, IMAGE_SUFFIXES, list_images
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The files of one subject under one environment."""
+
+    subject: str
+    environment_name: str
+    relit: Path
+    flat_lit: Path
+    mask: Path | None
+    environment: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.subject}/{self.environment_name}"
+
+
+def find_pairs(data_root: Path, split: str | None = None) -> list[Pair]:
+    """All pairs below ``data_root`` in natural order; with ``split`` "train" or "val" those of ``splits.json``.
+
+    Subjects and environments of the two sides are never combined. Raises InputError naming what is missing.
+    """
+    environments = {path.stem: path for path in list_images(data_root / "env_maps", HDR_SUFFIXES)}
+    allowed = read_splits(data_root / "splits.json")[split] if split else None
+    pairs = []
+    for folder in subject_folders(data_root / "subjects"):
+        if allowed and folder.name not in allowed["subjects"]:
+            continue
+        flat_lit = find_picture(folder, "flat_lit")
+        if flat_lit is None:
+            raise InputError(folder, "has no flat_lit.exr or flat_lit.png", "prepare this subject again")
+        for relit in list_images(folder / "relit"):
+            if allowed and relit.stem not in allowed["environments"]:
+                continue
+            if relit.stem not in environments:
+                raise InputError(relit, f"env_maps holds no {relit.stem}.hdr or .exr", "add it, or remove the picture")
+            mask = find_picture(folder, "mask")
+            pairs.append(Pair(folder.name, relit.stem, relit, flat_lit, mask, environments[relit.stem]))
+    if not pairs:
+        side = f" for {split}" if split else ""
+        raise InputError(data_root, f"holds no pairs{side}", "check splits.json and subjects/*/relit")
+    return pairs
+
+
+def find_picture(folder: Path, stem: str) -> Path | None:
+    """The picture called ``stem`` with any known suffix, exr before hdr before the others; None where there is none."""
+    for suffix in (".exr", ".hdr", *(s for s in IMAGE_SUFFIXES if s not in HDR_SUFFIXES)):
+        path = folder / f"{stem}{suffix}"
+        if path.is_file():
+            return path
+    return None

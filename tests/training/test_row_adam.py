@@ -1,0 +1,58 @@
+import copy
+
+import torch
+import torch.nn.functional as F
+
+from src.training.row_adam import RowAdam
+
+
+def test_dense_parameters_get_plain_adam() -> None:
+    torch.manual_seed(0)
+    ours, theirs = torch.nn.Linear(5, 3), torch.nn.Linear(5, 3)
+    theirs.load_state_dict(ours.state_dict())
+    optimizers = RowAdam(ours.parameters(), lr=0.01), torch.optim.Adam(theirs.parameters(), 0.01, (0.9, 0.99), 1e-12)
+    for _ in range(20):
+        x = torch.randn(7, 5)
+        for layer, optimizer in zip((ours, theirs), optimizers, strict=True):
+            optimizer.zero_grad()
+            layer(x).square().mean().backward()
+            optimizer.step()
+    assert torch.allclose(ours.weight, theirs.weight, atol=1e-6)
+
+
+def test_rows_move_as_if_each_had_an_optimizer_of_its_own() -> None:
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(6, 4, generator=generator)
+    table = torch.nn.Parameter(start.clone())
+    optimizer = RowAdam([table], lr=0.05)
+    single = [torch.nn.Parameter(row.clone()) for row in start]
+    singles = [torch.optim.Adam([row], 0.05, (0.9, 0.99), 1e-12) for row in single]
+    for step in range(30):
+        rows = torch.randperm(6, generator=generator)[: 1 + step % 3]
+        optimizer.zero_grad()
+        F.embedding(rows, table, sparse=True).pow(4).sum().backward()
+        optimizer.step()
+        for row in rows.tolist():
+            singles[row].zero_grad()
+            single[row].pow(4).sum().backward()
+            singles[row].step()
+    assert torch.allclose(table, torch.stack(list(single)), atol=1e-5)
+
+
+def test_its_state_continues() -> None:
+    def run(table: torch.nn.Parameter, optimizer: RowAdam, steps: range) -> None:
+        for step in steps:
+            optimizer.zero_grad()
+            F.embedding(torch.tensor([step % 4, 5]), table, sparse=True).square().sum().backward()
+            optimizer.step()
+
+    whole = torch.nn.Parameter(torch.ones(6, 2))
+    optimizer = RowAdam([whole])
+    run(whole, optimizer, range(6))
+    state = copy.deepcopy(optimizer.state_dict())
+    continued = torch.nn.Parameter(whole.detach().clone())
+    other = RowAdam([continued])
+    other.load_state_dict(state)
+    run(whole, optimizer, range(6, 12))
+    run(continued, other, range(6, 12))
+    assert torch.equal(whole, continued)
