@@ -31,7 +31,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=cli.non_negative_int, default=0)
     add("--out_dir", type=Path, required=True, help="folder for day.tod and the run")
     add("--latent_bits", type=int, choices=(4, 6, 8), default=6)
-    add("--bit_price", type=cli.non_negative_float, default=50.0, help="dB that a bit per texel and frame must bring")
+    add("--bit_price", type=cli.non_negative_float, default=80.0, help="dB that a bit per texel and frame must bring")
     add("--lightmap", action="append", default=[], metavar="LEVEL:ID", help="which of an HPRC set with several")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return parser.parse_args(argv)

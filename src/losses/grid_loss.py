@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 BALANCE = 0.6  # frames are weighted by mse^-BALANCE: 1 is mean PSNR alone, 0 is mean squared error alone
+SMOOTH_BELOW = 0.3
 _MOMENTUM = 2.0
 _LARGEST_STEP = 0.3
 _SMALLEST_ERROR = 1e-8
@@ -45,10 +46,13 @@ def neighbour_bits(steps: Tensor) -> Tensor:
     """About how many bits the planes' coder spends per texel on latents that differ from their neighbours.
 
     ``steps`` M x 4 x D: differences to the four neighbours in quantisation steps, neighbours held fixed (so that each
-    pair is seen from both sides, at half its weight). log2(1 + |d|): close to the cost of a prediction residual, and
-    it asks for flat areas with a few sharp edges, which is what shadows are.
+    pair is seen from both sides, at half its weight). For large |d| it is log2(1 + |d|), close to the cost of a
+    prediction residual: flat areas with a few sharp edges, which is what shadows are, are cheap. Below ``SMOOTH_BELOW``
+    steps it is quadratic, so that patches which differ by a trifle dissolve instead of standing in balance.
     """
-    return 0.5 * torch.log2(1.0 + steps.abs()).sum(dim=(1, 2)).mean()
+    size = steps.abs()
+    bits = torch.log2(1.0 + size) - SMOOTH_BELOW * torch.log2(1.0 + size / SMOOTH_BELOW)
+    return (0.5 / (1.0 - SMOOTH_BELOW)) * bits.sum(dim=(1, 2)).mean()
 
 
 def decibels_to_loss(price_db: Tensor) -> Tensor:

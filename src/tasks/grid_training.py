@@ -20,9 +20,10 @@ from src.utils.hour_interpolation import detect_events
 LARGEST_BATCH = 4096  # texels; small maps take a sixteenth of theirs
 SMALLEST_BATCH = 256
 F2_RATE = 4e-3
-LATENT_RATE = 1e-2
+LATENT_RATE = 2e-2
+ROW_FLOOR = 2.0
 WARMUP_STEPS = 10
-BIT_PRICE = 50.0
+BIT_PRICE = 80.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def grid_config(data: LightmapTexels, options: GridOptions) -> GridConfig:
 
 
 def grid_optimizer(model: LatentGrid) -> RowAdam:
-    return RowAdam([{"params": [model.latents], "lr": LATENT_RATE}, {"params": list(model.f2), "lr": F2_RATE}])
+    latents = {"params": [model.latents], "lr": LATENT_RATE, "row_floor": ROW_FLOOR}
+    return RowAdam([latents, {"params": list(model.f2), "lr": F2_RATE}])
 
 
 def grid_batches(data: LightmapTexels, options: GridOptions) -> TexelBatches:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+COLUMN_RATE = 0.01  # at which the mean square of a column's gradients is followed
+
 
 class RowAdam(torch.optim.Optimizer):
     """Adam that updates only the rows with a gradient, each by its own step count.
@@ -18,9 +20,16 @@ class RowAdam(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, params: Iterable, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-12
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.99),
+        eps: float = 1e-12,
+        row_floor: float = 0.0,
     ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+        """``row_floor``: a table's rows are scaled by at least so many times the column's mean gradient (RMS). Rows
+        that hardly matter then stay where they are; plain Adam lets them walk as far as all others."""
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "row_floor": row_floor})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
@@ -40,12 +49,15 @@ class RowAdam(torch.optim.Optimizer):
             state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
         rows = parameter.grad._indices()[0]
         gradient = parameter.grad._values()
+        column = gradient.square().mean(dim=0)
+        state["column"] = state["column"].lerp(column, COLUMN_RATE) if "column" in state else column
         beta1, beta2 = group["betas"]
         steps = state["steps"][rows] + 1.0
         mean = state["mean"][rows].lerp_(gradient, 1.0 - beta1)
         square = state["square"][rows].mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
         state["steps"][rows], state["mean"][rows], state["square"][rows] = steps, mean, square
-        root = (square / (1.0 - beta2**steps)).sqrt_().add_(group["eps"])
+        floor = state["column"] * group["row_floor"] ** 2
+        root = (square / (1.0 - beta2**steps) + floor).sqrt_().add_(group["eps"])
         parameter[rows] -= mean.mul_(group["lr"] / (1.0 - beta1**steps)).div_(root)
 
     def _step_dense(self, parameter: Tensor, group: dict) -> None:

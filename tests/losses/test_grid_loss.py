@@ -28,4 +28,6 @@ def test_tiles_without_texels_do_not_count() -> None:
 
 def test_flat_latents_cost_nothing_and_edges_cost_their_logarithm() -> None:
     assert float(neighbour_bits(torch.zeros(3, 4, 2))) == 0.0
-    assert float(neighbour_bits(torch.full((1, 4, 1), 3.0))) == 0.5 * 4 * 2.0
+    bits = [float(neighbour_bits(torch.full((1, 4, 1), step))) for step in (0.01, 0.02, 1000.0, 2000.0)]
+    assert math.isclose(bits[1] / bits[0], 4.0, rel_tol=0.1)  # quadratic
+    assert math.isclose(bits[3] - bits[2], 0.5 * 4, rel_tol=0.01)  # one bit more for twice the step

@@ -14,7 +14,7 @@ from src.utils import checkpoint
 from src.utils.cli import InputError
 from tests.lightmap_example import HOURS, ExampleLightmap, example_texels
 
-OPTIONS = GridOptions(bpp_memory=4.5, seed=3, epochs=10, save_every=5)
+OPTIONS = GridOptions(bpp_memory=4.5, bit_price=0.0, seed=3, epochs=10, save_every=5)
 
 
 def psnr_db(frames: np.ndarray) -> np.ndarray:

@@ -56,3 +56,19 @@ def test_its_state_continues() -> None:
     run(whole, optimizer, range(6, 12))
     run(continued, other, range(6, 12))
     assert torch.equal(whole, continued)
+
+
+def test_rows_that_hardly_matter_stay_where_they_are() -> None:
+    weight = torch.tensor([1.0, 1.0, 1.0, 1e-3])
+
+    def moved(row_floor: float) -> torch.Tensor:
+        table = torch.nn.Parameter(torch.zeros(4, 1))
+        optimizer = RowAdam([table], lr=0.01, row_floor=row_floor)
+        for _ in range(20):
+            optimizer.zero_grad()
+            (weight * F.embedding(torch.arange(4), table, sparse=True)[:, 0]).sum().backward()
+            optimizer.step()
+        return table.detach()[:, 0].abs()
+
+    assert torch.allclose(moved(0.0), torch.full((4,), 0.2), atol=1e-3)
+    assert moved(1.0)[3] < 0.01 * moved(1.0)[0]
