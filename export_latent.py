@@ -31,13 +31,13 @@ def find_checkpoints(path: Path) -> dict[str, Path]:
 @cli.script
 def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.Parser(__doc__)
-    parser.add_argument("--ckpt", type=Path, required=True, help="checkpoint of train.py, or a run's folder")
+    parser.add_argument("--ckpt", type=Path, help="checkpoint of train.py, or a run's folder")
     parser.add_argument("--out_dir", type=Path, help="folder for the exported files (of a set: its sub-folders)")
     parser.add_argument("--bundle", type=Path, help="the bundle to write (of a set: the folder for the bundles)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     arguments = parser.parse_args(argv)
-    if arguments.out_dir is None and arguments.bundle is None:
-        parser.error("argument --out_dir: nothing to write: give --out_dir, --bundle or both")
+    if arguments.ckpt is None or (arguments.out_dir is None and arguments.bundle is None):
+        parser.error("the following arguments are required: --ckpt, and --out_dir, --bundle or both")
 
     from src.export.bundle import write_bundle
     from src.export.grid import export_grid

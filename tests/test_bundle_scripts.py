@@ -147,7 +147,7 @@ def test_what_cannot_be_exported(day, grid, tmp_path, capsys):
     capsys.readouterr()
     for argv, words in (
         (["--ckpt", run / "best.ckpt", "--bundle", tmp_path / "a.tod"], "was trained with --f1 siren"),
-        (["--ckpt", run / "best.ckpt"], "--out_dir: nothing to write"),
+        (["--ckpt", run / "best.ckpt"], "--ckpt, and --out_dir, --bundle or both"),
         (["--ckpt", day, "--out_dir", tmp_path / "x"], "holds no best.ckpt"),
         (["--ckpt", day / "tod_0.png", "--out_dir", tmp_path / "x"], "cannot be read as a checkpoint"),
     ):
