@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from src.models.compressor import LightmapCompressor
-from src.models.lightmap_decoder import TILE_TEXELS
 from src.models.radiance_f2 import RadianceF2
 from src.utils import checkpoint
 from src.utils.atomic import atomic_path
@@ -49,7 +48,7 @@ def export_lightmap(model: LightmapCompressor, out_dir: Path) -> list[Path]:
 def _write_latent_map(model: LightmapCompressor, path: Path) -> None:
     shape = (model.config.height, model.config.width, model.config.latent_dim)
     decoder = model.decoder()
-    firsts = range(0, shape[0] * shape[1], TILE_TEXELS)
+    firsts = range(0, shape[0] * shape[1], decoder.tile_texels)
     write_latent_map(path, shape, (decoder.tile_latents(first).cpu().numpy() for first in firsts))
 
 

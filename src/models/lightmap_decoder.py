@@ -19,6 +19,7 @@ from src.utils.radiance_transfer import RadianceTransfer
 from src.utils.texel_grid import texel_index, texel_xy
 
 TILE_TEXELS = 4096  # of one worker; their activations at width 64 are 1 MB and stay in the cache
+GPU_TILE_TEXELS = 1 << 18
 RENDER_BYTES = 1 << 29  # of frames decoded together
 Result = TypeVar("Result")
 
@@ -104,6 +105,11 @@ class LightmapDecoder:
         """Always refused: a SIREN belongs to one lightmap (see :meth:`GridDecoder.lightmap`)."""
         raise InputError("--lightmap", f"no lightmap {name!r} in the file", "it holds a single one, without a name")
 
+    @property
+    def tile_texels(self) -> int:
+        """How many texels are decoded together."""
+        return TILE_TEXELS if self.device.type == "cpu" else GPU_TILE_TEXELS
+
     @torch.no_grad()
     def decode(self, xy: Tensor, hours: Tensor | float) -> Tensor:
         """Single texels: ``xy`` N x 2 in [-1, 1], ``hours`` a number or N of them -> N x 3.
@@ -115,10 +121,10 @@ class LightmapDecoder:
         out = xy.new_empty(len(xy), 3)
 
         def work(first: int) -> None:
-            piece = slice(first, first + TILE_TEXELS)
+            piece = slice(first, first + self.tile_texels)
             out[piece] = self._to_images(self._decode_rows(self.latents.at(xy[piece]), hours[piece]), hours[piece])
 
-        self._share_out(work, range(0, len(xy), TILE_TEXELS))
+        self._share_out(work, range(0, len(xy), self.tile_texels))
         return out
 
     def render(self, hours: float | Sequence[float]) -> np.ndarray:
@@ -153,7 +159,7 @@ class LightmapDecoder:
         With ``share`` (i, n) only of the i-th of every n tiles.
         """
         index, count = share
-        firsts = range(0, self.height * self.width, TILE_TEXELS)[index::count]
+        firsts = range(0, self.height * self.width, self.tile_texels)[index::count]
         return self._share_out(lambda first: function(first, self.tile_latents(first)), firsts)
 
     def _share_out(self, work: Callable[[int], Result], items: Sequence[int]) -> list[Result]:
@@ -162,8 +168,8 @@ class LightmapDecoder:
         return [shares[i % workers][i // workers] for i in range(len(items))]
 
     def tile_latents(self, first: int) -> Tensor:
-        """Latents ``M x latent_dim`` of the tile of up to ``TILE_TEXELS`` texels from row-major texel ``first`` on."""
-        return self.latents.texels(first, min(first + TILE_TEXELS, self.height * self.width))
+        """Latents ``M x latent_dim`` of the tile of up to ``tile_texels`` texels from row-major texel ``first`` on."""
+        return self.latents.texels(first, min(first + self.tile_texels, self.height * self.width))
 
     @torch.no_grad()
     def decode_tile(self, z: Tensor, hours: Tensor) -> Iterator[Tensor]:

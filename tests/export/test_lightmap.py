@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from src.export import lightmap
 from src.export.lightmap import describe_sizes, export_lightmap
 from src.models import lightmap_decoder
 from src.models.compressor import CompressorConfig, LightmapCompressor, load_model
@@ -42,8 +41,7 @@ def test_tile_by_tile_is_the_whole(model, tmp_path, monkeypatch):
         return forward(xy)
 
     monkeypatch.setattr(model.f1, "forward", record)
-    for module in (lightmap_decoder, lightmap):
-        monkeypatch.setattr(module, "TILE_TEXELS", 20)
+    monkeypatch.setattr(lightmap_decoder, "TILE_TEXELS", 20)
     tiled = export_lightmap(model, tmp_path / "tiled")
     assert rows == [20] * 7 + [14], "no more than a tile at a time"
     assert [path.name for path in whole] == [path.name for path in tiled] == NAMES
