@@ -18,7 +18,7 @@ from src.utils.parallel import run_parallel, worker_count
 from src.utils.radiance_transfer import RadianceTransfer
 from src.utils.texel_grid import texel_index, texel_xy
 
-TILE_TEXELS = 4096  # of one worker; their activations at width 64 are 1 MB and stay in the cache
+TILE_TEXELS = 16384  # of one worker: fewer would cost more in calls, more would leave the cache
 GPU_TILE_TEXELS = 1 << 18
 RENDER_BYTES = 1 << 29  # of frames decoded together
 Result = TypeVar("Result")
