@@ -83,17 +83,24 @@ class LightmapTask(Task):
         of_texel = torch.zeros_like(data.valid) if self._tiles is None else self._tiles
         tile_count = 1 if self._peaks is None else len(self._peaks)
 
-        def squared_errors(first: int, z: Tensor) -> Tensor:
+        tiles = -(-data.height * data.width // decoder.tile_texels)
+        # One place for each decoded tile, made before the workers begin: small results that each of them kept would
+        # lie between their large temporary ones and hold on to that memory.
+        sums = torch.zeros(tiles, tile_count, len(data.hours), dtype=torch.float64, device=data.device)
+
+        def squared_errors(first: int, z: Tensor) -> None:
             begin, end = torch.searchsorted(data.valid, torch.tensor([first, first + len(z)], device=data.device))
             rows = data.valid[begin:end] - first
-            predicted = torch.stack([colours[rows] for colours in decoder.decode_tile(z, data.hours)], dim=1)
-            squared = (predicted - self._truth(slice(begin, end))).square_().sum(2, dtype=torch.float64)
-            sums = torch.zeros(tile_count, len(data.hours), dtype=torch.float64, device=data.device)
-            return sums.index_add_(0, of_texel[begin:end], squared)
+            truth = self._truth(slice(begin, end))
+            for t, colours in enumerate(decoder.decode_tile(z, data.hours)):
+                squared = (colours[rows] - truth[:, t]).square_().sum(1)
+                if tile_count == 1:
+                    sums[first // decoder.tile_texels, 0, t] = squared.sum(dtype=torch.float64)
+                else:
+                    sums[first // decoder.tile_texels, :, t].index_add_(0, of_texel[begin:end], squared.double())
 
-        parts = decoder.map_tiles(squared_errors, (self.processes.rank, self.processes.count))
-        zero = torch.zeros(tile_count, len(data.hours), dtype=torch.float64, device=data.device)
-        squared = self.processes.mean(sum(parts, start=zero)) * self.processes.count
+        decoder.map_tiles(squared_errors, (self.processes.rank, self.processes.count))
+        squared = self.processes.mean(sums.sum(0)) * self.processes.count
         return squared, torch.bincount(of_texel, minlength=tile_count)
 
     def _truth(self, rows: slice) -> Tensor:
