@@ -18,7 +18,7 @@ from src.utils.parallel import run_parallel, worker_count
 from src.utils.radiance_transfer import RadianceTransfer
 from src.utils.texel_grid import texel_index, texel_xy
 
-TILE_TEXELS = 16384  # of one worker: fewer would cost more in calls, more would leave the cache
+TILE_TEXELS = 4096  # of one worker; their activations at width 64 are 1 MB and stay in the cache
 GPU_TILE_TEXELS = 1 << 18
 RENDER_BYTES = 1 << 29  # of frames decoded together
 Result = TypeVar("Result")
@@ -89,6 +89,8 @@ class LightmapDecoder:
         self.transfer = transfer
         self.is_radiance = transfer is not None
         self.device = next(f2.parameters()).device
+        with torch.no_grad():
+            self._hidden = [(layer.scaled_weight().t(), layer.scaled_bias()) for layer in f2.siren.layers[1:]]
         self._buffers = threading.local()
 
     @property
@@ -145,13 +147,12 @@ class LightmapDecoder:
         for start in range(0, len(hours), group):
             chosen = torch.tensor(hours[start : start + group], dtype=torch.float32, device=self.device)
             frames = np.empty((len(chosen), texels, 3), np.float32)
-
-            def fill(first: int, z: Tensor, chosen: Tensor = chosen, frames: np.ndarray = frames) -> None:
-                for k, colours in enumerate(self.decode_tile(z, chosen)):
-                    frames[k, first : first + len(z)] = colours.cpu().numpy()
-
-            self.map_tiles(fill)
+            self.map_tiles(partial(self._fill, frames, self.hour_parts(chosen)))
             yield from frames.reshape(-1, self.height, self.width, 3)
+
+    def _fill(self, frames: np.ndarray, hour_parts: Sequence[tuple[Tensor, Tensor]], first: int, z: Tensor) -> None:
+        for frame, colours in zip(frames, self.decode_tile(z, hour_parts), strict=True):
+            frame[first : first + len(z)] = colours.cpu().numpy()
 
     def map_tiles(self, function: Callable[[int, Tensor], Result], share: tuple[int, int] = (0, 1)) -> list[Result]:
         """``function(first texel, latents M x latent_dim)`` of every row-major tile, on all cores, without gradients.
@@ -172,28 +173,30 @@ class LightmapDecoder:
         return self.latents.texels(first, min(first + self.tile_texels, self.height * self.width))
 
     @torch.no_grad()
-    def decode_tile(self, z: Tensor, hours: Tensor) -> Iterator[Tensor]:
-        """``z`` M x latent_dim -> M x 3 for each of ``hours`` in turn."""
+    def hour_parts(self, hours: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Each of ``hours`` with its share of F2's first layer: what :meth:`decode_tile` needs, the same for all tiles.
+
+        Each is computed alone: a product of several rows may round otherwise than that of one.
+        """
+        return [(hour, self.f2.hour_part(hour)) for hour in hours.split(1)]
+
+    @torch.no_grad()
+    def decode_tile(self, z: Tensor, hour_parts: Sequence[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+        """``z`` M x latent_dim -> M x 3 for each hour of ``hour_parts`` in turn."""
         a = self.f2.latent_part(z)
-        hidden = self._hidden_layers()
-        for hour in hours.split(1):  # alone: a product of several rows may round otherwise than that of one
-            b = self.f2.hour_part(hour)
-            code = self._hidden_and_head(torch.add(a, b, out=self._buffer(0, a)).sin_(), hidden)
-            yield self._to_images(code, hour)
+        for hour, b in hour_parts:
+            yield self._to_images(self._hidden_and_head(torch.add(a, b, out=self._buffer(0, a)).sin_()), hour)
 
     def _to_images(self, code: Tensor, hours: Tensor) -> Tensor:
         return code if self.transfer is None else self.transfer.decode(code, hours)
 
     def _decode_rows(self, z: Tensor, hours: Tensor) -> Tensor:
         a, b = self.f2.split_first_layer(z, hours)
-        return self._hidden_and_head(torch.add(a, b, out=self._buffer(0, a)).sin_(), self._hidden_layers())
+        return self._hidden_and_head(torch.add(a, b, out=self._buffer(0, a)).sin_())
 
-    def _hidden_layers(self) -> list[tuple[Tensor, Tensor]]:
-        return [(layer.scaled_weight().t(), layer.scaled_bias()) for layer in self.f2.siren.layers[1:]]
-
-    def _hidden_and_head(self, h: Tensor, hidden: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def _hidden_and_head(self, h: Tensor) -> Tensor:
         """The first layer's activation, in buffer 0, M x hidden -> M x 3."""
-        for k, (weight, bias) in enumerate(hidden, start=1):
+        for k, (weight, bias) in enumerate(self._hidden, start=1):
             h = torch.addmm(bias, h, weight, out=self._buffer(k % 2, h)).sin_()
         head = self.f2.siren.head
         # three long rows: much faster than M rows of three

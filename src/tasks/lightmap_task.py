@@ -83,6 +83,7 @@ class LightmapTask(Task):
         of_texel = torch.zeros_like(data.valid) if self._tiles is None else self._tiles
         tile_count = 1 if self._peaks is None else len(self._peaks)
 
+        hour_parts = decoder.hour_parts(data.hours)
         tiles = -(-data.height * data.width // decoder.tile_texels)
         # One place for each decoded tile, made before the workers begin: small results that each of them kept would
         # lie between their large temporary ones and hold on to that memory.
@@ -92,7 +93,7 @@ class LightmapTask(Task):
             begin, end = torch.searchsorted(data.valid, torch.tensor([first, first + len(z)], device=data.device))
             rows = data.valid[begin:end] - first
             truth = self._truth(slice(begin, end))
-            for t, colours in enumerate(decoder.decode_tile(z, data.hours)):
+            for t, colours in enumerate(decoder.decode_tile(z, hour_parts)):
                 squared = (colours[rows] - truth[:, t]).square_().sum(1)
                 if tile_count == 1:
                     sums[first // decoder.tile_texels, 0, t] = squared.sum(dtype=torch.float64)
