@@ -1,0 +1,187 @@
+"""The attention architecture for delighting.
+
+A U-Net whose coarsest features are tokens that attend to one another. Two heads read it:
+
+- **Flat-lit**: a gain and an offset per pixel and colour, ``flat = gain * relit + offset``. The gain undoes shading, so
+  that what the picture shows of the skin passes through; the offset fills shadows. Skip connections at every level.
+- **Environment**: every direction of the sphere asks the tokens. A query is made from its direction, not from a place
+  in the picture: pixels of the environment are not aligned with pixels of the face. Coarse to fine, from 8 rows on,
+  with columns that wrap around; each level adds its correction to the one before.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from src.utils.sphere import pixel_directions
+
+COARSEST_ROWS = 8  # of the environment's queries
+HEADS = 4
+TOKEN_BLOCKS = 2
+ENV_BLOCKS = 2
+_DIRECTION_BANDS = 3
+_PLACE_BANDS = 4
+_LARGEST_LOG_GAIN = 4.0
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions about a skip; the second starts at zero."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, channels)
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
+
+
+class AttentionBlock(nn.Module):
+    """Multi-head attention of ``x`` (N x Q x D) to ``context`` (N x K x D; itself without one), then an MLP."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm_x, self.norm_context, self.norm_mlp = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.query, self.key_value = nn.Linear(dim, dim), nn.Linear(dim, 2 * dim)
+        self.out = nn.Linear(dim, dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
+        for last in (self.out, self.mlp[-1]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        normed = self.norm_x(x)
+        source = normed if context is None else self.norm_context(context)
+        query = self._heads(self.query(normed))
+        key, value = (self._heads(part) for part in self.key_value(source).chunk(2, dim=-1))
+        attended = F.scaled_dot_product_attention(query, key, value)  # N x heads x Q x D / heads
+        x = x + self.out(attended.transpose(1, 2).flatten(2))
+        return x + self.mlp(self.norm_mlp(x))
+
+    @staticmethod
+    def _heads(x: Tensor) -> Tensor:
+        return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+
+
+class AttentionDelit(nn.Module):
+    """N x 3 x H x W at unit exposure, H and W multiples of 16 -> flat-lit, environment code, confidence, mask."""
+
+    def __init__(self, base_dim: int, env_height: int, env_width: int, code_channels: int) -> None:
+        super().__init__()
+        widths = [base_dim // 4, base_dim // 2, base_dim, 2 * base_dim, 2 * base_dim]
+        self.stem = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(n_in, n_out, 3, stride=2, padding=1), ResidualBlock(n_out))
+            for n_in, n_out in pairwise(widths)
+        )
+        self.token_blocks = nn.ModuleList(AttentionBlock(widths[-1]) for _ in range(TOKEN_BLOCKS))
+        self.place = nn.Linear(4 * _PLACE_BANDS, widths[-1])
+        self.up = nn.ModuleList(
+            nn.Conv2d(n_low, n_high, 1) for n_low, n_high in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.merge = nn.ModuleList(ResidualBlock(width) for width in widths[-2:0:-1])
+        self.full = nn.Conv2d(2 * widths[0], widths[0], 3, padding=1)
+        self.flat_head = nn.Conv2d(widths[0], 7, 3, padding=1)  # log gain, offset, mask
+        nn.init.zeros_(self.flat_head.weight)
+        with torch.no_grad():
+            self.flat_head.bias.copy_(torch.tensor([-1.0] * 3 + [-4.0] * 3 + [0.0]))
+        self.environment = EnvironmentHead(widths[-1], env_height, env_width, code_channels)
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        full = self.stem(torch.log1p(4.0 * picture))
+        levels = []
+        x = F.silu(full)
+        for down in self.down:
+            x = down(x)
+            levels.append(x)
+        tokens = x.flatten(2).transpose(1, 2) + self.place(_place_features(*x.shape[-2:], x.device))
+        for block in self.token_blocks:
+            tokens = block(tokens)
+        code, confidence = self.environment(tokens)
+
+        x = tokens.transpose(1, 2).unflatten(2, x.shape[-2:])
+        for up, merge, skip in zip(self.up[:-1], self.merge, levels[-2::-1], strict=True):
+            x = merge(skip + F.interpolate(up(x), scale_factor=2.0, mode="bilinear", align_corners=False))
+        x = F.interpolate(self.up[-1](x), scale_factor=2.0, mode="bilinear", align_corners=False)
+        x = F.silu(self.full(F.silu(torch.cat([full, x], dim=1))))
+        log_gain, offset, mask = self.flat_head(x).float().split([3, 3, 1], dim=1)
+        gain = torch.exp(_LARGEST_LOG_GAIN * torch.tanh(log_gain / _LARGEST_LOG_GAIN))
+        return gain * picture + F.softplus(offset), code, confidence, torch.sigmoid(mask)
+
+
+class EnvironmentHead(nn.Module):
+    """Image tokens N x K x D -> code N x C x h x w in [0, 1] and confidence N x 1 x h x w."""
+
+    def __init__(self, dim: int, height: int, width: int, code_channels: int) -> None:
+        super().__init__()
+        self.sizes = _pyramid(height, width)
+        rows, columns = self.sizes[0]
+        directions = torch.from_numpy(pixel_directions(rows, columns)).float().flatten(0, 1)
+        features = [directions] + [
+            wave(directions * math.pi * 2**band) for band in range(_DIRECTION_BANDS) for wave in (torch.sin, torch.cos)
+        ]
+        self.register_buffer("queries", torch.cat(features, dim=-1), persistent=False)
+        self.query = nn.Sequential(nn.Linear(self.queries.shape[-1], dim), nn.GELU(), nn.Linear(dim, dim))
+        self.blocks = nn.ModuleList(AttentionBlock(dim) for _ in range(ENV_BLOCKS))
+        outputs = code_channels + 1
+        self.to_code = nn.ModuleList([nn.Linear(dim, outputs)])
+        self.refine = nn.ModuleList()
+        for _ in self.sizes[1:]:
+            narrower = max(dim // 2, 8)
+            self.refine.append(nn.Conv2d(dim, narrower, 3))
+            self.to_code.append(nn.Conv2d(narrower, outputs, 1))
+            dim = narrower
+        for head in self.to_code:
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.query(self.queries).expand(len(tokens), -1, -1)
+        for block in self.blocks:
+            x = block(x, tokens)
+        logits = self.to_code[0](x).transpose(1, 2).unflatten(2, self.sizes[0])
+        x = x.transpose(1, 2).unflatten(2, self.sizes[0])
+        for refine, to_code in zip(self.refine, self.to_code[1:], strict=True):
+            x = F.silu(refine(wrap(double(x))))
+            logits = double(logits) + to_code(x)
+        code, confidence = torch.sigmoid(logits.float()).tensor_split([-1], dim=1)
+        return code, confidence
+
+
+def wrap(sphere: Tensor) -> Tensor:
+    """One more pixel around N x C x h x w: columns wrap, beyond a pole comes the same row half a turn away."""
+    half = sphere.shape[-1] // 2
+    top, bottom = (sphere[:, :, row].roll(half, dims=-1) for row in (slice(0, 1), slice(-1, None)))
+    tall = torch.cat([top, sphere, bottom], dim=2)
+    return torch.cat([tall[..., -1:], tall, tall[..., :1]], dim=3)
+
+
+def double(sphere: Tensor) -> Tensor:
+    """N x C x h x w -> N x C x 2h x 2w, bilinear without a seam."""
+    return F.interpolate(wrap(sphere), scale_factor=2.0, mode="bilinear", align_corners=False)[..., 2:-2, 2:-2]
+
+
+def _pyramid(height: int, width: int) -> list[tuple[int, int]]:
+    """(rows, columns) from the coarsest to the full size, each twice the one before."""
+    sizes = [(height, width)]
+    while height > COARSEST_ROWS and height % 2 == 0 and width % 2 == 0:
+        height, width = height // 2, width // 2
+        sizes.insert(0, (height, width))
+    return sizes
+
+
+def _place_features(rows: int, columns: int, device: torch.device) -> Tensor:
+    """(rows * columns) x 16: sines and cosines of a token's place in the picture, whatever the number of tokens."""
+    bands = math.pi * 2.0 ** torch.arange(_PLACE_BANDS, device=device)
+    y, x = (((torch.arange(n, device=device) + 0.5) / n)[:, None] * bands for n in (rows, columns))
+    y, x = (torch.cat([waves.sin(), waves.cos()], dim=1) for waves in (y, x))
+    grid = (y[:, None].expand(-1, columns, -1), x[None].expand(rows, -1, -1))
+    return torch.cat(grid, dim=-1).flatten(0, 1)
