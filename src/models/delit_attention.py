@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.utils.sphere import pixel_directions
+from src.utils.sphere_torch import double, wrap
 
 COARSEST_ROWS = 8  # of the environment's queries
 HEADS = 4
@@ -154,19 +155,6 @@ class EnvironmentHead(nn.Module):
             logits = double(logits) + to_code(x)
         code, confidence = torch.sigmoid(logits.float()).tensor_split([-1], dim=1)
         return code, confidence
-
-
-def wrap(sphere: Tensor) -> Tensor:
-    """One more pixel around N x C x h x w: columns wrap, beyond a pole comes the same row half a turn away."""
-    half = sphere.shape[-1] // 2
-    top, bottom = (sphere[:, :, row].roll(half, dims=-1) for row in (slice(0, 1), slice(-1, None)))
-    tall = torch.cat([top, sphere, bottom], dim=2)
-    return torch.cat([tall[..., -1:], tall, tall[..., :1]], dim=3)
-
-
-def double(sphere: Tensor) -> Tensor:
-    """N x C x h x w -> N x C x 2h x 2w, bilinear without a seam."""
-    return F.interpolate(wrap(sphere), scale_factor=2.0, mode="bilinear", align_corners=False)[..., 2:-2, 2:-2]
 
 
 def _pyramid(height: int, width: int) -> list[tuple[int, int]]:

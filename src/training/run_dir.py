@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from src.training.distributed import Processes
 from src.training.logger import write_run_config
-from src.training.trainer import BEST, LAST
+from src.training.trainer import BEST, FILE_NAMES, LAST
 from src.utils.cli import InputError
 
 
 def open_run_dir(
-    run_dir: Path, arguments: argparse.Namespace, data: dict, processes: Processes, suffix: str = ".ckpt"
+    run_dir: Path,
+    arguments: argparse.Namespace,
+    data: dict,
+    processes: Processes,
+    file_names: Mapping[str, str] = FILE_NAMES,
 ) -> None:
     """Make ``run_dir`` ready: empty it with ``--overwrite``, refuse a run that is there with ``--resume never``.
 
@@ -21,9 +26,9 @@ def open_run_dir(
     that goes on keeps its own.
     """
     if processes.is_main:
-        checkpoints = [run_dir / f"{which}{suffix}" for which in (LAST, BEST)]
-        for which in (LAST, BEST):
-            for path in run_dir.glob(f".{which}.*.tmp{suffix}"):
+        checkpoints = [run_dir / file_names[which] for which in (LAST, BEST)]
+        for checkpoint in checkpoints:
+            for path in run_dir.glob(f".{checkpoint.stem}.*.tmp{checkpoint.suffix}"):
                 path.unlink(missing_ok=True)
         if arguments.overwrite:
             for path in checkpoints:

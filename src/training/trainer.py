@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from src.training.distributed import Processes
 from src.training.logger import Logger
+from src.training.stop_signals import StopSignals
 from src.training.task import Batches, Task
+from src.training.weight_average import WeightAverage
 from src.utils import checkpoint
 from src.utils.cli import InputError
 
 LAST, BEST = "last", "best"
+FILE_NAMES = {LAST: "last.ckpt", BEST: "best.ckpt"}
 LOG_SECONDS = 1.0
 SAVE_SECONDS = 120.0  # at most so much work is lost to a power cut, however long an epoch is
 CLOCK_STEPS = 16  # how often several processes agree on the time
@@ -37,7 +38,9 @@ class TrainerOptions:
     accumulate_steps: int = 1
     clip_grad: float | None = None
     amp: str = "off"  # off, bf16, fp16
-    save_every: int = 10  # epochs between validations and saves
+    save_every: int = 10  # epochs between saves
+    val_every: int | None = None  # epochs between validations; as often as saves without it
+    ema: float | None = None  # decay of the weights' moving average, which is then what is validated and shipped
     compile: bool = False
 
 
@@ -62,7 +65,7 @@ class Trainer:
         run_dir: Path,
         options: TrainerOptions,
         identity: dict,
-        suffix: str = ".ckpt",
+        file_names: Mapping[str, str] = FILE_NAMES,
     ) -> None:
         self.task = task
         self.optimizer = optimizer
@@ -71,7 +74,7 @@ class Trainer:
         self.run_dir = run_dir
         self.options = options
         self.identity = identity
-        self.suffix = suffix
+        self.file_names = file_names
         self.step = 0  # optimizer steps done
         self.best_score = -math.inf
         self._validated_step = -1
@@ -92,28 +95,36 @@ class Trainer:
             )
         self._total_steps = None if options.time_budget_s else options.epochs * self._steps_per_epoch
         self._first_bad_step = torch.full((), -1, dtype=torch.int64, device=device)
-        self._stop = False
+        self._stop = StopSignals()
+        self._average = None if options.ema is None else WeightAverage(task.model, options.ema)
 
     def path(self, which: str) -> Path:
-        return self.run_dir / f"{which}{self.suffix}"
+        return self.run_dir / self.file_names[which]
 
     # ---- resume and save
 
-    def resume(self) -> bool:
-        """Continue from the ``last`` checkpoint if there is one. Raises :class:`InputError` if it is another run's."""
-        if not self.path(LAST).exists():
+    def resume(self, path: Path | None = None) -> bool:
+        """Continue from ``path``, else from the ``last`` checkpoint if there is one.
+
+        Raises :class:`InputError` if it is another run's.
+        """
+        if path is None and not self.path(LAST).exists():
             return False
-        stored = checkpoint.read(self.path(LAST), self.task.kind)
+        path = path or self.path(LAST)
+        stored = checkpoint.read(path, self.task.kind)
         theirs, ours = stored["identity"], self.identity
         differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
         if differing:
             changes = ", ".join(f"{key} was {theirs.get(key)!r}, now {ours.get(key)!r}" for key in differing)
             raise InputError(
-                self.path(LAST),
+                path,
                 f"made with other arguments ({changes})",
                 "give the same arguments to continue, another output folder, or --overwrite to start anew",
             )
         self.task.model.load_state_dict(stored["model"]["state"])
+        if self._average is not None:
+            self._average.load_state(stored["trained_parameters"])
+            self._average.swap()
         self.optimizer.load_state_dict(stored["optimizer"])
         self._scaler.load_state_dict(stored["scaler"])
         self.step = stored["step"]
@@ -123,11 +134,17 @@ class Trainer:
         return True
 
     def save(self, which: str) -> None:
-        """Write a checkpoint (main process only; others return at once)."""
+        """Write a checkpoint (main process only; others return at once).
+
+        With a weight average the model in it is the averaged one, and what was trained stands beside it.
+        """
         if self.processes.is_main:
+            if self._average is not None:
+                self._average.swap()
             content = {
                 "identity": self.identity,
                 "model": {"config": self.task.model_config(), "state": self.task.model.state_dict()},
+                **({} if self._average is None else {"trained_parameters": self._average.state()}),
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self._scaler.state_dict(),
                 "step": self.step,
@@ -135,7 +152,11 @@ class Trainer:
                 "validated_step": self._validated_step,
                 "seconds": self.seconds,
             }
-            checkpoint.write(self.path(which), self.task.kind, content)
+            try:
+                checkpoint.write(self.path(which), self.task.kind, content)
+            finally:
+                if self._average is not None:
+                    self._average.swap()
 
     # ---- time and schedule
 
@@ -174,14 +195,15 @@ class Trainer:
         self._logger = Logger(self.run_dir, self.processes.is_main, self._total_steps, self.step)
         self._forward = self._wrap()
         self._sums: dict[str, Tensor] = {}
-        self._samples = 0
+        self._samples, self._data_seconds = 0, 0.0
         self._logged_step = self.step
         self._logged_at = self._saved_at = time.monotonic()
         try:
-            with self._stop_signals():
+            with self._stop:
                 self._loop()
         except RuntimeError as error:
-            if self._stop:  # a peer that was stopped too hung up in the middle of a collective: this step is not taken
+            # A peer that was stopped too hung up in the middle of a collective: this step is not taken.
+            if self._stop.requested:
                 self._check_finite()
                 self.save(LAST)
                 raise Interrupted from error
@@ -201,14 +223,18 @@ class Trainer:
         while True:
             if self._is_validation_due():
                 self._validate_and_save()
+            elif self._is_boundary(self.options.save_every):
+                self._save_last()
             if self.is_finished:
                 return
             self._train_epoch()
 
     def _is_validation_due(self) -> bool:
-        epoch, steps_into_epoch = divmod(self.step, self._steps_per_epoch)
-        at_boundary = steps_into_epoch == 0 and epoch % self.options.save_every == 0
-        return 0 < self.step != self._validated_step and (at_boundary or self.is_finished)
+        is_boundary = self._is_boundary(self.options.val_every or self.options.save_every)
+        return 0 < self.step != self._validated_step and (is_boundary or self.is_finished)
+
+    def _is_boundary(self, epochs: int) -> bool:
+        return self.step > 0 and self.step % (epochs * self._steps_per_epoch) == 0
 
     def _train_epoch(self) -> None:
         """The rest of the current epoch, or of the time."""
@@ -216,16 +242,19 @@ class Trainer:
         stream = self.batches.epoch(epoch, done * self.options.accumulate_steps)
         for _ in range(done, self._steps_per_epoch):
             self._train_step(stream)
-            if self._stop:
+            if self._stop.requested:
                 self._check_finite()
                 self.save(LAST)
                 raise Interrupted
             if self.options.time_budget_s and self.is_finished:
                 return
             if time.monotonic() - self._saved_at > SAVE_SECONDS:
-                self._check_finite()
-                self.save(LAST)
-                self._saved_at = time.monotonic()
+                self._save_last()
+
+    def _save_last(self) -> None:
+        self._check_finite()
+        self.save(LAST)
+        self._saved_at = time.monotonic()
 
     def _train_step(self, stream: Iterator) -> None:
         self.task.step, self.task.progress = self.step, self._progress()
@@ -236,7 +265,9 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         count = self.options.accumulate_steps
         for k in range(count):
+            before = time.monotonic()
             batch = next(stream)
+            self._data_seconds += time.monotonic() - before
             self._accumulate(batch, 1.0 / count, is_last=k == count - 1)
             self._samples += self.task.samples(batch)
         if self.options.clip_grad is not None:
@@ -245,6 +276,8 @@ class Trainer:
         self._scaler.step(self.optimizer)
         self._scaler.update()
         self.step += 1
+        if self._average is not None:
+            self._average.update(self.step)
         self._logger.advance()
         if time.monotonic() - self._logged_at > LOG_SECONDS:
             self._log()
@@ -290,7 +323,11 @@ class Trainer:
         now = time.monotonic()
         means = {f"train/{name}": float(value) / steps for name, value in self._sums.items()}
         rate = self._samples * self.processes.count / (now - self._logged_at)
-        means |= {"train/learning_rate": self.optimizer.param_groups[0]["lr"], f"train/{self.task.unit}_per_s": rate}
+        means |= {
+            "train/learning_rate": self.optimizer.param_groups[0]["lr"],
+            f"train/{self.task.unit}_per_s": rate,
+            "train/data_wait_share": self._data_seconds / (now - self._logged_at),
+        }
         self._logger.scalars(self.step, means)
         status = {"loss": f"{means['train/loss']:.3e}", "rate": f"{rate:.3g} {self.task.unit}/s"}
         if math.isfinite(self.best_score):
@@ -298,16 +335,18 @@ class Trainer:
         if self.options.time_budget_s:
             status["time"] = f"{self.seconds / 60:.1f}/{self.options.time_budget_s / 60:g} min"
         self._logger.status(**status)
-        self._sums, self._samples, self._logged_at, self._logged_step = {}, 0, now, self.step
+        self._sums, self._samples, self._data_seconds = {}, 0, 0.0
+        self._logged_at, self._logged_step = now, self.step
 
     def _validate_and_save(self) -> None:
         self._check_finite()
         self.task.eval()
-        measures = self.task.validate()
+        with nullcontext() if self._average is None else self._average.swapped_in():
+            measures = self.task.validate()
+            pictures = self.task.figures() if self.processes.is_main else {}
         self._logger.scalars(self.step, {f"validation/{name}": value for name, value in measures.items()})
-        if self.processes.is_main:
-            for name, picture in self.task.figures().items():
-                self._logger.image(self.step, name, picture)
+        for name, picture in pictures.items():
+            self._logger.image(self.step, name, picture)
         is_best = measures["score"] > self.best_score
         self.best_score = max(self.best_score, measures["score"])
         self._validated_step = self.step
@@ -315,23 +354,3 @@ class Trainer:
             self.save(BEST)  # first: were it second, a kill in between would lose the best state for good
         self.save(LAST)
         self._saved_at = time.monotonic()
-
-    @contextmanager
-    def _stop_signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM lets the step finish and the state be saved; a second one acts at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(number: int, _frame: object) -> None:
-            if self._stop:
-                raise KeyboardInterrupt
-            self._stop = True
-
-        names = [signal.SIGINT, signal.SIGTERM]
-        previous = {name: signal.signal(name, stop) for name in names}
-        try:
-            yield
-        finally:
-            for name, handler in previous.items():
-                signal.signal(name, handler)

@@ -1,0 +1,241 @@
+"""Relighting on the fly: no batch shows a person in light, pose or skin that was seen before.
+
+The light of a sample is an environment turned about +Y, or a mixture of two, or one with a lamp added, in any colour
+and exposure; its picture is ``c_l`` times the subject's OLATs, all samples of a subject in one matrix product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.data.batch_augmentation import Pose, move, normal, photograph, random_pose, skin_factor, uniform
+from src.data.delit_dataset import DelitDataset, to_item
+from src.data.environments import read_environment
+from src.data.olat_stacks import OlatStacks
+from src.data.picture_cache import PictureCache
+from src.utils.cli import InputError
+from src.utils.seeding import generator
+from src.utils.sphere import perspective_directions, pixel_directions, resize_environment
+from src.utils.sphere_torch import sample, sampling_grid
+
+SHARE_MIXED, SHARE_WITH_LAMP = 0.3, 0.3
+TINT = 0.15  # standard deviation of the log of the light's colour
+LAMP_SHARPNESS = (10.0, 1000.0)  # of exp(k (cos - 1)): lobes of some 50 and 5 degrees
+_PHYSICAL_SIZE = 32  # pictures that the physical loss renders
+_LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
+
+
+class DelitBatch(TypedDict, total=False):
+    """N samples on the device; pictures are linear radiance."""
+
+    relit: Tensor  # N x 3 x S x S
+    flat_lit: Tensor  # N x 3 x S x S
+    mask: Tensor  # N x 1 x S x S
+    environment: Tensor  # N x 3 x h x w
+    name: list[str]
+    # For the physical loss: the subjects as captured, and what takes an environment into their stage's frame.
+    olats: Tensor  # N x L x 3 x s x s
+    stage_mask: Tensor  # N x 1 x s x s
+    light_matrix: Tensor  # L x (h * w)
+    to_stage: Tensor  # N x h x w x 2, a grid of src.utils.sphere_torch.sample
+
+
+class RelightBatches:
+    """Batches as a function of ``(seed, epoch, index, rank)``.
+
+    ``pair_share`` of every batch are from ``pairs``, as they were photographed or rendered, but moved and recoloured
+    like the others. ``augment`` False leaves pose, skin and camera alone. ``physical`` adds what the physical loss
+    needs.
+    """
+
+    def __init__(
+        self,
+        stacks: OlatStacks,
+        environments: Sequence[Path],
+        cache_dir: Path,
+        *,
+        env_height: int,
+        env_width: int,
+        batch_size: int,
+        steps_per_epoch: int,
+        pairs: DelitDataset | None = None,
+        pair_share: float = 0.2,
+        fov_degrees: float = 30.0,
+        augment: bool = True,
+        physical: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+    ) -> None:
+        if not environments:
+            raise InputError("--env_dir", "no environments to train on", "hold out fewer, or give more")
+        self.stacks, self.device = stacks, stacks.device
+        self.batch_size, self.steps_per_epoch = batch_size, steps_per_epoch
+        self.augment, self.fov_degrees, self.seed, self.rank = augment, fov_degrees, seed, rank
+        size = (env_height, env_width)
+        cache = PictureCache(cache_dir)
+        maps = [
+            cache.get(path, ("env", *size), lambda path=path: resize_environment(read_environment(path), *size))
+            for path in environments
+        ]
+        self._names = [path.stem for path in environments]
+        self._pairs, self._pair_count = self._load_pairs(pairs), 0
+        if self._pairs:
+            self._pair_count = round(pair_share * batch_size)
+        maps = torch.from_numpy(np.stack(maps)).permute(0, 3, 1, 2).to(self.device)
+        solid_angles = self._luminance(maps).clamp_min(1e-6)
+        self._maps = maps / solid_angles.view(-1, 1, 1, 1)  # E x 3 x h x w of mean luminance 1
+        self._directions = torch.from_numpy(pixel_directions(*size)).float().to(self.device)  # h x w x 3
+        side = stacks.image_size
+        self._rays = torch.from_numpy(perspective_directions(side, side, 90.0)).float().to(self.device)
+        matrices = {name: stacks.light_matrix(k, *size) for k, name in self._a_capture_of_each_light_set().items()}
+        self._matrices = [matrices[capture.light_set] for capture in stacks.stage.captures]
+        self._reduced = self._reduced_olats() if physical else None
+
+    def epoch(self, epoch: int, start: int) -> Iterator[DelitBatch]:
+        for index in range(start, self.steps_per_epoch):
+            yield self.batch(epoch, index)
+
+    @torch.no_grad()
+    def batch(self, epoch: int, index: int) -> DelitBatch:
+        """The ``index``-th batch of this process."""
+        random = generator(self.seed, epoch, index, self.rank)
+        count, relit_count, side = self.batch_size, self.batch_size - self._pair_count, self.stacks.image_size
+        subjects = torch.randint(len(self.stacks), (relit_count,), generator=random)
+        pose = random_pose(random, count, side) if self.augment else _no_pose(count, side)
+        rotation = pose.rotation.to(self.device)
+        light, target, names = self._light(random, relit_count, rotation[:relit_count])
+
+        person = torch.empty(relit_count, 3, side, side, device=self.device)
+        for k in subjects.unique().tolist():
+            chosen = (subjects == k).nonzero().flatten().to(self.device)
+            coefficients = torch.einsum("lp,ncp->ncl", self._matrices[k], light[chosen].flatten(2))
+            person[chosen] = self.stacks.relight(k, coefficients)
+        at = subjects.to(self.device)
+        flat_lit, mask = self.stacks.flat_lit[at], self.stacks.masks[at]
+        names = [
+            f"{self.stacks.stage.captures[k].name}/{name}" for k, name in zip(subjects.tolist(), names, strict=True)
+        ]
+        person = person * (mask > 0)
+        if self._pair_count:
+            drawn = torch.randint(len(self._pairs["relit"]), (self._pair_count,), generator=random).to(self.device)
+            person = torch.cat([person, self._pairs["relit"][drawn]])
+            flat_lit = torch.cat([flat_lit, self._pairs["flat_lit"][drawn]])
+            mask = torch.cat([mask, self._pairs["mask"][drawn]])
+            grid = sampling_grid(self._directions @ rotation[relit_count:, None], *self._directions.shape[:2])
+            target = torch.cat([target, sample(self._pairs["environment"][drawn], grid)])
+            names += [self._pairs["name"][k] for k in drawn.tolist()]
+
+        flat_lit = flat_lit * mask
+        if self.augment:
+            person, flat_lit, mask = move(torch.cat([person, flat_lit, mask], dim=1), pose).split([3, 3, 1], dim=1)
+            factor = skin_factor(random, flat_lit, mask)
+            flat_lit = flat_lit * factor
+            is_pair = torch.arange(count, device=self.device).view(-1, 1, 1, 1) >= relit_count
+            person = person * torch.where(is_pair, 1 + mask * (factor - 1), factor)
+        relit = person
+        if relit_count:
+            fov = self.fov_degrees / pose.scale[:relit_count].to(self.device)
+            rays = self._rays.expand(relit_count, -1, -1, -1).clone()
+            rays[..., 2] = rays[..., 2] / torch.tan(torch.deg2rad(fov) / 2).view(-1, 1, 1)
+            behind = sample(target[:relit_count], sampling_grid(rays, *self._directions.shape[:2]))
+            relit = torch.cat([person[:relit_count] + (1 - mask[:relit_count]) * behind, person[relit_count:]])
+        if self.augment:
+            relit = photograph(random, relit)
+        batch = DelitBatch(relit=relit, flat_lit=flat_lit, mask=mask, environment=target, name=names)
+        if self._reduced is not None:
+            batch |= self._for_physical_loss(at, rotation[:relit_count])
+        return batch
+
+    def _light(self, random: torch.Generator, count: int, rotation: Tensor) -> tuple[Tensor, Tensor, list[str]]:
+        """(n x 3 x h x w in the stage's frame, the same in the frame of the moved camera, names)."""
+        drawn = torch.randint(len(self._names), (count, 2), generator=random)
+        share = torch.where(torch.rand(count, generator=random) < SHARE_MIXED, uniform(random, 0.1, 0.9, count), 0.0)
+        turns = _turns(uniform(random, 0.0, 2 * math.pi, count, 2)).to(self.device)  # n x 2 x 3 x 3
+        gain = torch.exp(uniform(random, -1.5, 1.0, count, 1) + normal(random, TINT, count, 3))
+        lamp = torch.nn.functional.normalize(torch.randn(count, 3, generator=random), dim=1).to(self.device)
+        sharpness = torch.exp(uniform(random, *(math.log(k) for k in LAMP_SHARPNESS), count)).to(self.device)
+        power = torch.where(
+            torch.rand(count, generator=random) < SHARE_WITH_LAMP, uniform(random, 0.3, 3.0, count), 0.0
+        )
+        colour = (power[:, None] * torch.exp(normal(random, TINT, count, 3))).to(self.device)
+
+        second, mixed = share.to(self.device).view(-1, 1, 1, 1), bool((share > 0).any())
+        lights = []
+        for frame in (None, rotation):
+            # A direction d of the new frame is frame^T d of the stage's and turn^T frame^T d of the map's.
+            directions = self._directions.expand(count, -1, -1, -1)
+            if frame is not None:
+                directions = directions @ frame[:, None]
+            light = self._turned(drawn[:, 0], directions @ turns[:, 0, None])
+            if mixed:
+                light = torch.lerp(light, self._turned(drawn[:, 1], directions @ turns[:, 1, None]), second)
+            lobe = torch.exp(sharpness.view(-1, 1, 1) * ((directions @ lamp.view(-1, 1, 3, 1))[..., 0] - 1))
+            # The lobe's integral is 2 pi / k (1 - exp(-2 k)): as much light as ``power`` times the map's mean gives.
+            lobe = lobe * (2 * sharpness / (1 - torch.exp(-2 * sharpness))).view(-1, 1, 1)
+            light = light + colour[..., None, None] * lobe[:, None]
+            lights.append(light * gain.to(self.device)[..., None, None])
+        names = [self._names[k] for k in drawn[:, 0].tolist()]
+        return lights[0], lights[1], names
+
+    def _turned(self, which: Tensor, directions: Tensor) -> Tensor:
+        return sample(self._maps[which.to(self.device)], sampling_grid(directions, *directions.shape[1:3]))
+
+    def _luminance(self, maps: Tensor) -> Tensor:
+        """Rec. 709 luminance averaged over the sphere, one per map."""
+        rows = torch.sin(math.pi * (torch.arange(maps.shape[2], device=maps.device) + 0.5) / maps.shape[2])
+        luminance = torch.einsum("nchw,c->nhw", maps, maps.new_tensor(_LUMINANCE)).mean(2)
+        return (luminance * rows).sum(1) / rows.sum()
+
+    def _load_pairs(self, pairs: DelitDataset | None) -> dict:
+        if pairs is None or not len(pairs):
+            return {}
+        items = [to_item(pairs.load(index), pair.name) for index, pair in enumerate(pairs.pairs)]
+        tensors = ("relit", "flat_lit", "mask", "environment")
+        loaded = {key: torch.stack([item[key] for item in items]).to(self.device) for key in tensors}
+        return loaded | {"name": [item["name"] for item in items]}
+
+    def _a_capture_of_each_light_set(self) -> dict[int, str]:
+        first: dict[str, int] = {}
+        for k, capture in enumerate(self.stacks.stage.captures):
+            first.setdefault(capture.light_set, k)
+        return {k: name for name, k in first.items()}
+
+    def _reduced_olats(self) -> Tensor:
+        """K x L x 3 x s x s; all subjects need the same number of lights."""
+        side = self.stacks.image_size
+        reduced = [
+            torch.nn.functional.adaptive_avg_pool2d(self.stacks.olats(k).unflatten(2, (side, side)), _PHYSICAL_SIZE)
+            for k in range(len(self.stacks))
+        ]
+        return torch.stack(reduced).transpose(1, 2)
+
+    def _for_physical_loss(self, subjects: Tensor, rotation: Tensor) -> DelitBatch:
+        masks = torch.nn.functional.adaptive_avg_pool2d(self.stacks.masks[subjects], _PHYSICAL_SIZE)
+        # A direction d of the stage is rotation @ d of the moved camera.
+        directions = self._directions.expand(len(subjects), -1, -1, -1) @ rotation.mT[:, None]
+        return DelitBatch(
+            olats=self._reduced[subjects],
+            stage_mask=masks,
+            light_matrix=self._matrices[0],
+            to_stage=sampling_grid(directions, *self._directions.shape[:2]),
+        )
+
+
+def _turns(angles: Tensor) -> Tensor:
+    """... x 3 x 3: :func:`src.utils.sphere.rotation_y` of angles in radians."""
+    c, s, zero, one = angles.cos(), angles.sin(), torch.zeros_like(angles), torch.ones_like(angles)
+    return torch.stack([c, zero, s, zero, one, zero, -s, zero, c], dim=-1).unflatten(-1, (3, 3))
+
+
+def _no_pose(count: int, size: int) -> Pose:
+    centres = (torch.arange(size) + 0.5) / size * 2 - 1
+    y, x = torch.meshgrid(centres, centres, indexing="ij")
+    grid = torch.stack([x, y], dim=-1).expand(count, -1, -1, -1)
+    return Pose(grid, torch.eye(3).expand(count, 3, 3), torch.ones(count))

@@ -1,0 +1,112 @@
+"""Training a delighting model: the loss on batches, and what it is worth on people and light it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.data.delit_dataset import DelitDataset
+from src.evaluation.delit_metrics import environment_metrics, flat_lit_metrics
+from src.losses.delit_loss import DelitLoss
+from src.models.delit_model import CHECKPOINT_KIND, DelitModel
+from src.training.distributed import Processes
+from src.training.task import Task
+from src.utils.color import linear_to_srgb
+from src.utils.contact_sheet import contact_sheet
+
+FIGURE_COUNT = 6
+FIGURE_COLUMNS = ("lit", "flat-lit predicted", "truth", "environment predicted", "truth")
+_WHITE_PERCENTILE = 99.0
+
+
+class DelitTask(Task):
+    """``validation``: pairs of held-out subjects and environments; ``score`` is minus the loss on them."""
+
+    kind = CHECKPOINT_KIND
+    unit = "images"
+
+    def __init__(self, model: DelitModel, loss: DelitLoss, validation: DelitDataset, processes: Processes) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self.validation = validation
+        self.processes = processes
+
+    def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        return self.loss(self.model(batch["relit"]), batch)
+
+    def samples(self, batch: Mapping[str, Any]) -> int:
+        return len(batch["relit"])
+
+    def describe(self, batch: Mapping[str, Any]) -> str:
+        return ", ".join(batch["name"])
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Means over all pairs of the loss's terms and of the measures of ``evaluate.py delit``."""
+        mine = range(self.processes.rank, len(self.validation), self.processes.count)
+        rows = [row for part in self.processes.gather([self._measure(index) for index in mine]) for row in part]
+        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        return means | {"score": -means["loss"]}
+
+    def _measure(self, index: int) -> dict[str, float]:
+        batch = self._batch(index)
+        output = self.model(batch["relit"])
+        terms = {name: float(value) for name, value in self.loss(output, batch).items()}
+        mask = _picture(batch["mask"])[..., 0]
+        flat_lit = flat_lit_metrics(_picture(output.flat_lit), _picture(batch["flat_lit"]), mask)
+        environment = environment_metrics(_picture(self.model.environment(output)), _picture(batch["environment"]))
+        return terms | flat_lit | environment
+
+    def _batch(self, index: int) -> dict[str, Any]:
+        item = self.validation[index]
+        tensors = {key: value[None].to(self.processes.device) for key, value in item.items() if key != "name"}
+        return tensors | {"name": [item["name"]]}
+
+    @torch.no_grad()
+    def figures(self) -> dict[str, np.ndarray]:
+        """Fixed validation pairs, spread evenly, each picture shown at its truth's exposure."""
+        count = min(FIGURE_COUNT, len(self.validation))
+        rows, labels = [], []
+        for index in np.linspace(0, len(self.validation) - 1, count).round().astype(int).tolist():
+            batch = self._batch(index)
+            output = self.model(batch["relit"])
+            relit, truth = _picture(batch["relit"]), _picture(batch["flat_lit"])
+            side = relit.shape[0]
+            environments = (self.model.environment(output), batch["environment"])
+            maps = [_as_square(environment, side) for environment in environments]
+            white, env_white = _white(relit), _white(maps[1])
+            rows.append(
+                [
+                    linear_to_srgb(relit / white),
+                    linear_to_srgb(_picture(output.flat_lit)),
+                    linear_to_srgb(truth),
+                    *(linear_to_srgb(environment / env_white) for environment in maps),
+                ]
+            )
+            labels.append(batch["name"][0])
+        return {"validation": contact_sheet(rows, labels, FIGURE_COLUMNS)}
+
+    def model_config(self) -> dict:
+        return asdict(self.model.config)
+
+
+def _picture(tensor: Tensor) -> np.ndarray:
+    """1 x C x H x W -> H x W x C."""
+    return tensor[0].permute(1, 2, 0).float().cpu().numpy()
+
+
+def _as_square(environment: Tensor, side: int) -> np.ndarray:
+    """An environment at the width of a picture, centred on paper of its height."""
+    resized = torch.nn.functional.interpolate(environment, (side // 2, side), mode="area")
+    padded = torch.nn.functional.pad(resized, (0, 0, side // 4, side - side // 2 - side // 4))
+    return _picture(padded)
+
+
+def _white(picture: np.ndarray) -> float:
+    return max(float(np.percentile(picture, _WHITE_PERCENTILE)), 1e-6)

@@ -1,0 +1,179 @@
+"""What ``train_delit.py`` does: data, model, optimizer and engine of phase 1."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from src.data.captures import Stage, find_captures
+from src.data.delit_dataset import DelitDataset
+from src.data.delit_layout import Pair, find_pairs
+from src.data.environments import list_environments
+from src.data.lights import read_lights
+from src.data.olat_stacks import OlatStacks
+from src.data.pair_batches import PairBatches
+from src.data.relight_batches import RelightBatches
+from src.data.splits import Split, make_splits, read_splits
+from src.losses.delit_loss import DelitLoss, DelitLossOptions
+from src.models.delit_model import DelitConfig, DelitModel, load
+from src.tasks.delit_task import DelitTask
+from src.training.distributed import Processes
+from src.training.run_dir import open_run_dir
+from src.training.task import Batches
+from src.training.trainer import BEST, LAST, Trainer, TrainerOptions
+from src.utils.cli import InputError
+from src.utils.image_io import natural_key
+from src.utils.metrics import load_lpips
+
+FILE_NAMES = {LAST: "checkpoint_latest.pth", BEST: "checkpoint_best.pth"}
+SAMPLES_PER_EPOCH = 1024  # at least, when relighting on the fly
+_MODEL = ("arch", "image_size", "env_height", "env_width", "base_dim", "env_codec", "log_scale")
+_LOSS = ("lambda_flat", "lambda_env", "lambda_flat_lpips", "lambda_physical", "env_loss", "use_mask")
+# What must be the same when a run is continued. The rest changes where or how fast, not what is computed.
+_IDENTITY = (*_MODEL, *_LOSS, "use_augmentation", "batch_size", "num_epochs", "time_budget", "learning_rate")
+_IDENTITY += ("weight_decay", "warmup_steps", "accumulate_steps", "clip_grad", "ema", "amp", "val_every", "save_every")
+_IDENTITY += ("seed", "use_lpips", "lpips_net")
+
+
+@dataclass(frozen=True)
+class DelitData:
+    """What is trained on and what is held out."""
+
+    train: DelitDataset
+    validation: DelitDataset
+    stage: Stage | None  # of the training subjects
+    environments: tuple[Path, ...]  # for relighting
+    splits: dict[str, Split]
+
+    def describe(self) -> dict:
+        return {
+            "pairs": [pair.name for pair in self.train.pairs],
+            "validation_pairs": [pair.name for pair in self.validation.pairs],
+            "captures": [capture.name for capture in self.stage.captures] if self.stage else [],
+            "environments": [path.stem for path in self.environments],
+        }
+
+
+def open_delit_data(arguments: argparse.Namespace) -> DelitData:
+    """Find pairs, captures and environments, and split subjects and environments into training and validation.
+
+    ``splits.json`` of the data root decides unless ``--val_subjects`` or ``--val_envs`` name others.
+    """
+    pairs = find_pairs(arguments.data_root)
+    splits = _splits(arguments, pairs)
+    cache = arguments.cache_dir or arguments.output_dir / "cache"
+    sizes = {name: getattr(arguments, name) for name in ("image_size", "env_height", "env_width")}
+    sides = {side: _select(pairs, splits[side]) for side in ("train", "val")}
+    for side, chosen in sides.items():
+        if not chosen:
+            name = "--val_subjects and --val_envs"
+            raise InputError(
+                name, f"leave no pairs for {side}", "each pair needs its subject and environment on one side"
+            )
+    train = DelitDataset(
+        sides["train"], **sizes, use_augmentation=arguments.use_augmentation, cache_dir=cache, seed=arguments.seed
+    )
+    validation = DelitDataset(sides["val"], **sizes, cache_dir=cache)
+    stage, environments = None, ()
+    if arguments.olat_root:
+        masks = arguments.data_root / "subjects"
+        whole = find_captures(arguments.olat_root, read_lights(arguments.lights), masks)
+        held = set(splits["val"]["subjects"])
+        stage = Stage(tuple(c for c in whole.captures if c.name not in held), whole.light_sets)
+        held = set(splits["val"]["environments"])
+        environments = tuple(path for path in list_environments(arguments.env_dir) if path.stem not in held)
+    return DelitData(train, validation, stage, environments, splits)
+
+
+def _splits(arguments: argparse.Namespace, pairs: Sequence[Pair]) -> dict[str, Split]:
+    file = arguments.data_root / "splits.json"
+    if file.exists() and not (arguments.val_subjects or arguments.val_envs):
+        return read_splits(file)
+    subjects = {pair.subject: pair.subject for pair in pairs}
+    environments = {name: name for name in sorted({pair.environment_name for pair in pairs}, key=natural_key)}
+    return make_splits(subjects, environments, arguments.val_subjects, arguments.val_envs)
+
+
+def _select(pairs: Sequence[Pair], side: Split) -> list[Pair]:
+    return [
+        pair for pair in pairs if pair.subject in side["subjects"] and pair.environment_name in side["environments"]
+    ]
+
+
+def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes) -> Trainer:
+    """Train to the end, continuing an interrupted run; ``arguments`` are those of ``train_delit.py``."""
+    open_run_dir(arguments.output_dir, arguments, data.describe() | {"splits": data.splits}, group, FILE_NAMES)
+    torch.manual_seed(arguments.seed)
+    model = make_model(arguments).to(group.device)
+    lpips = load_lpips(arguments.lpips_net, arguments.lpips_weights) if arguments.use_lpips else None
+    options = DelitLossOptions(**{name: getattr(arguments, name) for name in _LOSS})
+    task = DelitTask(model, DelitLoss(options, model.codec, lpips), data.validation, group)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=arguments.learning_rate, weight_decay=arguments.weight_decay, fused=True
+    )
+    engine = TrainerOptions(
+        epochs=arguments.num_epochs,
+        time_budget_s=arguments.time_budget and arguments.time_budget * 60.0,
+        warmup_steps=arguments.warmup_steps,
+        accumulate_steps=arguments.accumulate_steps,
+        clip_grad=arguments.clip_grad,
+        amp=arguments.amp,
+        save_every=arguments.save_every,
+        val_every=arguments.val_every,
+        ema=arguments.ema,
+        compile=arguments.compile,
+    )
+    identity = {name: getattr(arguments, name) for name in _IDENTITY} | {"processes": group.count} | data.describe()
+    batches = make_batches(arguments, data, group)
+    trainer = Trainer(task, optimizer, batches, group, arguments.output_dir, engine, identity, FILE_NAMES)
+    trainer.resume(None if arguments.resume in ("auto", "never") else Path(arguments.resume))
+    trainer.fit()
+    return trainer
+
+
+def make_model(arguments: argparse.Namespace) -> DelitModel:
+    """A new model, or with ``--pretrained`` one that begins from another checkpoint's weights, of the same shape."""
+    config = DelitConfig(**{name: getattr(arguments, name) for name in _MODEL})
+    if arguments.pretrained is None:
+        return DelitModel(config)
+    pretrained = load(arguments.pretrained)
+    if pretrained.config != config:
+        differing = [name for name in _MODEL if getattr(pretrained.config, name) != getattr(config, name)]
+        values = ", ".join(f"{name} is {getattr(pretrained.config, name)}" for name in differing)
+        raise InputError(arguments.pretrained, f"its model has another shape ({values})", "give the same flags")
+    return pretrained.requires_grad_(True).train()
+
+
+def make_batches(arguments: argparse.Namespace, data: DelitData, group: Processes) -> Batches:
+    """Relit on the fly where there are OLATs, else read from files by workers."""
+    if data.stage is None:
+        return PairBatches(
+            data.train,
+            arguments.batch_size,
+            group.device,
+            num_workers=arguments.num_workers,
+            seed=arguments.seed,
+            rank=group.rank,
+            count=group.count,
+        )
+    cache = arguments.cache_dir or arguments.output_dir / "cache"
+    stacks = OlatStacks(data.stage, cache, arguments.image_size, group.device)
+    samples = max(SAMPLES_PER_EPOCH, len(data.train))
+    return RelightBatches(
+        stacks,
+        data.environments,
+        cache,
+        env_height=arguments.env_height,
+        env_width=arguments.env_width,
+        batch_size=arguments.batch_size,
+        steps_per_epoch=max(1, samples // (arguments.batch_size * group.count)),
+        pairs=data.train,
+        augment=arguments.use_augmentation,
+        physical=arguments.lambda_physical > 0,
+        seed=arguments.seed,
+        rank=group.rank,
+    )
