@@ -124,11 +124,7 @@ class RelightDataset(Dataset):
             raise InputError(capture.images[0].parent, "has no mask.png", "give one, or train without background")
 
         def read_all() -> np.ndarray:
-            planes = np.empty((3, len(capture.images), size * size), np.float16)
-            for light, path in enumerate(capture.images):
-                picture = fit_square(read_picture(path, self.transfer), size, whole)
-                planes[:, light] = picture.reshape(-1, 3).T.clip(-65504, 65504)
-            return planes
+            return read_planes(capture, size, self.transfer, whole)
 
         olats = self._cache.map(capture.images[0], ("olats", size, len(capture.images), self.transfer), read_all)
         cells = self.cells[capture.light_set]
@@ -138,3 +134,12 @@ class RelightDataset(Dataset):
             capture.images[0], ("flat", size, cells.weights, self.transfer), lambda: stack.relight(flat)
         )
         return stack._replace(flat_lit=flat_lit)
+
+
+def read_planes(capture: Capture, size: int, transfer: str = "srgb", whole_mask: np.ndarray | None = None) -> np.ndarray:
+    """``(3, L, size * size)`` float16: the capture's OLATs cut and reduced as :func:`fit_square` does."""
+    planes = np.empty((3, len(capture.images), size * size), np.float16)
+    for light, path in enumerate(capture.images):
+        picture = fit_square(read_picture(path, transfer), size, whole_mask)
+        planes[:, light] = picture.reshape(-1, 3).T.clip(-65504, 65504)
+    return planes
