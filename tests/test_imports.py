@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "losses": {"utils", "losses", "models"},
     "export": {"utils", "export", "models"},
     "evaluation": {"utils", "evaluation", "models", "export"},
-    "tasks": {"utils", "tasks", "data", "models", "losses", "training", "export"},
+    "tasks": {"utils", "tasks", "data", "models", "losses", "training", "export", "evaluation"},
 }
 LIGHTMAP_SIDE = ("lightmap", "hprc", "siren", "latent_grid", "compressor")  # how the names of the files begin
 PORTRAIT_SIDE = ("delit", "relit", "olat")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from src.data.captures import subject_folders
-from src.data.splits import read_splits
+from src.data.splits import make_splits, read_splits
 from src.utils.cli import InputError
-from src.utils.image_io import HDR_SUFFIXES, IMAGE_SUFFIXES, list_images
+from src.utils.image_io import HDR_SUFFIXES, IMAGE_SUFFIXES, list_images, natural_key
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,34 @@ def find_pairs(data_root: Path, split: str | None = None) -> list[Pair]:
         side = f" for {split}" if split else ""
         raise InputError(data_root, f"holds no pairs{side}", "check splits.json and subjects/*/relit")
     return pairs
+
+
+def choose_pairs(
+    data_root: Path, split: str, val_subjects: Sequence[str] | None = None, val_envs: Sequence[str] | None = None
+) -> list[Pair]:
+    """The pairs of "train", "val" or "all"; :func:`find_pairs` says what a split is.
+
+    It is that of ``splits.json`` unless ``val_subjects`` or ``val_envs`` (names, or one number, as
+    :func:`src.data.splits.choose_validation` takes them) hold out others or there is no such file. Turned versions of
+    one environment (``NAME_r090``) stay together.
+    """
+    if split == "all":
+        return find_pairs(data_root)
+    if val_subjects is None and val_envs is None and (data_root / "splits.json").exists():
+        return find_pairs(data_root, split)
+    pairs = find_pairs(data_root)
+    environments = sorted({pair.environment_name for pair in pairs}, key=natural_key)
+    sides = make_splits(
+        {pair.subject: pair.subject for pair in pairs},
+        {name: re.sub(r"_r\d{3}$", "", name) for name in environments},
+        val_subjects,
+        val_envs,
+    )
+    allowed = sides[split]
+    chosen = [p for p in pairs if p.subject in allowed["subjects"] and p.environment_name in allowed["environments"]]
+    if not chosen:
+        raise InputError(data_root, f"holds no pairs for {split}", "choose other --val_subjects and --val_envs")
+    return chosen
 
 
 def find_picture(folder: Path, stem: str) -> Path | None:

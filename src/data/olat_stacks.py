@@ -75,16 +75,12 @@ class OlatStacks:
         return torch.from_numpy(self.cells[self.stage.captures[k].light_set].matrix(height, width)).to(self.device)
 
     def _load(self, capture: Capture) -> np.ndarray:
-        size = self.image_size
-        whole = self._whole_mask(capture)
-
-        def read_all() -> np.ndarray:
-            planes = np.empty((3, len(capture.images), size * size), np.float32)
-            for light, path in enumerate(capture.images):
-                planes[:, light] = fit_square(read_picture(path, self._transfer), size, whole).reshape(-1, 3).T
-            return planes
-
-        return self._cache.map(capture.images[0], ("olats", size, len(capture.images), self._transfer), read_all)
+        size, transfer = self.image_size, self._transfer
+        return self._cache.map(
+            capture.images[0],
+            ("olats", size, len(capture.images), transfer),
+            lambda: read_planes(capture, size, transfer, self._whole_mask(capture)),
+        )
 
     def _mask(self, capture: Capture) -> np.ndarray:
         whole = self._whole_mask(capture)
@@ -95,3 +91,13 @@ class OlatStacks:
         if capture.mask is None:
             raise InputError(capture.images[0].parent, "has no mask.png", "relighting puts a background behind masks")
         return read_mask(capture.mask)
+
+
+def read_planes(
+    capture: Capture, size: int, transfer: str = "srgb", whole_mask: np.ndarray | None = None
+) -> np.ndarray:
+    """``(3, L, size * size)`` float32: the capture's OLATs cut and reduced as :func:`fit_square` does."""
+    planes = np.empty((3, len(capture.images), size * size), np.float32)
+    for light, path in enumerate(capture.images):
+        planes[:, light] = fit_square(read_picture(path, transfer), size, whole_mask).reshape(-1, 3).T
+    return planes

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import torch
@@ -32,27 +31,19 @@ _PHYSICAL_SIZE = 32  # pictures that the physical loss renders
 _LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
 
-class DelitBatch(TypedDict, total=False):
-    """N samples on the device; pictures are linear radiance."""
-
-    relit: Tensor  # N x 3 x S x S
-    flat_lit: Tensor  # N x 3 x S x S
-    mask: Tensor  # N x 1 x S x S
-    environment: Tensor  # N x 3 x h x w
-    name: list[str]
-    # For the physical loss: the subjects as captured, and what takes an environment into their stage's frame.
-    olats: Tensor  # N x L x 3 x s x s
-    stage_mask: Tensor  # N x 1 x s x s
-    light_matrix: Tensor  # L x (h * w)
-    to_stage: Tensor  # N x h x w x 2, a grid of src.utils.sphere_torch.sample
+Batch = dict[str, Tensor | list[str]]
 
 
 class RelightBatches:
     """Batches as a function of ``(seed, epoch, index, rank)``.
 
     ``pair_share`` of every batch are from ``pairs``, as they were photographed or rendered, but moved and recoloured
-    like the others. ``augment`` False leaves pose, skin and camera alone. ``physical`` adds what the physical loss
-    needs.
+    like the others. ``augment`` False leaves pose, skin and camera alone.
+
+    A batch is a dictionary of linear radiance on the device: ``relit``, ``flat_lit`` N x 3 x S x S, ``mask``
+    N x 1 x S x S, ``environment`` N x 3 x h x w, and ``name``. With ``physical`` also what the physical loss needs of the
+    n samples relit: ``olats`` n x L x 3 x s x s and ``stage_mask`` n x 1 x s x s as captured, ``light_matrix``
+    L x (h * w), and ``to_stage`` n x h x w x 2, the grid that takes environments into the stage's frame.
     """
 
     def __init__(
@@ -98,12 +89,12 @@ class RelightBatches:
         self._matrices = [matrices[capture.light_set] for capture in stacks.stage.captures]
         self._reduced = self._reduced_olats() if physical else None
 
-    def epoch(self, epoch: int, start: int) -> Iterator[DelitBatch]:
+    def epoch(self, epoch: int, start: int) -> Iterator[Batch]:
         for index in range(start, self.steps_per_epoch):
             yield self.batch(epoch, index)
 
     @torch.no_grad()
-    def batch(self, epoch: int, index: int) -> DelitBatch:
+    def batch(self, epoch: int, index: int) -> Batch:
         """The ``index``-th batch of this process."""
         random = generator(self.seed, epoch, index, self.rank)
         count, relit_count, side = self.batch_size, self.batch_size - self._pair_count, self.stacks.image_size
@@ -148,7 +139,7 @@ class RelightBatches:
             relit = torch.cat([person[:relit_count] + (1 - mask[:relit_count]) * behind, person[relit_count:]])
         if self.augment:
             relit = photograph(random, relit)
-        batch = DelitBatch(relit=relit, flat_lit=flat_lit, mask=mask, environment=target, name=names)
+        batch = dict(relit=relit, flat_lit=flat_lit, mask=mask, environment=target, name=names)
         if self._reduced is not None:
             batch |= self._for_physical_loss(at, rotation[:relit_count])
         return batch
@@ -216,11 +207,11 @@ class RelightBatches:
         ]
         return torch.stack(reduced).transpose(1, 2)
 
-    def _for_physical_loss(self, subjects: Tensor, rotation: Tensor) -> DelitBatch:
+    def _for_physical_loss(self, subjects: Tensor, rotation: Tensor) -> Batch:
         masks = torch.nn.functional.adaptive_avg_pool2d(self.stacks.masks[subjects], _PHYSICAL_SIZE)
         # A direction d of the stage is rotation @ d of the moved camera.
         directions = self._directions.expand(len(subjects), -1, -1, -1) @ rotation.mT[:, None]
-        return DelitBatch(
+        return dict(
             olats=self._reduced[subjects],
             stage_mask=masks,
             light_matrix=self._matrices[0],

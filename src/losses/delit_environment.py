@@ -119,7 +119,9 @@ def irradiance_error(predicted: Tensor, true: Tensor) -> Tensor:
 
     The logarithm is asinh, since the irradiance of order 2 falls slightly below 0 opposite a single strong light.
     """
-    difference = torch.asinh(_IRRADIANCE_GAIN * irradiance(predicted)) - torch.asinh(_IRRADIANCE_GAIN * irradiance(true))
+    difference = torch.asinh(_IRRADIANCE_GAIN * irradiance(predicted)) - torch.asinh(
+        _IRRADIANCE_GAIN * irradiance(true)
+    )
     return sphere_mean(difference.abs(), grid_of(true).normal_rows)
 
 

@@ -23,6 +23,7 @@ from src.utils.color import extended_srgb
 from src.utils.hdr_codec import CODECS, Codec, make_codec
 from src.utils.metrics import LPIPS_BACKBONES, load_lpips
 from src.utils.sphere import pixel_directions, pixel_solid_angles, voronoi_cells
+from src.utils.sphere_torch import sample, sampling_grid
 
 ENV_LOSSES = ("sphere", "original")
 LPIPS_WEIGHT = 0.1  # lambda_flat_lpips where LPIPS is asked for and no weight is given
@@ -56,10 +57,14 @@ class DelitPairs(TypedDict):
 
 
 class DelitBatch(DelitPairs, total=False):
-    """What a data loader collates; the last two are for the physical term alone."""
+    """What a data loader collates; the rest is for the physical term alone, and of its first n pairs."""
 
-    olats: Tensor  # N x L x 3 x s x s: each subject under one light at a time, linear, at any size
+    olats: Tensor  # n x L x 3 x s x s: subjects as captured, under one light at a time, linear, at any size
+    stage_mask: Tensor  # n x 1 x s x s in [0, 1]
     light_matrix: Tensor  # L x (H * W): environment to the light that each of the L stands for
+    to_stage: (
+        Tensor  # n x H x W x 2: grid of src.utils.sphere_torch.sample that takes environments to the stage's frame
+    )
 
 
 class DelitLoss(nn.Module):
@@ -127,8 +132,10 @@ class DelitLoss(nn.Module):
         if output.confidence is not None:
             terms["confidence"] = env.confidence_error(_exact(output.confidence), predicted, true)
         if self.options.lambda_physical > 0 and "olats" in batch:
-            olats, light_matrix = _exact(batch["olats"]), _exact(batch["light_matrix"])
-            terms["physical"] = physical_error(predicted, true, olats, light_matrix, self._mask(batch))
+            grid, olats = _exact(batch["to_stage"]), _exact(batch["olats"])
+            turned = (sample(environment[: len(grid)], grid) for environment in (predicted, true))
+            mask = _exact(batch["stage_mask"])
+            terms["physical"] = physical_error(*turned, olats, _exact(batch["light_matrix"]), mask)
         return terms
 
     def _mask(self, batch: DelitBatch) -> Tensor:
@@ -140,13 +147,13 @@ def physical_error(predicted: Tensor, true: Tensor, olats: Tensor, light_matrix:
     """How different the subject looks under both environments: the mean difference of log pictures within the mask.
 
     Environments N x 3 x H x W are relative to the exposure, so that no term depends on it. Both pictures are made from
-    the same OLATs: what these or too few lights cannot show is not held against the prediction.
+    the same OLATs: what these or too few lights cannot show is not held against the prediction. ``mask``: N x 1 x s x s.
     """
     shown = []
     for environment in (predicted, true):
         light = torch.einsum("lp,ncp->nlc", light_matrix, environment.flatten(2))
         shown.append(torch.log(_SHADOW + torch.einsum("nlc,nlchw->nchw", light, olats).clamp_min(0.0)))
-    return masked_mean((shown[0] - shown[1]).abs(), F.interpolate(mask, olats.shape[-2:], mode="area"))
+    return masked_mean((shown[0] - shown[1]).abs(), mask)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -189,7 +196,11 @@ def sample_tensors(codec: Codec, size: int = 64, rows: int = 16, lights: int = 1
         environment=environment,
         name=["first", "second"],
         olats=smooth(2, lights, 3, size // 4, size // 4),
+        stage_mask=F.interpolate(mask, (size // 4, size // 4), mode="area"),
         light_matrix=F.one_hot(cells, lights).T * solid_angles,
+        to_stage=sampling_grid(torch.from_numpy(pixel_directions(rows, 2 * rows)), rows, 2 * rows).expand(
+            2, -1, -1, -1
+        ),
     )
     for leaf in (output.flat_lit, output.environment_code, output.confidence, output.mask):
         leaf.requires_grad_(True)

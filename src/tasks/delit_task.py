@@ -57,11 +57,10 @@ class DelitTask(Task):
     def _measure(self, index: int) -> dict[str, float]:
         batch = self._batch(index)
         output = self.model(batch["relit"])
-        terms = {name: float(value) for name, value in self.loss(output, batch).items()}
-        mask = _picture(batch["mask"])[..., 0]
-        flat_lit = flat_lit_metrics(_picture(output.flat_lit), _picture(batch["flat_lit"]), mask)
-        environment = environment_metrics(_picture(self.model.environment(output)), _picture(batch["environment"]))
-        return terms | flat_lit | environment
+        measures = self.loss(output, batch)
+        measures |= flat_lit_metrics(output.flat_lit, batch["flat_lit"], batch["mask"])
+        measures |= environment_metrics(self.model.environment(output), batch["environment"])
+        return {name: float(value) for name, value in measures.items()}
 
     def _batch(self, index: int) -> dict[str, Any]:
         item = self.validation[index]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +10,12 @@ import torch
 
 from src.data.captures import Stage, find_captures
 from src.data.delit_dataset import DelitDataset
-from src.data.delit_layout import Pair, find_pairs
+from src.data.delit_layout import choose_pairs
 from src.data.environments import list_environments
 from src.data.lights import read_lights
 from src.data.olat_stacks import OlatStacks
 from src.data.pair_batches import PairBatches
 from src.data.relight_batches import RelightBatches
-from src.data.splits import Split, make_splits, read_splits
 from src.losses.delit_loss import DelitLoss, DelitLossOptions
 from src.models.delit_model import DelitConfig, DelitModel, load
 from src.tasks.delit_task import DelitTask
@@ -26,7 +24,6 @@ from src.training.run_dir import open_run_dir
 from src.training.task import Batches
 from src.training.trainer import BEST, LAST, Trainer, TrainerOptions
 from src.utils.cli import InputError
-from src.utils.image_io import natural_key
 from src.utils.metrics import load_lpips
 
 FILE_NAMES = {LAST: "checkpoint_latest.pth", BEST: "checkpoint_best.pth"}
@@ -47,7 +44,6 @@ class DelitData:
     validation: DelitDataset
     stage: Stage | None  # of the training subjects
     environments: tuple[Path, ...]  # for relighting
-    splits: dict[str, Split]
 
     def describe(self) -> dict:
         return {
@@ -63,17 +59,12 @@ def open_delit_data(arguments: argparse.Namespace) -> DelitData:
 
     ``splits.json`` of the data root decides unless ``--val_subjects`` or ``--val_envs`` name others.
     """
-    pairs = find_pairs(arguments.data_root)
-    splits = _splits(arguments, pairs)
+    sides = {
+        side: choose_pairs(arguments.data_root, side, arguments.val_subjects, arguments.val_envs)
+        for side in ("train", "val")
+    }
     cache = arguments.cache_dir or arguments.output_dir / "cache"
     sizes = {name: getattr(arguments, name) for name in ("image_size", "env_height", "env_width")}
-    sides = {side: _select(pairs, splits[side]) for side in ("train", "val")}
-    for side, chosen in sides.items():
-        if not chosen:
-            name = "--val_subjects and --val_envs"
-            raise InputError(
-                name, f"leave no pairs for {side}", "each pair needs its subject and environment on one side"
-            )
     train = DelitDataset(
         sides["train"], **sizes, use_augmentation=arguments.use_augmentation, cache_dir=cache, seed=arguments.seed
     )
@@ -82,31 +73,16 @@ def open_delit_data(arguments: argparse.Namespace) -> DelitData:
     if arguments.olat_root:
         masks = arguments.data_root / "subjects"
         whole = find_captures(arguments.olat_root, read_lights(arguments.lights), masks)
-        held = set(splits["val"]["subjects"])
-        stage = Stage(tuple(c for c in whole.captures if c.name not in held), whole.light_sets)
-        held = set(splits["val"]["environments"])
+        subjects = {pair.subject for pair in sides["train"]}
+        stage = Stage(tuple(c for c in whole.captures if c.name in subjects), whole.light_sets)
+        held = {pair.environment_name for pair in sides["val"]}
         environments = tuple(path for path in list_environments(arguments.env_dir) if path.stem not in held)
-    return DelitData(train, validation, stage, environments, splits)
-
-
-def _splits(arguments: argparse.Namespace, pairs: Sequence[Pair]) -> dict[str, Split]:
-    file = arguments.data_root / "splits.json"
-    if file.exists() and not (arguments.val_subjects or arguments.val_envs):
-        return read_splits(file)
-    subjects = {pair.subject: pair.subject for pair in pairs}
-    environments = {name: name for name in sorted({pair.environment_name for pair in pairs}, key=natural_key)}
-    return make_splits(subjects, environments, arguments.val_subjects, arguments.val_envs)
-
-
-def _select(pairs: Sequence[Pair], side: Split) -> list[Pair]:
-    return [
-        pair for pair in pairs if pair.subject in side["subjects"] and pair.environment_name in side["environments"]
-    ]
+    return DelitData(train, validation, stage, environments)
 
 
 def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes) -> Trainer:
     """Train to the end, continuing an interrupted run; ``arguments`` are those of ``train_delit.py``."""
-    open_run_dir(arguments.output_dir, arguments, data.describe() | {"splits": data.splits}, group, FILE_NAMES)
+    open_run_dir(arguments.output_dir, arguments, data.describe(), group, FILE_NAMES)
     torch.manual_seed(arguments.seed)
     model = make_model(arguments).to(group.device)
     lpips = load_lpips(arguments.lpips_net, arguments.lpips_weights) if arguments.use_lpips else None
