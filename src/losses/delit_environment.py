@@ -20,7 +20,8 @@ from src.utils.sphere import pixel_directions, pixel_solid_angles, sh_basis, sh_
 LOG_GAIN = 4.0  # radiance 1 / LOG_GAIN and below counts linearly, above logarithmically
 POOLINGS = (2, 4, 8)
 NORMAL_ROWS = 8
-_IRRADIANCE_GAIN = 10.0
+_IRRADIANCE_GAIN = 4.0
+_DARKEST_MEAN = 0.01  # radiance; a true environment below it is taken for black
 _GREY = 0.02  # radiance that is added to both before chroma is compared: darker pixels have hardly a colour
 
 
@@ -117,11 +118,12 @@ def _sum_rows(values: Tensor, factor: int) -> Tensor:
 def irradiance_error(predicted: Tensor, true: Tensor) -> Tensor:
     """Difference of the logarithm of order-2 spherical harmonics irradiance, mean over normals and colours.
 
-    The logarithm is asinh, since the irradiance of order 2 falls slightly below 0 opposite a single strong light.
+    The logarithm is asinh of the irradiance relative to the true mean radiance: below a quarter of that it is linear,
+    since opposite a single light order 2 rings about zero, by up to a third of the mean.
     """
-    difference = torch.asinh(_IRRADIANCE_GAIN * irradiance(predicted)) - torch.asinh(
-        _IRRADIANCE_GAIN * irradiance(true)
-    )
+    mean = (true.mean(dim=(1, 3), keepdim=True) * grid_of(true).rows).sum(dim=2, keepdim=True)
+    scale = _IRRADIANCE_GAIN / (mean + _DARKEST_MEAN)
+    difference = torch.asinh(scale * irradiance(predicted)) - torch.asinh(scale * irradiance(true))
     return sphere_mean(difference.abs(), grid_of(true).normal_rows)
 
 

@@ -15,8 +15,7 @@ def linear_to_srgb(linear: Array) -> Array:
 
 
 def extended_srgb(linear: Array) -> Array:
-    """:func:`linear_to_srgb` with the curve going on above 1, where its gradient would be lost; 0 below 0."""
-    linear = linear.clip(0.0, None)
+    """:func:`linear_to_srgb` with the curve going on above 1 and, as a line, below 0: its gradient is never lost."""
     # The power is taken of at least the curve's knee, so that its gradient is finite at black.
     curve = 1.055 * linear.clip(0.0031308, None) ** (1 / 2.4) - 0.055
     return _where(linear <= 0.0031308, linear * 12.92, curve)
