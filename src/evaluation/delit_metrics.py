@@ -7,27 +7,20 @@ gives a dictionary of named figures, each a float64 tensor of N; NaN where there
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from src.data.environments import mean_luminance
+from src.data.olat import LightCells
 from src.evaluation.delit_spheres import SPHERES, peak_direction, render_spheres
 from src.utils.color import linear_to_srgb
 from src.utils.metrics import psnr_db, ssim
-from src.utils.sphere import pixel_solid_angles
 
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709
 _LOG_FLOOR = 1e-3  # of the mean true c_l, added before the logarithm: light that no picture shows does not count
 # Percentiles between which the normalised RMSE stretches either picture (as DiffusionLight, after ExpandNet).
 _NORMALISED_RANGE = (0.01, 99.9)
-
-
-class Cells(Protocol):
-    """What is used of :class:`src.data.olat.LightCells`."""
-
-    def integrate(self, environment: np.ndarray) -> np.ndarray: ...
 
 
 def align_colours(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
@@ -105,7 +98,7 @@ def environment_metrics(prediction: Tensor, truth: Tensor) -> dict[str, Tensor]:
     return {name: torch.tensor(values, dtype=torch.float64) for name, values in figures.items()}
 
 
-def light_domain_error(prediction: Tensor, truth: Tensor, cells: Cells) -> dict[str, Tensor]:
+def light_domain_error(prediction: Tensor, truth: Tensor, cells: LightCells) -> dict[str, Tensor]:
     """:func:`coefficient_error` of the light that the environments (N x 3 x h x w) give to each light's cell."""
     figures = [
         coefficient_error(cells.integrate(p), cells.integrate(t))
@@ -150,12 +143,6 @@ def oracle_coefficients(relit: np.ndarray, olats: np.ndarray, mask: np.ndarray) 
             wanted = basis.T @ wanted
         solution[:, colour] = nnls(system, wanted, maxiter=30 * len(olats))[0]
     return solution
-
-
-def mean_luminance(environment: np.ndarray) -> float:
-    """Rec. 709 luminance of an ``(H, W, 3)`` map averaged over the sphere."""
-    solid_angles = pixel_solid_angles(*environment.shape[:2])
-    return float((environment.astype(np.float64) @ _LUMINANCE * solid_angles).sum() / (4 * np.pi))
 
 
 def angles_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:
