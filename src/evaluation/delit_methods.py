@@ -19,6 +19,7 @@ from src.data.captures import Stage, resize_area
 from src.data.delit_dataset import DelitDataset, DelitItem, fit_square
 from src.data.delit_layout import Pair
 from src.data.environments import mean_luminance
+from src.data.olat import LightCells
 from src.data.olat_stacks import read_planes
 from src.evaluation.delit_metrics import oracle_coefficients
 from src.models.delit_model import DelitModel, measure_exposure
@@ -27,6 +28,8 @@ from src.utils.image_io import image_size, read_linear, read_mask
 
 # Beyond it the system that the oracle solves grows, not what it finds out.
 ORACLE_SIZE = 64
+_PRIOR_STRENGTHS = (0.0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+_LOG_FLOOR = 1e-4  # of an environment's mean luminance, below which all is black
 
 
 class Answer(NamedTuple):
@@ -62,17 +65,18 @@ def input_method() -> Method:
     return Method("input", "reference", lambda pair, item: Answer(flat_lit=item["relit"]))
 
 
-def mean_environment_method(train: DelitDataset) -> Method:
-    """The mean of the training environments, as bright as they were, on average, for the picture's exposure.
+def mean_environment_methods(train: DelitDataset) -> list[Method]:
+    """Two means of the training environments, as bright as they were, on average, for the picture's exposure.
 
-    The mean is linear, as light adds up, of environments at mean luminance 1, so that the brightest is not the only
-    one that counts. (A mean of logarithms is a few dB of light short of every sun and no better in colour.)
+    Environments count at mean luminance 1, so that the brightest is not the only one. ``linear``: as light adds up;
+    its spheres are the mean spheres, hence small RMSE. ``log``: mean of logarithms, which no sun dominates; closer in
+    colour, and what a network learns that sees nothing in the picture. Each is the harder to beat in something.
     """
     environments: dict[str, np.ndarray] = {}
     log_gains = []
     for index, pair in enumerate(train.pairs):
         item = train[index]
-        environment = item["environment"].permute(1, 2, 0).numpy()
+        environment = item["environment"].permute(1, 2, 0).numpy().astype(np.float64)
         brightness = mean_luminance(environment)
         if brightness <= 0:
             continue
@@ -80,17 +84,27 @@ def mean_environment_method(train: DelitDataset) -> Method:
         log_gains.append(np.log(brightness / float(measure_exposure(item["relit"][None]))))
     if not environments:
         raise InputError("training environments", "all are black", "check env_maps")
-    mean = torch.from_numpy(np.mean(list(environments.values()), axis=0, dtype=np.float64).astype(np.float32))
-    mean = mean.permute(2, 0, 1) * float(np.exp(np.mean(log_gains)))
-
-    def answer(pair: Pair, item: DelitItem) -> Answer:
-        return Answer(environment=mean * measure_exposure(item["relit"][None])[0])
-
-    return Method("mean environment", "reference", answer)
+    gain, stack = np.exp(np.mean(log_gains)), np.stack(list(environments.values()))
+    log_mean = np.exp(np.log(stack + _LOG_FLOOR).mean(axis=0))
+    means = {"linear": stack.mean(axis=0), "log": log_mean / mean_luminance(log_mean)}
+    return [_constant_environment(f"mean environment, {name}", gain * mean) for name, mean in means.items()]
 
 
-def oracle_method(stage: Stage) -> Method:
-    """Non-negative least squares on the subject's true OLATs; silent about subjects that have none."""
+def _constant_environment(name: str, environment: np.ndarray) -> Method:
+    """The same environment for every picture, times the picture's exposure."""
+    planes = _planes(environment)
+    return Method(
+        name, "reference", lambda pair, item: Answer(environment=planes * measure_exposure(item["relit"][None])[0])
+    )
+
+
+def oracle_methods(stage: Stage, cells: LightCells, expected: Method) -> list[Method]:
+    """What is known of the light by someone who has the subject's true OLATs; silent about subjects without.
+
+    ``oracle``: non-negative least squares. It explains the picture best, but where the picture hardly shows a light,
+    its noise decides. ``oracle with prior``: lights are drawn to those of the ``expected`` environment, as strongly
+    as brings them closest to the truth, chosen knowing it for every pair: the bound for estimates of that kind.
+    """
     captures = {capture.name: capture for capture in stage.captures}
 
     @lru_cache(maxsize=1)  # pairs come subject by subject
@@ -99,16 +113,26 @@ def oracle_method(stage: Stage) -> Method:
         planes = read_planes(captures[subject], size, whole_mask=whole).astype(np.float32)
         return np.moveaxis(planes, 0, 2).reshape(-1, size, size, 3)
 
-    def answer(pair: Pair, item: DelitItem) -> Answer:
-        if pair.subject not in captures:
-            return Answer()
+    def solve(pair: Pair, item: DelitItem, prior: np.ndarray | None, strength: float) -> np.ndarray:
         size = min(ORACLE_SIZE, item["relit"].shape[-1])
         relit = resize_area(item["relit"].permute(1, 2, 0).numpy(), size, size)
         # A pixel on the mask's edge has background in it, which no OLAT shows.
         mask = resize_area(item["mask"][0].numpy(), size, size) > 0.999
-        return Answer(light=oracle_coefficients(relit, olats_of(pair.subject, pair.mask, size), mask))
+        return oracle_coefficients(relit, olats_of(pair.subject, pair.mask, size), mask, prior, strength)
 
-    return Method("oracle", "reference", answer)
+    def plain(pair: Pair, item: DelitItem) -> Answer:
+        return Answer(light=solve(pair, item, None, 0.0)) if pair.subject in captures else Answer()
+
+    def with_prior(pair: Pair, item: DelitItem) -> Answer:
+        if pair.subject not in captures:
+            return Answer()
+        truth = cells.integrate(item["environment"].permute(1, 2, 0).numpy())
+        environment = expected.answer(pair, item).environment
+        prior = cells.integrate(environment.permute(1, 2, 0).numpy())
+        solutions = [solve(pair, item, prior, strength) for strength in _PRIOR_STRENGTHS]
+        return Answer(light=min(solutions, key=lambda light: np.linalg.norm(light - truth)))
+
+    return [Method("oracle", "reference", plain), Method("oracle with prior", "reference", with_prior)]
 
 
 def predictions_method(folder: Path, pairs: Sequence[Pair], size: int) -> Method:

@@ -124,24 +124,36 @@ def coefficient_error(prediction: np.ndarray, truth: np.ndarray) -> dict[str, fl
     }
 
 
-def oracle_coefficients(relit: np.ndarray, olats: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def oracle_coefficients(
+    relit: np.ndarray, olats: np.ndarray, mask: np.ndarray, prior: np.ndarray | None = None, strength: float = 0.0
+) -> np.ndarray:
     """``c_l`` ``(L, 3)`` float32, at least 0, that best explain a picture when its person's true OLATs are known.
 
-    Non-negative least squares colour by colour. ``relit`` ``(H, W, 3)``, ``olats`` ``(L, H, W, 3)``, linear;
-    ``mask`` ``(H, W)``: pixels of at least 0.5 count. What this misses, the picture (its noise, lights that it hardly
-    shows) does not hold; only knowledge of what environments look like can come closer.
+    Non-negative least squares, colour by colour, of ``mean((OLATs c - relit)^2) / mean(relit^2)`` over the pixels, plus
+    ``strength * mean((c / prior - 1)^2)`` over the lights. ``relit`` ``(H, W, 3)``, ``olats`` ``(L, H, W, 3)``, linear;
+    ``mask`` ``(H, W)``: pixels of at least 0.5 count; ``prior`` ``(L, 3)``: light to expect where the picture says
+    little. Zeros for a colour that the picture does not have.
     """
     from scipy.optimize import nnls
 
-    inside = mask >= 0.5
-    solution = np.zeros((len(olats), 3), np.float32)
+    inside, lights = mask >= 0.5, len(olats)
+    solution = np.zeros((lights, 3), np.float32)
     for colour in range(3):
         system = olats[:, inside, colour].T.astype(np.float64)
         wanted = relit[inside, colour].astype(np.float64)
-        if len(system) > len(olats):  # the same residual up to a constant, with far fewer rows
+        power = np.linalg.norm(wanted)
+        if power == 0:
+            continue
+        system, wanted = system / power, wanted / power
+        if len(system) > lights:  # the same residual up to a constant, with far fewer rows
             basis, system = np.linalg.qr(system)
             wanted = basis.T @ wanted
-        solution[:, colour] = nnls(system, wanted, maxiter=30 * len(olats))[0]
+        if prior is not None and strength > 0:
+            expected = prior[:, colour].astype(np.float64)
+            weight = np.sqrt(strength / lights) / expected.clip(max(1e-3 * expected.mean(), 1e-12), None)
+            system = np.vstack([system, np.diag(weight)])
+            wanted = np.concatenate([wanted, weight * expected])
+        solution[:, colour] = nnls(system, wanted, maxiter=30 * lights)[0]
     return solution
 
 

@@ -15,9 +15,9 @@ from src.data.lights import fibonacci_sphere, read_lights
 from src.data.olat import LightCells
 from src.evaluation.delit_methods import (
     input_method,
-    mean_environment_method,
+    mean_environment_methods,
     model_method,
-    oracle_method,
+    oracle_methods,
     predictions_method,
 )
 from src.evaluation.delit_quality import Row, measure_methods
@@ -77,12 +77,13 @@ def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], s
     methods = [model_method(name, model, arguments.device) for name, model in named(models)]
     if arguments.predictions:
         methods.append(predictions_method(arguments.predictions, pairs, image_size))
-    methods += [input_method(), mean_environment_method(DelitDataset(train, **sizes))]
+    means = mean_environment_methods(DelitDataset(train, **sizes))
+    methods += [input_method(), *means]
+    cells = LightCells(fibonacci_sphere(DEFAULT_LIGHTS) if lights is None else lights)
     if stage is not None:
-        methods.append(oracle_method(stage))
+        methods += oracle_methods(stage, cells, means[0])
 
     lpips = find_lpips(arguments.lpips_weights, skipped)
-    cells = LightCells(fibonacci_sphere(DEFAULT_LIGHTS) if lights is None else lights)
     rows = measure_methods(methods, dataset, cells, lpips, lambda indices: tqdm(indices, "pairs", leave=False))
     if arguments.contact_sheet:
         write_contact_sheet(arguments.contact_sheet, methods[0], rows[0], dataset)
