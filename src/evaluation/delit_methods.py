@@ -72,19 +72,20 @@ def mean_environment_methods(train: DelitDataset) -> list[Method]:
     its spheres are the mean spheres, hence small RMSE. ``log``: mean of logarithms, which no sun dominates; closer in
     colour, and what a network learns that sees nothing in the picture. Each is the harder to beat in something.
     """
-    environments: dict[str, np.ndarray] = {}
-    log_gains = []
+    of_environment: dict[str, list[int]] = {}
     for index, pair in enumerate(train.pairs):
-        item = train[index]
+        of_environment.setdefault(pair.environment_name, []).append(index)
+    environments, log_gains = [], []
+    for turn, indices in enumerate(of_environment.values()):
+        item = train[indices[turn % len(indices)]]  # one picture of each environment, of one person after another
         environment = item["environment"].permute(1, 2, 0).numpy().astype(np.float64)
         brightness = mean_luminance(environment)
-        if brightness <= 0:
-            continue
-        environments.setdefault(pair.environment_name, environment / brightness)
-        log_gains.append(np.log(brightness / float(measure_exposure(item["relit"][None]))))
+        if brightness > 0:
+            environments.append(environment / brightness)
+            log_gains.append(np.log(brightness / float(measure_exposure(item["relit"][None]))))
     if not environments:
         raise InputError("training environments", "all are black", "check env_maps")
-    gain, stack = np.exp(np.mean(log_gains)), np.stack(list(environments.values()))
+    gain, stack = np.exp(np.mean(log_gains)), np.stack(environments)
     log_mean = np.exp(np.log(stack + _LOG_FLOOR).mean(axis=0))
     means = {"linear": stack.mean(axis=0), "log": log_mean / mean_luminance(log_mean)}
     return [_constant_environment(f"mean environment, {name}", gain * mean) for name, mean in means.items()]
