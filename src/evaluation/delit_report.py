@@ -45,7 +45,7 @@ _STRATA = (("PSNR dB", "srgb_psnr_db", 2), ("aligned", "srgb_psnr_db_aligned", 2
 SHEET_ROWS = 8
 SHEET_TILE = 160
 _ERROR_GAIN = 4.0
-_ENVIRONMENT_GREY = 0.35  # what the true environment's mean luminance is shown as, linear
+_ENVIRONMENT_GREY = 0.35  # what an environment's mean luminance is shown as, linear
 
 
 def format_tables(rows: Sequence[Row]) -> str:
@@ -131,7 +131,6 @@ def write_contact_sheet(path: Path, method: Method, row: Row, dataset: DelitData
         item = dataset[index]
         answer = method.answer(dataset.pairs[index], item)
         truth, mask = _picture(item["flat_lit"]), item["mask"][0].numpy()[..., None]
-        exposure = _ENVIRONMENT_GREY / max(mean_luminance(item["environment"].permute(1, 2, 0).numpy()), 1e-12)
         line = [_picture(item["relit"])]
         if answer.flat_lit is None:
             line += [np.zeros_like(truth), truth, np.zeros_like(truth)]
@@ -139,7 +138,7 @@ def write_contact_sheet(path: Path, method: Method, row: Row, dataset: DelitData
             predicted = _picture(answer.flat_lit)
             line += [predicted, truth, _ERROR_GAIN * np.abs(predicted - truth) * mask]
         line = [resize_area(picture.astype(np.float32), SHEET_TILE, SHEET_TILE) for picture in line]
-        pictures.append([*line, _sphere_map(answer.environment, exposure), _sphere_map(item["environment"], exposure)])
+        pictures.append([*line, _sphere_map(answer.environment), _sphere_map(item["environment"])])
         pair = row.pairs[index]
         figures = (
             ("PSNR", "srgb_psnr_db", "dB"),
@@ -186,12 +185,13 @@ def _picture(planes: Tensor) -> np.ndarray:
     return linear_to_srgb(planes.permute(1, 2, 0).numpy())
 
 
-def _sphere_map(environment: Tensor | None, exposure: float) -> np.ndarray:
-    """The map in the middle of a square tile; empty without one."""
+def _sphere_map(environment: Tensor | None) -> np.ndarray:
+    """The map, at an exposure of its own, in the middle of a square tile; empty without one."""
     tile = np.ones((SHEET_TILE, SHEET_TILE, 3), np.float32)
     if environment is not None:
         height = SHEET_TILE // 2
         top = (SHEET_TILE - height) // 2
         shown = resize_environment(environment.permute(1, 2, 0).numpy(), height, SHEET_TILE)
-        tile[top : top + height] = linear_to_srgb(shown * np.float32(exposure))
+        exposure = np.float32(_ENVIRONMENT_GREY / max(mean_luminance(shown), 1e-12))
+        tile[top : top + height] = linear_to_srgb(shown * exposure)
     return tile
