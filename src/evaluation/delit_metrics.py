@@ -66,7 +66,7 @@ def flat_lit_metrics(
     if lpips is not None:
         figures["lpips"] = lpips(shown_truth * mask, shown * mask).double()
         figures["lpips_aligned"] = lpips(shown_truth * mask, shown_aligned * mask).double()
-    is_empty = mask.sum((1, 2, 3)) <= 0
+    is_empty = (mask.sum((1, 2, 3)) <= 0).cpu()
     return {name: torch.where(is_empty, torch.nan, values.detach().cpu()) for name, values in figures.items()}
 
 
