@@ -69,8 +69,9 @@ def mean_environment_methods(train: DelitDataset) -> list[Method]:
     """Two means of the training environments, as bright as they were, on average, for the picture's exposure.
 
     Environments count at mean luminance 1, so that the brightest is not the only one. ``linear``: as light adds up;
-    its spheres are the mean spheres, hence small RMSE. ``log``: mean of logarithms, which no sun dominates; closer in
-    colour, and what a network learns that sees nothing in the picture. Each is the harder to beat in something.
+    its spheres are the mean spheres, hence small RMSE. ``log``: mean of logarithms, which no sun dominates, and what a
+    network learns whose loss is in log radiance and that sees nothing in the picture. Which of the two is closer in
+    colour depends on the environments held out, so both have to be beaten.
     """
     of_environment: dict[str, list[int]] = {}
     for index, pair in enumerate(train.pairs):
