@@ -1,4 +1,20 @@
-"""Measure results against references: a table, JSON, a plot.
+"""Measure results against references: a table, JSON, pictures.
+
+python evaluate.py lightmap --data_dir DIR --bundle day.tod
+python evaluate.py delit --data_root DIR --checkpoint RUN/checkpoint_best.pth
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.utils import cli
+
+PEER_NAMES = ("pca", "pca_x265", "siren", "avif", "jxl", "x265", "bc7", "astc")
+LIGHTMAP = """Coded lightmaps against their images: a table, JSON, a plot.
 
   python evaluate.py lightmap --data_dir DIR --bundle day.tod
   python evaluate.py lightmap --data_dir DIR --ckpt RUN/best.ckpt
@@ -7,25 +23,29 @@
 Quality is measured by the protocol of Tencent's rendering contest (HPRC): 256 x 256 tiles, valid texels only, the
 peak is the tile's largest value, mean over tiles and hours. bpp are bits per texel of the map per frame.
 """
+DELIT = """Delighting against the true flat-lit pictures and environments: tables, JSON, the worst cases as pictures.
 
-from __future__ import annotations
+  python evaluate.py delit --data_root DIR --checkpoint RUN/checkpoint_best.pth --contact_sheet worst.jpg
+  python evaluate.py delit --data_root DIR --predictions RESULTS --olat_root OLATS
+  python evaluate.py delit --videos RESULTS --video_inputs VIDEOS
 
-import argparse
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
-from src.utils import cli
-
-SIREN = "siren"
-PEER_NAMES = ("pca", "pca_x265", SIREN, "avif", "jxl", "x265", "bc7", "astc")
+Beside what is given stand, on the same pairs: the input picture itself taken for flat-lit, the training set's mean
+environment, and with --olat_root the oracle, least squares on the person's true OLATs.
+"""
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
-    lightmap = tasks.add_parser("lightmap", help="coded lightmaps against their images", description=__doc__)
+    add_lightmap(tasks)
+    add_delit(tasks)
+    return parser.parse_args(argv)
+
+
+def add_lightmap(tasks: argparse._SubParsersAction) -> None:
+    lightmap = tasks.add_parser("lightmap", help="coded lightmaps against their images", description=LIGHTMAP)
     lightmap.set_defaults(run=evaluate_lightmap)
     add = lightmap.add_argument
     add("--data_dir", type=Path, required=True, help="folder of exr, hdr, png or jpg lightmaps, or an HPRC folder")
@@ -34,16 +54,34 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     files = {"type": Path, "nargs": "+", "action": "append", "metavar": "FILE"}
     add("--bundle", **files, help="bundle, one per lightmap, or the set's folder; repeat for others")
     add("--ckpt", **files, help="checkpoint, one per lightmap, or the run's folder; repeatable too")
-    add("--peers", type=peer_list, help=f"comma-separated, of {', '.join(PEER_NAMES)}; or all")
+    add("--peers", type=peer_list, default=[], help=f"comma-separated, of {', '.join(PEER_NAMES)}; or all")
     add("--siren_ckpt", type=Path, nargs="+", metavar="FILE", help="checkpoint of the peer siren, one per lightmap")
     add("--lpips_weights", type=Path, help="AlexNet weights of LPIPS (default: torch's cache, else no LPIPS)")
     add("--json", type=Path, help="write all figures, also per frame, to this file")
     add("--plot", type=plot_path, help="write the rate-distortion plot to this file (png, svg or pdf)")
-    arguments = parser.parse_args(argv)
-    arguments.peers = arguments.peers or []
-    if not (arguments.bundle or arguments.ckpt or arguments.peers):
-        lightmap.error("argument --bundle: nothing to measure: give --bundle, --ckpt or --peers")
-    return arguments
+
+
+def add_delit(tasks: argparse._SubParsersAction) -> None:
+    delit = tasks.add_parser("delit", help="delighting against true flat-lit pictures and lights", description=DELIT)
+    delit.set_defaults(run=evaluate_delit)
+    add = delit.add_argument
+    add("--data_root", type=Path, help="training set as prepare_olat.py writes it")
+    answers = delit.add_mutually_exclusive_group()
+    answers.add_argument("--checkpoint", type=Path, nargs="+", metavar="FILE", help="one row for each")
+    answers.add_argument("--predictions", type=Path, metavar="DIR", help="what inference wrote for subjects/")
+    add("--split", choices=("val", "train", "all"), default="val", help="which pairs (splits.json, or as below)")
+    add("--val_subjects", nargs="+", metavar="NAME", help="held out: names, or how many")
+    add("--val_envs", nargs="+", metavar="NAME", help="held out: names, or how many")
+    add("--image_size", type=cli.positive_int, help="pictures are compared at (default: the first checkpoint's, 512)")
+    add("--env_height", type=cli.positive_int, help="rows of the true environments (default: likewise, 128)")
+    add("--olat_root", type=Path, help="the subjects' OLATs, for the oracle")
+    add("--lights", type=Path, help="lights whose c_l count (default: lights.json in --olat_root, 331 even ones)")
+    add("--videos", type=Path, metavar="DIR", help="NAME_flat_lit.mp4, measured for steadiness")
+    add("--video_inputs", type=Path, metavar="DIR", help="their inputs, NAME.mp4 ... (default: in --videos)")
+    add("--json", type=Path, help="write all figures, also of every pair, to this file")
+    add("--contact_sheet", type=sheet_path, metavar="FILE", help="picture of the first row's worst cases (png or jpg)")
+    add("--lpips_weights", type=Path, help="AlexNet weights of LPIPS (default: torch's cache, else no LPIPS)")
+    add("--device", default="cpu", help="where the models run")
 
 
 def peer_list(text: str) -> list[str]:
@@ -56,62 +94,29 @@ def peer_list(text: str) -> list[str]:
 
 
 def plot_path(text: str) -> Path:
-    if Path(text).suffix.lower() not in PLOT_SUFFIXES:
-        raise argparse.ArgumentTypeError(f"{text!r} does not end in one of {', '.join(PLOT_SUFFIXES)}")
+    return path_ending_in(PLOT_SUFFIXES, text)
+
+
+def sheet_path(text: str) -> Path:
+    return path_ending_in(SHEET_SUFFIXES, text)
+
+
+def path_ending_in(suffixes: Sequence[str], text: str) -> Path:
+    if Path(text).suffix.lower() not in suffixes:
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in one of {', '.join(suffixes)}")
     return Path(text)
 
 
 def evaluate_lightmap(arguments: argparse.Namespace) -> int:
-    from src.data.lightmap_frames import open_lightmaps
-    from src.evaluation.lightmap_coders import file_coder, measure_coders, peer_coders
-    from src.evaluation.lightmap_files import BUNDLE, CHECKPOINT, files_of_set, open_bundle, open_checkpoint
-    from src.evaluation.lightmap_report import OURS, format_hours, format_table, plot_rate_distortion, write_json
+    from src.evaluation.lightmap_run import run
 
-    skipped: dict[str, str] = {}
-    lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap or ())
-    loaded = [lightmap.load() for lightmap in lightmaps]
-    lpips = find_lpips(arguments.lpips_weights, skipped)
-
-    own = (
-        ("--bundle", arguments.bundle, BUNDLE, open_bundle),
-        ("--ckpt", arguments.ckpt, CHECKPOINT, open_checkpoint),
-    )
-    coders = [
-        file_coder(OURS, files_of_set(files, lightmaps, name), flag, opened, len(lightmaps))
-        for flag, groups, name, opened in own
-        for files in groups or ()
-    ]
-    own_count = len(coders)
-    if SIREN in arguments.peers and arguments.siren_ckpt:
-        coders.append(file_coder(SIREN, arguments.siren_ckpt, "--siren_ckpt", open_checkpoint, len(lightmaps)))
-    elif SIREN in arguments.peers:
-        skipped[SIREN] = "give the checkpoint of a default train.py run with --siren_ckpt"
-    coders += peer_coders([name for name in arguments.peers if name != SIREN], skipped)
-
-    rows = measure_coders(coders, lightmaps, loaded, lpips)
-    for row in rows[:own_count]:
-        print(f"{row.coder}, {row.setting}\n{format_hours(row)}\n")
-    print(format_table(rows))
-    for name, reason in skipped.items():
-        print(f"skipped {name}: {reason}")
-    if arguments.plot:
-        plot_rate_distortion(arguments.plot, rows, arguments.data_dir.resolve().name)
-    if arguments.json:
-        write_json(arguments.json, arguments.data_dir, lightmaps, rows, skipped)
-    return 0
+    return run(arguments)
 
 
-def find_lpips(weights: Path | None, skipped: dict[str, str]) -> Callable | None:
-    """LPIPS if its weights are here; if they are absent and were not asked for, the reason goes into ``skipped``."""
-    from src.utils.metrics import load_lpips
+def evaluate_delit(arguments: argparse.Namespace) -> int:
+    from src.evaluation.delit_run import run
 
-    try:
-        return load_lpips("alex", weights)
-    except cli.InputError as error:
-        if weights is not None:
-            raise
-        skipped["LPIPS"] = str(error)
-        return None
+    return run(arguments)
 
 
 @cli.script

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "models": {"utils", "models"},
     "losses": {"utils", "losses", "models"},
     "export": {"utils", "export", "models"},
-    "evaluation": {"utils", "evaluation", "models", "export"},
+    "evaluation": {"utils", "evaluation", "data", "models", "export"},
     "tasks": {"utils", "tasks", "data", "models", "losses", "training", "export", "evaluation"},
 }
 LIGHTMAP_SIDE = ("lightmap", "hprc", "siren", "latent_grid", "compressor")  # how the names of the files begin

@@ -7,27 +7,20 @@ gives a dictionary of named figures, each a float64 tensor of N; NaN where there
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from src.data.environments import mean_luminance
+from src.data.olat import LightCells
 from src.evaluation.delit_spheres import SPHERES, peak_direction, render_spheres
 from src.utils.color import linear_to_srgb
 from src.utils.metrics import psnr_db, ssim
-from src.utils.sphere import pixel_solid_angles
 
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709
 _LOG_FLOOR = 1e-3  # of the mean true c_l, added before the logarithm: light that no picture shows does not count
 # Percentiles between which the normalised RMSE stretches either picture (as DiffusionLight, after ExpandNet).
 _NORMALISED_RANGE = (0.01, 99.9)
-
-
-class Cells(Protocol):
-    """What is used of :class:`src.data.olat.LightCells`."""
-
-    def integrate(self, environment: np.ndarray) -> np.ndarray: ...
 
 
 def align_colours(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
@@ -73,7 +66,7 @@ def flat_lit_metrics(
     if lpips is not None:
         figures["lpips"] = lpips(shown_truth * mask, shown * mask).double()
         figures["lpips_aligned"] = lpips(shown_truth * mask, shown_aligned * mask).double()
-    is_empty = mask.sum((1, 2, 3)) <= 0
+    is_empty = (mask.sum((1, 2, 3)) <= 0).cpu()
     return {name: torch.where(is_empty, torch.nan, values.detach().cpu()) for name, values in figures.items()}
 
 
@@ -105,7 +98,7 @@ def environment_metrics(prediction: Tensor, truth: Tensor) -> dict[str, Tensor]:
     return {name: torch.tensor(values, dtype=torch.float64) for name, values in figures.items()}
 
 
-def light_domain_error(prediction: Tensor, truth: Tensor, cells: Cells) -> dict[str, Tensor]:
+def light_domain_error(prediction: Tensor, truth: Tensor, cells: LightCells) -> dict[str, Tensor]:
     """:func:`coefficient_error` of the light that the environments (N x 3 x h x w) give to each light's cell."""
     figures = [
         coefficient_error(cells.integrate(p), cells.integrate(t))
@@ -131,31 +124,37 @@ def coefficient_error(prediction: np.ndarray, truth: np.ndarray) -> dict[str, fl
     }
 
 
-def oracle_coefficients(relit: np.ndarray, olats: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def oracle_coefficients(
+    relit: np.ndarray, olats: np.ndarray, mask: np.ndarray, prior: np.ndarray | None = None, strength: float = 0.0
+) -> np.ndarray:
     """``c_l`` ``(L, 3)`` float32, at least 0, that best explain a picture when its person's true OLATs are known.
 
-    Non-negative least squares colour by colour. ``relit`` ``(H, W, 3)``, ``olats`` ``(L, H, W, 3)``, linear;
-    ``mask`` ``(H, W)``: pixels of at least 0.5 count. What this misses, the picture (its noise, lights that it hardly
-    shows) does not hold; only knowledge of what environments look like can come closer.
+    Non-negative least squares, colour by colour, of ``mean((OLATs c - relit)^2) / mean(relit^2)`` over the pixels, plus
+    ``strength * mean((c / prior - 1)^2)`` over the lights. ``relit`` ``(H, W, 3)``, ``olats`` ``(L, H, W, 3)``, linear;
+    ``mask`` ``(H, W)``: pixels of at least 0.5 count; ``prior`` ``(L, 3)``: light to expect where the picture says
+    little. Zeros for a colour that the picture does not have.
     """
     from scipy.optimize import nnls
 
-    inside = mask >= 0.5
-    solution = np.zeros((len(olats), 3), np.float32)
+    inside, lights = mask >= 0.5, len(olats)
+    solution = np.zeros((lights, 3), np.float32)
     for colour in range(3):
         system = olats[:, inside, colour].T.astype(np.float64)
         wanted = relit[inside, colour].astype(np.float64)
-        if len(system) > len(olats):  # the same residual up to a constant, with far fewer rows
+        power = np.linalg.norm(wanted)
+        if power == 0:
+            continue
+        system, wanted = system / power, wanted / power
+        if len(system) > lights:  # the same residual up to a constant, with far fewer rows
             basis, system = np.linalg.qr(system)
             wanted = basis.T @ wanted
-        solution[:, colour] = nnls(system, wanted, maxiter=30 * len(olats))[0]
+        if prior is not None and strength > 0:
+            expected = prior[:, colour].astype(np.float64)
+            weight = np.sqrt(strength / lights) / expected.clip(max(1e-3 * expected.mean(), 1e-12), None)
+            system = np.vstack([system, np.diag(weight)])
+            wanted = np.concatenate([wanted, weight * expected])
+        solution[:, colour] = nnls(system, wanted, maxiter=30 * lights)[0]
     return solution
-
-
-def mean_luminance(environment: np.ndarray) -> float:
-    """Rec. 709 luminance of an ``(H, W, 3)`` map averaged over the sphere."""
-    solid_angles = pixel_solid_angles(*environment.shape[:2])
-    return float((environment.astype(np.float64) @ _LUMINANCE * solid_angles).sum() / (4 * np.pi))
 
 
 def angles_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -91,11 +91,8 @@ def _matrix(sphere: str) -> np.ndarray:
     normals = _normals(1)[_disc()][:, 0]
     lights = pixel_directions(*MAP_SIZE).reshape(-1, 3)
     n_l = (normals @ lights.T).clip(0, None)
-    if sphere == "diffuse":
-        weights = n_l
-    else:
-        weights = n_l * _ggx(normals, lights, n_l, MATTE_ROUGHNESS**2)
-    weights = weights * pixel_solid_angles(*MAP_SIZE).ravel()
+    reflectance = 1 if sphere == "diffuse" else _ggx(normals, lights, n_l, MATTE_ROUGHNESS**2)
+    weights = n_l * reflectance * pixel_solid_angles(*MAP_SIZE).ravel()
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 

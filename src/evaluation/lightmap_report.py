@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from src.evaluation.lightmap_quality import Row
+from src.evaluation.table import markdown_table, number
 from src.utils.atomic import atomic_path
 
 _HEADINGS = (
@@ -29,18 +30,14 @@ OURS = "ours"  # the name of our own rows; drawn to stand out
 
 def format_table(rows: Sequence[Row]) -> str:
     """A Markdown table, one line per row."""
-    cells = [list(_HEADINGS), *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADINGS))]
-    lines = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
-    lines.insert(1, " | ".join("-" * width for width in widths))
-    return "\n".join(f"| {line} |" for line in lines)
+    return markdown_table(_HEADINGS, [_cells(row) for row in rows])
 
 
 def format_hours(row: Row) -> str:
     """A Markdown table of one row's frames: lightmap, hour, PSNR, SSIM, LPIPS."""
     lines = ["| lightmap | hour | PSNR dB | SSIM | LPIPS |", "| --- | --- | --- | --- | --- |"]
     for frame in _frames(row):
-        values = [_number(frame[name], digits) for name, digits in (("psnr_db", 2), ("ssim", 4), ("lpips", 4))]
+        values = [number(frame[name], digits) for name, digits in (("psnr_db", 2), ("ssim", 4), ("lpips", 4))]
         lines.append(f"| {frame['lightmap']} | {frame['hour']:g} | {' | '.join(values)} |")
     return "\n".join(lines)
 
@@ -111,19 +108,15 @@ def _cells(row: Row) -> list[str]:
     return [
         row.coder,
         row.setting,
-        _number(row.psnr_db, 2),
-        f"{_number(row.worst_psnr_db, 1)} ({row.worst_hour:g})",
-        _number(row.ssim, 4),
-        _number(row.lpips, 4),
-        _number(row.bpp_memory, 3),
-        _number(row.bpp_disk, 3),
-        _number(row.decode_ms, 1),
+        number(row.psnr_db, 2),
+        f"{number(row.worst_psnr_db, 1)} ({row.worst_hour:g})",
+        number(row.ssim, 4),
+        number(row.lpips, 4),
+        number(row.bpp_memory, 3),
+        number(row.bpp_disk, 3),
+        number(row.decode_ms, 1),
         score,
     ]
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _frames(row: Row) -> list[dict]:
