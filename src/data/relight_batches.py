@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from src.data.batch_augmentation import Pose, move, normal, photograph, random_pose, skin_factor, uniform
@@ -41,8 +42,8 @@ class RelightBatches:
     like the others. ``augment`` False leaves pose, skin and camera alone.
 
     A batch is a dictionary of linear radiance on the device: ``relit``, ``flat_lit`` N x 3 x S x S, ``mask``
-    N x 1 x S x S, ``environment`` N x 3 x h x w, and ``name``. With ``physical`` also what the physical loss needs of the
-    n samples relit: ``olats`` n x L x 3 x s x s and ``stage_mask`` n x 1 x s x s as captured, ``light_matrix``
+    N x 1 x S x S, ``environment`` N x 3 x h x w, and ``name``. With ``physical`` also what the physical loss needs of
+    the n samples relit: ``olats`` n x L x 3 x s x s and ``stage_mask`` n x 1 x s x s as captured, ``light_matrix``
     L x (h * w), and ``to_stage`` n x h x w x 2, the grid that takes environments into the stage's frame.
     """
 
@@ -119,7 +120,7 @@ class RelightBatches:
             person = torch.cat([person, self._pairs["relit"][drawn]])
             flat_lit = torch.cat([flat_lit, self._pairs["flat_lit"][drawn]])
             mask = torch.cat([mask, self._pairs["mask"][drawn]])
-            grid = sampling_grid(self._directions @ rotation[relit_count:, None], *self._directions.shape[:2])
+            grid = self._grid(self._directions @ rotation[relit_count:, None])
             target = torch.cat([target, sample(self._pairs["environment"][drawn], grid)])
             names += [self._pairs["name"][k] for k in drawn.tolist()]
 
@@ -135,7 +136,7 @@ class RelightBatches:
             fov = self.fov_degrees / pose.scale[:relit_count].to(self.device)
             rays = self._rays.expand(relit_count, -1, -1, -1).clone()
             rays[..., 2] = rays[..., 2] / torch.tan(torch.deg2rad(fov) / 2).view(-1, 1, 1)
-            behind = sample(target[:relit_count], sampling_grid(rays, *self._directions.shape[:2]))
+            behind = sample(target[:relit_count], self._grid(rays))
             relit = torch.cat([person[:relit_count] + (1 - mask[:relit_count]) * behind, person[relit_count:]])
         if self.augment:
             relit = photograph(random, relit)
@@ -148,35 +149,42 @@ class RelightBatches:
         """(n x 3 x h x w in the stage's frame, the same in the frame of the moved camera, names)."""
         drawn = torch.randint(len(self._names), (count, 2), generator=random)
         share = torch.where(torch.rand(count, generator=random) < SHARE_MIXED, uniform(random, 0.1, 0.9, count), 0.0)
-        turns = _turns(uniform(random, 0.0, 2 * math.pi, count, 2)).to(self.device)  # n x 2 x 3 x 3
-        gain = torch.exp(uniform(random, -1.5, 1.0, count, 1) + normal(random, TINT, count, 3))
-        lamp = torch.nn.functional.normalize(torch.randn(count, 3, generator=random), dim=1).to(self.device)
+        turns = uniform(random, 0.0, 2 * math.pi, count, 2)
+        gain = torch.exp(uniform(random, -1.5, 1.0, count, 1) + normal(random, TINT, count, 3)).to(self.device)
+        lamp = F.normalize(torch.randn(count, 3, generator=random), dim=1).to(self.device)
         sharpness = torch.exp(uniform(random, *(math.log(k) for k in LAMP_SHARPNESS), count)).to(self.device)
-        power = torch.where(
-            torch.rand(count, generator=random) < SHARE_WITH_LAMP, uniform(random, 0.3, 3.0, count), 0.0
-        )
+        has_lamp = torch.rand(count, generator=random) < SHARE_WITH_LAMP
+        power = torch.where(has_lamp, uniform(random, 0.3, 3.0, count), 0.0)
         colour = (power[:, None] * torch.exp(normal(random, TINT, count, 3))).to(self.device)
 
-        second, mixed = share.to(self.device).view(-1, 1, 1, 1), bool((share > 0).any())
-        lights = []
-        for frame in (None, rotation):
-            # A direction d of the new frame is frame^T d of the stage's and turn^T frame^T d of the map's.
-            directions = self._directions.expand(count, -1, -1, -1)
-            if frame is not None:
-                directions = directions @ frame[:, None]
-            light = self._turned(drawn[:, 0], directions @ turns[:, 0, None])
-            if mixed:
-                light = torch.lerp(light, self._turned(drawn[:, 1], directions @ turns[:, 1, None]), second)
-            lobe = torch.exp(sharpness.view(-1, 1, 1) * ((directions @ lamp.view(-1, 1, 3, 1))[..., 0] - 1))
-            # The lobe's integral is 2 pi / k (1 - exp(-2 k)): as much light as ``power`` times the map's mean gives.
-            lobe = lobe * (2 * sharpness / (1 - torch.exp(-2 * sharpness))).view(-1, 1, 1)
-            light = light + colour[..., None, None] * lobe[:, None]
-            lights.append(light * gain.to(self.device)[..., None, None])
-        names = [self._names[k] for k in drawn[:, 0].tolist()]
-        return lights[0], lights[1], names
+        mixed = (share > 0).nonzero().flatten()
+        light = self._turned(drawn[:, 0], turns[:, 0])
+        second = self._turned(drawn[mixed, 1], turns[mixed, 1])
+        weight, mixed = share[mixed].view(-1, 1, 1, 1).to(self.device), mixed.to(self.device)
+        light[mixed] = torch.lerp(light[mixed], second, weight)
+        lobe = torch.exp(sharpness.view(-1, 1, 1) * (torch.einsum("hwc,nc->nhw", self._directions, lamp) - 1))
+        # The lobe's integral is 2 pi / k (1 - exp(-2 k)): as much light as ``power`` times the map's mean gives.
+        lobe = lobe * (2 * sharpness / (1 - torch.exp(-2 * sharpness))).view(-1, 1, 1)
+        light = (light + colour[..., None, None] * lobe[:, None]) * gain[..., None, None]
+        # A direction d of the moved camera's frame is rotation^T d of the stage's.
+        seen = sample(light, self._grid(self._directions.expand(count, -1, -1, -1) @ rotation[:, None]))
+        return light, seen, [self._names[k] for k in drawn[:, 0].tolist()]
 
-    def _turned(self, which: Tensor, directions: Tensor) -> Tensor:
-        return sample(self._maps[which.to(self.device)], sampling_grid(directions, *directions.shape[1:3]))
+    def _turned(self, which: Tensor, angles: Tensor) -> Tensor:
+        """n x 3 x h x w: maps turned about +Y by ``angles`` in radians, as :func:`rotate_environment_y` does."""
+        width = self._maps.shape[-1]
+        shift = angles / (2 * math.pi) * width
+        whole = shift.floor()
+        columns = (torch.arange(width) + whole[:, None].long()) % width  # n x w
+        maps = self._maps[which.to(self.device)]
+        near, far = (
+            maps.gather(3, index.to(self.device)[:, None, None].expand_as(maps))
+            for index in (columns, (columns + 1) % width)
+        )
+        return torch.lerp(near, far, (shift - whole).view(-1, 1, 1, 1).to(self.device))
+
+    def _grid(self, directions: Tensor) -> Tensor:
+        return sampling_grid(directions, *self._directions.shape[:2])
 
     def _luminance(self, maps: Tensor) -> Tensor:
         """Rec. 709 luminance averaged over the sphere, one per map."""
@@ -202,27 +210,21 @@ class RelightBatches:
         """K x L x 3 x s x s; all subjects need the same number of lights."""
         side = self.stacks.image_size
         reduced = [
-            torch.nn.functional.adaptive_avg_pool2d(self.stacks.olats(k).unflatten(2, (side, side)), _PHYSICAL_SIZE)
+            F.adaptive_avg_pool2d(self.stacks.olats(k).unflatten(2, (side, side)), _PHYSICAL_SIZE)
             for k in range(len(self.stacks))
         ]
         return torch.stack(reduced).transpose(1, 2)
 
     def _for_physical_loss(self, subjects: Tensor, rotation: Tensor) -> Batch:
-        masks = torch.nn.functional.adaptive_avg_pool2d(self.stacks.masks[subjects], _PHYSICAL_SIZE)
+        masks = F.adaptive_avg_pool2d(self.stacks.masks[subjects], _PHYSICAL_SIZE)
         # A direction d of the stage is rotation @ d of the moved camera.
         directions = self._directions.expand(len(subjects), -1, -1, -1) @ rotation.mT[:, None]
         return dict(
             olats=self._reduced[subjects],
             stage_mask=masks,
             light_matrix=self._matrices[0],
-            to_stage=sampling_grid(directions, *self._directions.shape[:2]),
+            to_stage=self._grid(directions),
         )
-
-
-def _turns(angles: Tensor) -> Tensor:
-    """... x 3 x 3: :func:`src.utils.sphere.rotation_y` of angles in radians."""
-    c, s, zero, one = angles.cos(), angles.sin(), torch.zeros_like(angles), torch.ones_like(angles)
-    return torch.stack([c, zero, s, zero, one, zero, -s, zero, c], dim=-1).unflatten(-1, (3, 3))
 
 
 def _no_pose(count: int, size: int) -> Pose:

@@ -29,7 +29,7 @@ ENV_LOSSES = ("sphere", "original")
 LPIPS_WEIGHT = 0.1  # lambda_flat_lpips where LPIPS is asked for and no weight is given
 # Chosen on portraits rendered under 25 captured environments: weighted, each term is 0.4 for the best constant
 # environment and 0.4 to 2.2 for an untrained network, whose environment is some 40 times too bright.
-SPHERE_WEIGHTS = {"env_log": 0.5, "env_chroma": 2.0, "env_multiscale": 0.5, "env_sh": 0.5}
+SPHERE_WEIGHTS = {"env_log": 0.1, "env_chroma": 0.4, "env_multiscale": 0.1, "env_sh": 0.1}
 _SHADOW = 0.02  # of pictures at unit exposure: darker than this, relative errors count less
 _SMALLEST_PROBABILITY = 1e-6
 
@@ -64,9 +64,7 @@ class DelitBatch(DelitPairs, total=False):
     olats: Tensor  # n x L x 3 x s x s: subjects as captured, under one light at a time, linear, at any size
     stage_mask: Tensor  # n x 1 x s x s in [0, 1]
     light_matrix: Tensor  # L x (H * W): environment to the light that each of the L stands for
-    to_stage: (
-        Tensor  # n x H x W x 2: grid of src.utils.sphere_torch.sample that takes environments to the stage's frame
-    )
+    to_stage: Tensor  # n x H x W x 2: what src.utils.sphere_torch.sample takes environments to the stage's frame by
 
 
 class DelitLoss(nn.Module):
@@ -148,8 +146,8 @@ class DelitLoss(nn.Module):
 def physical_error(predicted: Tensor, true: Tensor, olats: Tensor, light_matrix: Tensor, mask: Tensor) -> Tensor:
     """How different the subject looks under both environments: the mean difference of log pictures within the mask.
 
-    Environments N x 3 x H x W are relative to the exposure, so that no term depends on it. Both pictures are made from
-    the same OLATs: what these or too few lights cannot show is not held against the prediction. ``mask``: N x 1 x s x s.
+    Environments N x 3 x H x W are relative to the exposure, so that no term depends on it. Both pictures are made
+    from the same OLATs: what these or too few lights cannot show is not held against the prediction. ``mask``: N x 1 x s x s.
     """
     shown = []
     for environment in (predicted, true):

@@ -144,6 +144,11 @@ class EnvironmentHead(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 
+    @torch.no_grad()
+    def start_from(self, code: Tensor) -> None:
+        """Predict this code (C) in every direction before training: half the grey values decode to a blinding sky."""
+        self.to_code[0].bias[: len(code)] = torch.logit(code, eps=0.1)
+
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         x = self.query(self.queries).expand(len(tokens), -1, -1)
         for block in self.blocks:

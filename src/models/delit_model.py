@@ -68,6 +68,8 @@ class DelitModel(nn.Module):
         self.codec: Codec = make_codec(config.env_codec, config.log_scale)
         network = {"attention": AttentionDelit, "simplified": SimplifiedDelit}[config.arch]
         self.network = network(config.base_dim, config.env_height, config.env_width, self.codec.channels)
+        if config.arch == "attention":
+            self.network.environment.start_from(self.codec.encode(torch.ones(3, 1, 1)).flatten())
 
     def forward(self, relit: Tensor) -> Delit:
         """``relit``: N x 3 x H x W linear radiance of any exposure, at least 0, any size from 16 x 16 on."""
