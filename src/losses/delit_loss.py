@@ -147,7 +147,8 @@ def physical_error(predicted: Tensor, true: Tensor, olats: Tensor, light_matrix:
     """How different the subject looks under both environments: the mean difference of log pictures within the mask.
 
     Environments N x 3 x H x W are relative to the exposure, so that no term depends on it. Both pictures are made
-    from the same OLATs: what these or too few lights cannot show is not held against the prediction. ``mask``: N x 1 x s x s.
+    from the same OLATs: what these or too few lights cannot show is not held against the prediction.
+    ``mask``: N x 1 x s x s.
     """
     shown = []
     for environment in (predicted, true):

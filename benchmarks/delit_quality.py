@@ -1,0 +1,143 @@
+"""Train a delighting model in a fixed time and measure it on people and environments that it never saw.
+
+python benchmarks/delit_quality.py --data_root DATA --olat_root OLATS --env_dir HDRIS --minutes 20 --out_dir OUT
+
+Two subjects and five environments are held out. OUT then holds checkpoint_best.pth; the table has the model beside the
+picture as it is, the mean environments, and other checkpoints (--beside), on the left-out pairs and, with OLATs, on
+left-out subjects relit under left-out environments. One JSON line has the same figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from src.utils import cli
+
+HELD_OUT = {"val_subjects": ["2"], "val_envs": ["5"]}
+SHARE_OF_TIME = 0.97  # the rest is for reading and measuring
+RELIT_SAMPLES = 64
+FIGURES = ("srgb_psnr_db", "srgb_psnr_db_aligned", "linear_psnr_db", "linear_psnr_db_aligned")
+FIGURES += ("diffuse_angular_deg", "matte_angular_deg", "mirror_angular_deg", "c_l_relative_l2", "c_l_log_rmse")
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = cli.Parser(__doc__)
+    add = parser.add_argument
+    add("--data_root", type=Path, required=True, help="training set as prepare_olat.py makes it")
+    add("--olat_root", type=Path, help="OLATs of its subjects: relights them on the fly")
+    add("--lights", type=Path, help="their lights (default: OLAT_ROOT/lights.json)")
+    add("--env_dir", type=Path, help="environments to relight with (default: DATA_ROOT/env_maps)")
+    add("--minutes", type=cli.positive_float, default=20.0, help="of training")
+    add("--seed", type=cli.non_negative_int, default=0)
+    add("--out_dir", type=Path, required=True, help="folder of the run")
+    add("--arch", choices=("attention", "simplified"), default="attention")
+    add("--image_size", type=cli.positive_int, default=128)
+    add("--beside", type=Path, nargs="+", default=[], metavar="CKPT", help="checkpoints to measure as well")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    return parser.parse_args(argv)
+
+
+def training_arguments(arguments: argparse.Namespace) -> list[str]:
+    """What train_delit.py is called with: the same for both architectures."""
+    fixed = {"env_height": 32, "env_width": 64, "base_dim": 32, "batch_size": 16, "learning_rate": 2e-3}
+    fixed |= {"val_every": 8, "save_every": 8, "ema": 0.998, "num_workers": 2}
+    given = ("data_root", "olat_root", "lights", "env_dir", "arch", "image_size", "seed", "device")
+    flags = {name: getattr(arguments, name) for name in given} | fixed | HELD_OUT
+    flags |= {"output_dir": arguments.out_dir, "time_budget": SHARE_OF_TIME * arguments.minutes}
+    argv = ["--use_mask", "--use_augmentation"]
+    for name, value in flags.items():
+        if value is not None:
+            argv += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+    return argv
+
+
+class RelitSamples:
+    """Left-out subjects under left-out environments from OLATs, as a data set for ``measure_methods``."""
+
+    def __init__(self, arguments: argparse.Namespace, cache_dir: Path) -> None:
+        import torch
+
+        from src.data.captures import Stage, find_captures
+        from src.data.delit_layout import Pair, choose_pairs
+        from src.data.environments import list_environments
+        from src.data.lights import read_lights
+        from src.data.olat_stacks import OlatStacks
+        from src.data.relight_batches import RelightBatches
+
+        held = choose_pairs(arguments.data_root, "val", **HELD_OUT)
+        lights = read_lights(arguments.lights or arguments.olat_root / "lights.json")
+        whole = find_captures(arguments.olat_root, lights, arguments.data_root / "subjects")
+        subjects, names = {pair.subject for pair in held}, {pair.environment_name for pair in held}
+        stage = Stage(tuple(c for c in whole.captures if c.name in subjects), whole.light_sets)
+        folder = arguments.env_dir or arguments.data_root / "env_maps"
+        environments = [path for path in list_environments(folder) if path.stem in names]
+        batches = RelightBatches(
+            OlatStacks(stage, cache_dir, arguments.image_size, torch.device("cpu")),
+            environments,
+            cache_dir,
+            env_height=64,
+            env_width=128,
+            batch_size=RELIT_SAMPLES,
+            steps_per_epoch=1,
+            augment=False,
+        )
+        self._batch = batches.batch(0, 0)
+        missing = Path()
+        self.pairs = [Pair(*name.split("/"), missing, missing, None, missing) for name in self._batch["name"]]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict:
+        return {key: value[index] for key, value in self._batch.items()}
+
+
+@cli.script
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+
+    import train_delit
+    from src.data.delit_dataset import DelitDataset
+    from src.data.delit_layout import choose_pairs
+    from src.data.lights import fibonacci_sphere
+    from src.data.olat import LightCells
+    from src.evaluation.delit_methods import input_method, mean_environment_methods, model_method
+    from src.evaluation.delit_quality import measure_methods
+    from src.models.delit_model import load
+
+    status = train_delit.main(training_arguments(arguments))
+    if status:
+        return status
+
+    cache, sizes = arguments.out_dir / "cache", {"image_size": arguments.image_size, "env_height": 64, "env_width": 128}
+    train, held = (
+        DelitDataset(choose_pairs(arguments.data_root, side, **HELD_OUT), **sizes, cache_dir=cache)
+        for side in ("train", "val")
+    )
+    best = arguments.out_dir / "checkpoint_best.pth"
+    methods = [model_method("/".join(path.parts[-2:]), load(path)) for path in (best, *arguments.beside)]
+    methods += [input_method(), *mean_environment_methods(train)]
+    cells = LightCells(fibonacci_sphere(331))
+    sets = {"left-out pairs": held}
+    if arguments.olat_root:
+        sets["left-out subjects relit"] = RelitSamples(arguments, cache)
+    result = {}
+    for title, dataset in sets.items():
+        rows = measure_methods(methods, dataset, cells)
+        result[title] = {row.name: {figure: row.mean(figure) for figure in FIGURES} for row in rows}
+        print(f"\n{title} ({len(dataset)})\n{'':<36}" + " ".join(f"{name[:16]:>16}" for name in FIGURES))
+        for name, figures in result[title].items():
+            shown = ("" if value is None else f"{value:.3f}" for value in figures.values())
+            print(f"{name:<36}" + " ".join(f"{text:>16}" for text in shown))
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
