@@ -105,11 +105,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     import train_delit
     from src.data.delit_dataset import DelitDataset
     from src.data.delit_layout import choose_pairs
-    from src.data.lights import fibonacci_sphere
     from src.data.olat import LightCells
     from src.evaluation.delit_methods import input_method, mean_environment_methods, model_method
     from src.evaluation.delit_quality import measure_methods
     from src.models.delit_model import load
+    from src.utils.sphere import fibonacci_sphere
 
     status = train_delit.main(training_arguments(arguments))
     if status:

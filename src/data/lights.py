@@ -90,14 +90,6 @@ def fit_sphere(positions: np.ndarray) -> tuple[np.ndarray, float, float]:
     return centre * scale + offset, radius * scale, float(np.sqrt(np.mean((distances - radius) ** 2)) / radius)
 
 
-def fibonacci_sphere(count: int) -> np.ndarray:
-    """``(count, 3)`` unit directions spread evenly over the sphere, from the zenith down."""
-    y = 1 - 2 * (np.arange(count) + 0.5) / count
-    azimuth = np.pi * (3 - np.sqrt(5)) * np.arange(count)
-    radius = np.sqrt(1 - y**2)
-    return np.stack([radius * np.cos(azimuth), y, radius * np.sin(azimuth)], axis=1)
-
-
 def _checked(path: Path, rows: object) -> np.ndarray:
     try:
         array = np.asarray(rows, dtype=np.float64)

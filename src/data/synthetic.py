@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.lights import fibonacci_sphere, read_json
+from src.data.lights import read_json
 from src.data.parallel import run_parallel
 from src.data.synthetic_sky import KINDS, make_environment
 from src.data.training_set import FRAME, write_json
 from src.utils.atomic import atomic_folder
 from src.utils.cli import InputError
 from src.utils.image_io import write_display, write_linear
+from src.utils.sphere import fibonacci_sphere
 
 _TONES = 10
 

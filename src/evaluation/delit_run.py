@@ -11,7 +11,7 @@ from tqdm import tqdm
 from src.data.captures import Stage, find_captures
 from src.data.delit_dataset import DelitDataset
 from src.data.delit_layout import choose_pairs
-from src.data.lights import fibonacci_sphere, read_lights
+from src.data.lights import read_lights
 from src.data.olat import LightCells
 from src.evaluation.delit_methods import (
     input_method,
@@ -27,6 +27,7 @@ from src.evaluation.perceptual import find_lpips
 from src.models import delit_model
 from src.models.delit_model import DelitModel
 from src.utils.cli import InputError
+from src.utils.sphere import fibonacci_sphere
 
 DEFAULT_IMAGE_SIZE, DEFAULT_ENV_HEIGHT = 512, 128
 DEFAULT_LIGHTS = 331  # of the light stage that the published data comes from

@@ -2,11 +2,14 @@
 
 A U-Net whose coarsest features are tokens that attend to one another. Two heads read it:
 
-- **Flat-lit**: a gain and an offset per pixel and colour, ``flat = gain * relit + offset``. The gain undoes shading, so
-  that what the picture shows of the skin passes through; the offset fills shadows. Skip connections at every level.
 - **Environment**: every direction of the sphere asks the tokens. A query is made from its direction, not from a place
   in the picture: pixels of the environment are not aligned with pixels of the face. Coarse to fine, from 8 rows on,
   with columns that wrap around; each level adds its correction to the one before.
+- **Flat-lit**: the picture divided by its shading. A Lambertian pixel's ratio of lit to flat-lit is an average of the
+  environment, weighted by how much light of each direction gets there; so every pixel's shading is a convex combination
+  of the predicted environment seen through lobes all around, and a pixel has only to say which of them it sees. What
+  that misses (gloss, sharp edges of shadows) a gain and an offset per pixel and colour correct, with skip connections
+  at every level.
 """
 
 from __future__ import annotations
@@ -14,11 +17,13 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.utils.sphere import pixel_directions
+from src.utils.hdr_codec import Codec
+from src.utils.sphere import fibonacci_sphere, pixel_directions, pixel_solid_angles
 from src.utils.sphere_torch import double, wrap
 
 COARSEST_ROWS = 8  # of the environment's queries
@@ -28,6 +33,9 @@ ENV_BLOCKS = 2
 _DIRECTION_BANDS = 3
 _PLACE_BANDS = 4
 _LARGEST_LOG_GAIN = 4.0
+LOBES = 48  # directions that a pixel tells apart, some 30 degrees from one another
+LOBE_SHARPNESS = 15.0  # of exp(k (cos - 1))
+_BRIGHTEST, _DARKEST = 1000.0, 0.01  # radiance of a source, and shading, at unit exposure
 
 
 class ResidualBlock(nn.Module):
@@ -75,7 +83,7 @@ class AttentionBlock(nn.Module):
 class AttentionDelit(nn.Module):
     """N x 3 x H x W at unit exposure, H and W multiples of 16 -> flat-lit, environment code, confidence, mask."""
 
-    def __init__(self, base_dim: int, env_height: int, env_width: int, code_channels: int) -> None:
+    def __init__(self, base_dim: int, env_height: int, env_width: int, codec: Codec) -> None:
         super().__init__()
         widths = [base_dim // 4, base_dim // 2, base_dim, 2 * base_dim, 2 * base_dim]
         self.stem = nn.Conv2d(3, widths[0], 3, padding=1)
@@ -94,7 +102,10 @@ class AttentionDelit(nn.Module):
         nn.init.zeros_(self.flat_head.weight)
         with torch.no_grad():
             self.flat_head.bias.copy_(torch.tensor([-1.0] * 3 + [-4.0] * 3 + [0.0]))
-        self.environment = EnvironmentHead(widths[-1], env_height, env_width, code_channels)
+        self.codec = codec
+        self.environment = EnvironmentHead(widths[-1], env_height, env_width, codec.channels)
+        self.environment.start_from(codec.encode(torch.ones(3, 1, 1)).flatten())
+        self.shading = ShadingHead(widths[1], env_height, env_width)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         full = self.stem(torch.log1p(4.0 * picture))
@@ -111,11 +122,31 @@ class AttentionDelit(nn.Module):
         x = tokens.transpose(1, 2).unflatten(2, x.shape[-2:])
         for up, merge, skip in zip(self.up[:-1], self.merge, levels[-2::-1], strict=True):
             x = merge(skip + F.interpolate(up(x), scale_factor=2.0, mode="bilinear", align_corners=False))
+        shading = self.shading(x, self.codec.decode(code))
+        shading = F.interpolate(shading, scale_factor=2.0, mode="bilinear", align_corners=False)
         x = F.interpolate(self.up[-1](x), scale_factor=2.0, mode="bilinear", align_corners=False)
         x = F.silu(self.full(F.silu(torch.cat([full, x], dim=1))))
         log_gain, offset, mask = self.flat_head(x).float().split([3, 3, 1], dim=1)
         gain = torch.exp(_LARGEST_LOG_GAIN * torch.tanh(log_gain / _LARGEST_LOG_GAIN))
-        return gain * picture + F.softplus(offset), code, confidence, torch.sigmoid(mask)
+        return gain * picture / shading + F.softplus(offset), code, confidence, torch.sigmoid(mask)
+
+
+class ShadingHead(nn.Module):
+    """Features N x C x H x W and the environment N x 3 x h x w -> shading N x 3 x H x W; 1 under uniform radiance 1."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        cosines = pixel_directions(height, width).reshape(-1, 3) @ fibonacci_sphere(LOBES).T
+        lobes = np.exp(LOBE_SHARPNESS * (cosines - 1)) * pixel_solid_angles(height, width).reshape(-1, 1)
+        self.register_buffer("lobes", torch.from_numpy(lobes / lobes.sum(axis=0)).float(), persistent=False)
+        self.to_weights = nn.Conv2d(channels, LOBES, 1)
+        nn.init.zeros_(self.to_weights.weight)
+        nn.init.zeros_(self.to_weights.bias)
+
+    def forward(self, features: Tensor, environment: Tensor) -> Tensor:
+        light = environment.clamp_max(_BRIGHTEST).flatten(2) @ self.lobes  # N x 3 x LOBES
+        weights = torch.softmax(self.to_weights(features).float(), dim=1)
+        return torch.einsum("nkhw,nck->nchw", weights, light).clamp_min(_DARKEST)
 
 
 class EnvironmentHead(nn.Module):

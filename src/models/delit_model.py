@@ -67,9 +67,7 @@ class DelitModel(nn.Module):
         self.config = config
         self.codec: Codec = make_codec(config.env_codec, config.log_scale)
         network = {"attention": AttentionDelit, "simplified": SimplifiedDelit}[config.arch]
-        self.network = network(config.base_dim, config.env_height, config.env_width, self.codec.channels)
-        if config.arch == "attention":
-            self.network.environment.start_from(self.codec.encode(torch.ones(3, 1, 1)).flatten())
+        self.network = network(config.base_dim, config.env_height, config.env_width, self.codec)
 
     def forward(self, relit: Tensor) -> Delit:
         """``relit``: N x 3 x H x W linear radiance of any exposure, at least 0, any size from 16 x 16 on."""
@@ -101,7 +99,7 @@ def measure_exposure(relit: Tensor) -> Tensor:
 class SimplifiedDelit(nn.Module):
     """The reference: 4 convolutions down to an eighth, 4 up again for flat-lit, 2 up to the environment's size."""
 
-    def __init__(self, base_dim: int, env_height: int, env_width: int, code_channels: int) -> None:
+    def __init__(self, base_dim: int, env_height: int, env_width: int, codec: Codec) -> None:
         super().__init__()
         self.env_size = (env_height, env_width)
         widths = [base_dim, 2 * base_dim, 4 * base_dim]
@@ -121,7 +119,7 @@ class SimplifiedDelit(nn.Module):
             nn.Conv2d(widths[0], 3, 3, 1, 1),
         )  # fmt: skip
         self.env_up = nn.Sequential(*doubling(widths[2], widths[1]))
-        self.env_head = nn.Conv2d(widths[1], code_channels, 3, 1, 1)
+        self.env_head = nn.Conv2d(widths[1], codec.channels, 3, 1, 1)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, None, None]:
         features = self.encoder(torch.log1p(picture))  # N x 4B x H/8 x W/8

@@ -188,3 +188,11 @@ def perspective_directions(height: int, width: int, fov_degrees: float) -> np.nd
     x = half * (2 * (np.arange(width) + 0.5) / width - 1) * (width / height)
     rays = np.stack([*np.meshgrid(x, y), np.full((height, width), -1.0)], axis=-1)
     return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+
+
+def fibonacci_sphere(count: int) -> np.ndarray:
+    """``(count, 3)`` unit directions spread evenly over the sphere, from the zenith down."""
+    y = 1 - 2 * (np.arange(count) + 0.5) / count
+    azimuth = np.pi * (3 - np.sqrt(5)) * np.arange(count)
+    radius = np.sqrt(1 - y**2)
+    return np.stack([radius * np.cos(azimuth), y, radius * np.sin(azimuth)], axis=1)

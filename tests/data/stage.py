@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.lights import fibonacci_sphere
 from src.data.training_set import write_json
 from src.utils.image_io import write_display, write_linear
+from src.utils.sphere import fibonacci_sphere
 
 HEIGHT, WIDTH = 12, 10
 

@@ -13,10 +13,10 @@ from src.data.delit_augmentation import Sample, augment, camera_noise, crop, fli
 from src.data.delit_check import main as check
 from src.data.delit_dataset import DelitDataset, fit_square
 from src.data.delit_layout import find_pairs
-from src.data.lights import fibonacci_sphere
 from src.data.olat import LightCells, relight
 from src.utils.cli import InputError
 from src.utils.image_io import read_linear, write_linear
+from src.utils.sphere import fibonacci_sphere
 from tests.data.stage import ball_normals, ball_olats, write_stage
 
 

@@ -15,10 +15,9 @@ from src.data.faceolat import (
     read_light_files,
     read_metashape_rotation,
 )
-from src.data.lights import fibonacci_sphere
 from src.utils.cli import InputError
 from src.utils.image_io import read_linear, write_linear
-from src.utils.sphere import rotation_y
+from src.utils.sphere import fibonacci_sphere, rotation_y
 from tests.data.stage import ball_normals, ball_olats
 
 LIGHTS = 331

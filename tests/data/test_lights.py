@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from src.data.lights import fibonacci_sphere, fit_sphere, read_lights
+from src.data.lights import fit_sphere, read_lights
 from src.utils.cli import InputError
+from src.utils.sphere import fibonacci_sphere
 
 
 def test_sphere_fit_finds_centre_and_radius():

@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.lights import fibonacci_sphere
 from src.data.olat import WEIGHTS, LightCells, accumulate, plan_blocks, relight
 from src.utils.cli import InputError
 from src.utils.image_io import list_images, read_linear, read_mask
-from src.utils.sphere import flip_environment, resize_environment, rotate_environment_y, rotation_y, voronoi_cells
+from src.utils.sphere import (
+    fibonacci_sphere,
+    flip_environment,
+    resize_environment,
+    rotate_environment_y,
+    rotation_y,
+    voronoi_cells,
+)
 from tests.data.stage import ball_normals, ball_olats
 
 HEADS = Path(__file__).resolve().parents[3] / "shared" / "data" / "heads"

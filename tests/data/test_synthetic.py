@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from prepare_olat import main
-from src.data.lights import fibonacci_sphere
 from src.data.synthetic import make_light_stage
 from src.data.synthetic_head import EYE, HAIR, HAIR_STYLES, SKIN, Head, sample_shape
 from src.data.synthetic_render import DistanceGrid, render_olats, trace
@@ -11,7 +10,7 @@ from src.data.synthetic_skin import MONK_TONES, Surface, hex_to_linear, sample_c
 from src.data.synthetic_sky import KINDS, make_environment
 from src.utils.cli import InputError
 from src.utils.image_io import read_linear
-from src.utils.sphere import pixel_solid_angles
+from src.utils.sphere import fibonacci_sphere, pixel_solid_angles
 
 
 @pytest.fixture(scope="module")

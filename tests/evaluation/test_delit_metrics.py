@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.lights import fibonacci_sphere
 from src.data.olat import LightCells, relight
 from src.evaluation.delit_metrics import (
     align_colours,
@@ -18,7 +17,7 @@ from src.evaluation.delit_metrics import (
     oracle_coefficients,
 )
 from src.evaluation.delit_spheres import SPHERES, peak_direction, render_spheres, sphere_picture
-from src.utils.sphere import direction_to_pixel, pixel_directions, rotate_environment_y, rotation_y
+from src.utils.sphere import direction_to_pixel, fibonacci_sphere, pixel_directions, rotate_environment_y, rotation_y
 from tests.data.stage import ball_normals, ball_olats
 
 FIGURES = [f"{sphere}_{name}" for sphere in SPHERES for name in ("angular_deg", "si_rmse", "normalised_rmse")]
