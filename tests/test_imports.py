@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "losses": {"utils", "losses", "models"},
     "export": {"utils", "export", "models"},
     "evaluation": {"utils", "evaluation", "data", "models", "export"},
+    "inference": {"utils", "inference", "data", "models"},
     "tasks": {"utils", "tasks", "data", "models", "losses", "training", "export", "evaluation"},
 }
 LIGHTMAP_SIDE = ("lightmap", "hprc", "siren", "latent_grid", "compressor")  # how the names of the files begin

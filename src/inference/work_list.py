@@ -1,0 +1,100 @@
+"""What there is to do: which files belong to which output names, and which of them are finished."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.utils.cli import InputError
+from src.utils.image_io import IMAGE_SUFFIXES, natural_key
+from src.utils.video_io import VIDEO_SUFFIXES
+
+FLAT_LIT, FLAT_LIT_LINEAR = "_flat_lit.png", "_flat_lit.exr"
+FLAT_LIT_VIDEO = "_flat_lit.mp4"
+ENV, ENV_PREVIEW, ENV_CONFIDENCE = "_env.hdr", "_env_preview.png", "_env_confidence.png"
+ENV_AVERAGE = "_env_avg.hdr"
+REPORT = "_report.json"
+
+
+def env_frame(frame: int) -> str:
+    return f"_env_frame_{frame:05d}.png"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture or video (a file, or a folder of frames) and what its outputs' names begin with."""
+
+    source: Path
+    prefix: Path  # output_dir / sub-folders / NAME
+    is_video: bool
+
+    def output(self, ending: str) -> Path:
+        return self.prefix.with_name(self.prefix.name + ending)
+
+    def is_finished(self, endings: Sequence[str]) -> bool:
+        return all(self.output(ending).is_file() for ending in endings)
+
+
+def find_jobs(source: Path, output_dir: Path, folders_are_videos: bool = False) -> list[Job]:
+    """A file, or all pictures and videos below a folder, in natural order; hidden files and folders are left out.
+
+    With ``folders_are_videos`` every folder of pictures is one video. Names are the files' stems. Inputs of one folder
+    that differ only in their suffix are told apart by it: ``a.png`` and ``a.mp4`` become ``a_png`` and ``a_mp4``.
+    Raises InputError when there is nothing, or the outputs would lie among the inputs.
+    """
+    if not source.exists():
+        raise InputError(source, "no such file or folder", "check the name")
+    if source.is_file():
+        if source.suffix.lower() not in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
+            known = ", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
+            raise InputError(source, f"unknown extension {source.suffix!r}", f"use one of {known}")
+        sources, root = [source], source.parent
+    else:
+        if output_dir.resolve() == source.resolve():
+            raise InputError("--output_dir", "is the folder of the inputs", "give another one")
+        sources, root = list(_below(source, output_dir.resolve(), folders_are_videos)), source
+        if not sources:
+            raise InputError(source, "holds no pictures and no videos", "give a folder that does")
+    prefixes = _prefixes(sources, root, output_dir)
+    return [
+        Job(path, prefix, path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES)
+        for path, prefix in zip(sources, prefixes, strict=True)
+    ]
+
+
+def _below(folder: Path, excluded: Path, folders_are_videos: bool) -> Iterator[Path]:
+    entries = sorted((path for path in folder.iterdir() if path.name[0] != "."), key=natural_key)
+    pictures = [path for path in entries if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES]
+    if folders_are_videos and pictures:
+        yield folder
+        pictures = []
+    videos = [path for path in entries if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES]
+    yield from sorted(pictures + videos, key=natural_key)
+    for path in entries:
+        if path.is_dir() and path.resolve() != excluded:
+            yield from _below(path, excluded, folders_are_videos)
+
+
+def _prefixes(sources: Sequence[Path], root: Path, output_dir: Path) -> list[Path]:
+    """Where each source's outputs go; file systems may not tell letter cases apart, so neither does this."""
+    plain = [_relative(path, root) for path in sources]
+    plain = [path if source.is_dir() else path.with_suffix("") for source, path in zip(sources, plain, strict=True)]
+    count = Counter(str(path).casefold() for path in plain)
+    prefixes = []
+    for source, path in zip(sources, plain, strict=True):
+        is_shared = count[str(path).casefold()] > 1
+        kind = "frames" if source.is_dir() else source.suffix[1:].lower()
+        prefixes.append(output_dir / (path.with_name(f"{path.name}_{kind}") if is_shared else path))
+    taken: dict[str, Path] = {}
+    for source, prefix in zip(sources, prefixes, strict=True):
+        other = taken.setdefault(str(prefix).casefold(), source)
+        if other is not source:
+            raise InputError(source, f"its outputs would have the names of those of {other}", "rename one of them")
+    return prefixes
+
+
+def _relative(path: Path, root: Path) -> Path:
+    """``path`` below ``root``; the root itself, as a video, goes by its own name."""
+    return Path(path.resolve().name) if path == root else path.relative_to(root)

@@ -1,0 +1,28 @@
+"""Small delighting models whose outputs depend on what they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from src.models.delit_model import CHECKPOINT_KIND, DelitConfig, DelitModel
+from src.utils import checkpoint
+
+
+def tiny_model(arch: str = "attention") -> DelitModel:
+    """Random weights; layers that training begins at zero are random too."""
+    torch.manual_seed(0)
+    model = DelitModel(DelitConfig(arch, image_size=64, env_height=16, env_width=32, base_dim=32))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.05)
+    return model.eval().requires_grad_(False)
+
+
+def write_checkpoint(path: Path, arch: str = "attention") -> Path:
+    model = tiny_model(arch)
+    checkpoint.write(path, CHECKPOINT_KIND, {"model": {"config": asdict(model.config), "state": model.state_dict()}})
+    return path
