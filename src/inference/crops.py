@@ -37,22 +37,20 @@ class Crop:
 
     def cut(self, picture: np.ndarray) -> np.ndarray:
         """``(height, width, ...)`` of ``(H, W, ...)``; beyond the border the border's pixels are repeated."""
-        rows, columns = self._inside(picture.shape)
-        inside = picture[rows, columns]
-        before = rows.start - self.top, columns.start - self.left
-        after = self.height - before[0] - inside.shape[0], self.width - before[1] - inside.shape[1]
-        if not any(before + after):
-            return inside
-        padding = [(before[0], after[0]), (before[1], after[1])] + [(0, 0)] * (picture.ndim - 2)
-        return np.pad(inside, padding, mode="edge")
+        height, width = picture.shape[:2]
+        rows, columns = np.arange(self.top, self.top + self.height), np.arange(self.left, self.left + self.width)
+        if rows[0] >= 0 and columns[0] >= 0 and rows[-1] < height and columns[-1] < width:
+            return picture[self.top : self.top + self.height, self.left : self.left + self.width]
+        return picture[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)]
 
     def put_back(self, picture: np.ndarray, content: np.ndarray) -> np.ndarray:
         """A copy of ``(H, W, ...)`` with ``(height, width, ...)`` where this crop was cut from."""
         result = picture.copy()
-        rows, columns = self._inside(picture.shape)
-        top, left = rows.start - self.top, columns.start - self.left
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        result[rows, columns] = content[top : top + height, left : left + width]
+        top, left = max(self.top, 0), max(self.left, 0)
+        bottom, right = max(self.top + self.height, top), max(self.left + self.width, left)
+        inside = result[top:bottom, left:right]
+        first_row, first_column = top - self.top, left - self.left
+        inside[...] = content[first_row : first_row + inside.shape[0], first_column : first_column + inside.shape[1]]
         return result
 
     def feather(self, picture_height: int, picture_width: int) -> np.ndarray:
@@ -63,13 +61,6 @@ class Crop:
         )
         rows, columns = (_ramp(*fade) for fade in fades)
         return rows[:, None] * columns
-
-    def _inside(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
-        """The part within a picture of ``shape``; at least one pixel."""
-        height, width = shape[:2]
-        top, left = min(max(self.top, 0), height - 1), min(max(self.left, 0), width - 1)
-        bottom = max(min(self.top + self.height, height), top + 1)
-        return slice(top, bottom), slice(left, max(min(self.left + self.width, width), left + 1))
 
 
 def whole_picture(height: int, width: int) -> Crop:
