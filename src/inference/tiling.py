@@ -10,8 +10,8 @@ from torch import Tensor
 
 _OVERLAP = 0.5  # of a tile's side
 _TILES_AT_A_TIME = 16
-# Width of the Gaussian that parts coarse from fine, in pixels of the coarse prediction: what is wider the coarse one
-# knows, which has seen the whole portrait; what is narrower it cannot hold.
+# Width of the Gaussian that parts coarse from fine, in pixels of the coarse prediction: what is wider comes from that
+# one, which has seen the whole portrait; what is narrower it holds badly or not at all, and comes from the tiles.
 _SPLIT_SIGMA = 1.5
 
 TileGains = Callable[[list[Tensor]], list[np.ndarray]]
@@ -24,15 +24,19 @@ def refine_log_gain(picture: Tensor, coarse: np.ndarray, tile_side: int, tile_ga
     each, t <= ``tile_side``. Tiles give only what is too fine for ``coarse``, and fade into one another.
     """
     height, width = picture.shape[-2:]
-    coarse = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     sigma = _SPLIT_SIGMA * max(height, width) / tile_side
+
+    def blurred(gain: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(gain, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+
+    coarse = blurred(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR))
     detail = np.zeros((height, width, 3), np.float32)
     total = np.zeros((height, width, 1), np.float32)
     places = list(_tiles(height, width, tile_side))
     for first in range(0, len(places), _TILES_AT_A_TIME):
         part = places[first : first + _TILES_AT_A_TIME]
         for (rows, columns), gain in zip(part, tile_gains([picture[:, r, c] for r, c in part]), strict=True):
-            fine = gain - cv2.GaussianBlur(gain, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+            fine = gain - blurred(gain)
             window = (_window(gain.shape[0])[:, None] * _window(gain.shape[1]))[..., None]
             detail[rows, columns] += window * fine
             total[rows, columns] += window
