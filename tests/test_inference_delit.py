@@ -180,7 +180,8 @@ def test_a_video(checkpoint, tmp_path, temporal):
 def test_a_videos_frames_are_those_of_stills_and_its_environment_their_mean(checkpoint, tmp_path):
     """A folder of frames, without averages: what each frame gives alone."""
     for index in range(5):
-        write_display(tmp_path / "in" / "take" / f"frame_{index}.png", picture(index))
+        grey = picture(index).mean(axis=2)  # yuv420p halves the resolution of colour
+        write_display(tmp_path / "in" / "take" / f"frame_{index}.png", grey)
     assert run(checkpoint, tmp_path / "in", tmp_path / "stills", "--no_crop") == 0
     flags = ("--frames", "--fps", "23.976", "--temporal", "none", "--batch_size", "3", "--no_crop")
     assert run(checkpoint, tmp_path / "in", tmp_path / "video", *flags) == 0
@@ -188,7 +189,7 @@ def test_a_videos_frames_are_those_of_stills_and_its_environment_their_mean(chec
     assert video.fps == Fraction(24000, 1001)
     for index, frame in enumerate(video):
         still = read_display(tmp_path / "stills" / "take" / f"frame_{index}_flat_lit.png")
-        assert np.abs(frame / 255 - still).mean() < 0.03  # x264 and half the colour resolution
+        assert np.abs(frame / 255 - still).mean() < 0.02  # x264
     environments = [read_linear(tmp_path / "stills" / "take" / f"frame_{index}_env.hdr") for index in range(5)]
     mean = read_linear(tmp_path / "video" / "take_env_avg.hdr")
     np.testing.assert_allclose(mean, np.mean(environments, axis=0), rtol=0.02, atol=0.01)
