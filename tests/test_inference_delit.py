@@ -1,6 +1,9 @@
 """The whole command on small models: pictures, videos, folders, failures, and the same command again."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -12,15 +15,18 @@ import pytest
 import inference_delit
 from src.inference import delit_stills
 from src.inference.crops import portrait_crop
+from src.inference.delighter import Delighter
 from src.inference.faces import FaceTracker, find_face
+from src.inference.temporal import CutDetector
 from src.utils.color import linear_to_srgb
 from src.utils.image_io import image_size, read_alpha, read_display, read_linear, write_display, write_linear
 from src.utils.video_io import VideoReader, VideoWriter
 from tests.data.stage import write_stage
 from tests.inference.models import write_checkpoint
-from tests.tiny_runs import one_error_line
+from tests.tiny_runs import one_error_line, ranks
 
-PORTRAITS = Path(__file__).resolve().parents[2] / "shared" / "data" / "portraits"
+ROOT = Path(__file__).resolve().parents[1]
+PORTRAITS = ROOT.parent / "shared" / "data" / "portraits"
 CLIP = PORTRAITS / "clip_headpose_male_480x270.mp4"
 needs_portraits = pytest.mark.skipif(not PORTRAITS.is_dir(), reason="real portraits are not here")
 
@@ -152,18 +158,12 @@ def test_an_interrupted_video_leaves_nothing_under_its_name(checkpoint, tmp_path
             raise KeyboardInterrupt
         return original(self, pictures)
 
-    original = inference_predict()
-    monkeypatch.setattr("src.inference.delighter.Delighter.predict", interrupting)
+    original = Delighter.predict
+    monkeypatch.setattr(Delighter, "predict", interrupting)
     assert run(checkpoint, tmp_path / "clip.mp4", tmp_path / "out", "--batch_size", "4") == 130
     assert not [name for name in files(tmp_path / "out") if name.endswith(".mp4")]
     monkeypatch.undo()
     assert run(checkpoint, tmp_path / "clip.mp4", tmp_path / "out") == 0
-
-
-def inference_predict():
-    from src.inference.delighter import Delighter
-
-    return Delighter.predict
 
 
 @pytest.mark.parametrize("temporal", ["none", "ema"])
@@ -225,6 +225,27 @@ def test_shares_of_the_work_are_disjoint_and_complete(checkpoint, tmp_path, monk
         assert run(checkpoint, tmp_path / "in", out, "--shard", f"{share}/2") == 0
         shares.append({name.split("_")[0] for name in files(out)})
     assert shares == [{"p0", "p2", "p4"}, {"p1", "p3"}]
+
+
+def test_processes_of_torchrun_share_the_work_and_one_sums_it_up(checkpoint, tmp_path):
+    for index in range(3):
+        write_display(tmp_path / "in" / f"p{index}.png", picture(index))
+    (tmp_path / "in" / "p3.png").write_bytes(b"broken")
+    argv = ["--checkpoint", checkpoint, "--input", tmp_path / "in", "--output_dir", tmp_path / "out", "--device", "cpu"]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "inference_delit.py", *map(str, argv)],
+            cwd=ROOT,
+            env={**os.environ, **environment, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for environment in ranks(2)
+    ]
+    printed = [process.communicate(timeout=120)[0] for process in started]
+    assert [process.returncode for process in started] == [1, 1]
+    assert "3 done, 0 skipped, 1 failed" in printed[0] and "done" not in printed[1]
+    assert len([name for name in files(tmp_path / "out") if name.endswith("_flat_lit.png")]) == 3
 
 
 def test_self_check_by_olats_and_by_shading(checkpoint, tmp_path):
@@ -300,3 +321,12 @@ def test_a_real_clip_keeps_its_face_and_what_is_around_it(checkpoint, tmp_path):
         before, after = source[index].astype(int), result[index].astype(int)
         assert np.abs(before[outside] - after[outside]).mean() < 2
         assert np.abs(before[inside] - after[inside]).mean() > 4
+
+
+@needs_portraits
+def test_the_cut_between_two_real_clips_is_the_only_one():
+    first, second = (list(VideoReader(path)) for path in sorted(PORTRAITS.glob("clip_*.mp4")))
+    first = [frame[60:330] for frame in first]
+    detector = CutDetector()
+    found = [index for index, frame in enumerate(first + second) if detector.is_cut(frame)]
+    assert found == [0, len(first)]

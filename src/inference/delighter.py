@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.inference.crops import Crop, portrait_crop, whole_picture
+from src.inference.crops import Crop, Face, portrait_crop, whole_picture
 from src.inference.crops import is_portrait_crop as shows_portrait
 from src.inference.faces import find_face
 from src.inference.tiling import refine_log_gain
@@ -29,6 +29,7 @@ from src.utils.parallel import run_parallel, worker_count
 _RELIT_FLOOR = 0.02
 _FLAT_FLOOR = 0.01
 SMALLEST_SIDE = 16  # that the network takes
+_SEARCHED_SIDE = 1024  # pictures are reduced to it before faces are looked for
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Delighter:
         whole = whole_picture(*relit.shape[:2])
         if not self.crops:
             return whole, "whole picture, as asked"
-        face = find_face(_display(relit))
+        face = _find_face(relit)
         if face is None:
             return whole, "no face found, whole picture"
         if shows_portrait(face, *relit.shape[:2]):
@@ -161,9 +162,11 @@ def resize(planes: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(planes, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _display(relit: np.ndarray) -> np.ndarray:
-    """uint8 sRGB of linear radiance; what is brighter or darker than a display shows is brought into its range."""
-    reduced = relit[:: max(1, relit.shape[0] // 256), :: max(1, relit.shape[1] // 256)]
+def _find_face(relit: np.ndarray) -> Face | None:
+    """The largest face in linear radiance: what a display would clip, or show as black, is brought into its range."""
+    scale = min(1.0, _SEARCHED_SIDE / max(relit.shape[:2]))
+    reduced = resize(relit, *(max(1, round(side * scale)) for side in relit.shape[:2]))
     bright = float(np.percentile(reduced, 95))
     exposure = 1.0 if 0.1 < bright <= 1.0 else 0.8 / max(bright, 1e-6)
-    return np.rint(linear_to_srgb(relit * np.float32(exposure)) * 255).astype(np.uint8)
+    face = find_face(np.rint(linear_to_srgb(reduced * np.float32(exposure)) * 255).astype(np.uint8))
+    return None if face is None else Face(face.x / scale, face.y / scale, face.side / scale)
