@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from src.inference.crops import Crop, Face, portrait_crop, whole_picture
 from src.inference.crops import is_portrait_crop as shows_portrait
 from src.inference.faces import find_face
 from src.inference.tiling import refine_log_gain
+from src.inference.upsampling import resize, resize_mask, resize_within
 from src.models.delit_model import DelitModel, measure_exposure
 from src.utils.color import linear_to_srgb
 from src.utils.parallel import run_parallel, worker_count
@@ -113,11 +113,10 @@ class Delighter:
     def put_back(self, relit: np.ndarray, crop: Crop, prediction: Prediction) -> np.ndarray:
         """The full frame with the gain applied within ``crop`` where the mask (or else all of the crop) says so."""
         content = crop.cut(relit)
-        flat_lit = apply_gain(content, prediction)
-        weight = crop.feather(*relit.shape[:2])
-        if prediction.mask is not None:
-            weight = weight * resize(prediction.mask, crop.height, crop.width).clip(0, 1)
-        return crop.put_back(relit, content + weight[..., None] * (flat_lit - content))
+        changed = content + weights(relit.shape, crop, content, prediction) * (
+            apply_gain(content, prediction) - content
+        )
+        return crop.put_back(relit, changed)
 
     def _refined(self, coarse: Prediction, content: np.ndarray) -> Prediction:
         """``coarse`` with the gain of overlapping tiles at ``flat_size`` (or the crop's own size, if that is less)."""
@@ -148,18 +147,18 @@ class Delighter:
 
 def apply_gain(relit: np.ndarray, prediction: Prediction) -> np.ndarray:
     """Flat-lit H x W x 3 of H x W x 3 linear radiance, by a prediction of any resolution."""
-    gain = np.exp(resize(prediction.log_gain, *relit.shape[:2]))
+    gain = np.exp(resize_within(prediction.log_gain, prediction.mask, *relit.shape[:2]))
     gain *= relit + np.float32(prediction.relit_floor)
     gain -= np.float32(_FLAT_FLOOR)
     return np.maximum(gain, 0, out=gain)
 
 
-def resize(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """H x W (x C) float32 -> ``height`` x ``width``: area averages where it shrinks, bilinear where it grows."""
-    if planes.shape[:2] == (height, width):
-        return planes
-    shrinks = height <= planes.shape[0] and width <= planes.shape[1]
-    return cv2.resize(planes, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+def weights(shape: tuple[int, ...], crop: Crop, content: np.ndarray, prediction: Prediction) -> np.ndarray:
+    """How much of a crop's ``content`` (linear) is to change, h x w x 1 in [0, 1], in a picture of ``shape``."""
+    feather = crop.feather(*shape[:2])
+    if prediction.mask is not None:
+        feather = feather * resize_mask(prediction.mask, content, prediction.relit_floor)
+    return feather[..., None]
 
 
 def _find_face(relit: np.ndarray) -> Face | None:

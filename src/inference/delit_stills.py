@@ -40,9 +40,11 @@ class StillOutputs:
 def delight_still(job: Job, delighter: Delighter, outputs: StillOutputs) -> str:
     """Write the outputs of one picture; the returned note says what the network was shown.
 
-    Alpha is kept; what it hides is black to the network. Raises InputError on unreadable files and full disks.
+    Alpha is kept; what it hides is black, to the network and in the outputs. Raises InputError on unreadable files and full disks.
     """
     relit, alpha = read_linear(job.source).clip(0, None), read_alpha(job.source)
+    if alpha is not None:
+        relit[alpha == 0] = 0
     shown = relit if alpha is None else relit * alpha[..., None]
     result = delighter(shown)
     flat_lit = result.flat_lit if alpha is None else delighter.put_back(relit, result.crop, result.prediction)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from src.inference import work_list
 from src.inference.crops import Crop, is_portrait_crop, portrait_crop, whole_picture
-from src.inference.delighter import Delighted, Delighter, Prediction, apply_gain, resize
+from src.inference.delighter import Delighted, Delighter, Prediction, apply_gain, weights
 from src.inference.delit_stills import write_preview
 from src.inference.faces import FaceTracker
 from src.inference.pipeline import Consumer, produced
@@ -94,10 +94,7 @@ def put_back_u8(picture: np.ndarray, crop: Crop, prediction: Prediction) -> np.n
     """:meth:`Delighter.put_back` for H x W x 3 uint8 sRGB frames, by tables instead of powers."""
     content = crop.cut(picture)
     relit = _LINEAR[content]
-    weight = crop.feather(*picture.shape[:2])
-    if prediction.mask is not None:
-        weight = weight * resize(prediction.mask, crop.height, crop.width).clip(0, 1)
-    flat_lit = relit + weight[..., None] * (apply_gain(relit, prediction) - relit)
+    flat_lit = relit + weights(picture.shape, crop, relit, prediction) * (apply_gain(relit, prediction) - relit)
     codes = (flat_lit.clip(0, 1) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
     return crop.put_back(picture, np.take(_SRGB, codes))
 

@@ -17,7 +17,8 @@ from src.data.captures import Capture, Stage, check_sizes, find_captures, read_p
 from src.data.lights import read_lights
 from src.data.olat import LightCells
 from src.inference.crops import Crop
-from src.inference.delighter import Delighted, resize
+from src.inference.delighter import Delighted
+from src.inference.upsampling import resize
 from src.utils.atomic import atomic_path
 from src.utils.cli import InputError, describe_os_error
 from src.utils.color import linear_to_srgb

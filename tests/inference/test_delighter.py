@@ -9,7 +9,8 @@ from torch import nn
 
 from src.inference import delighter as module
 from src.inference.crops import Crop, Face
-from src.inference.delighter import Delighter, apply_gain, resize
+from src.inference.delighter import Delighter, apply_gain
+from src.inference.upsampling import resize
 from src.models.delit_model import Delit
 from tests.inference.models import tiny_model
 
