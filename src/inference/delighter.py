@@ -7,6 +7,7 @@ is, it keeps every detail that the network never saw, at any resolution and with
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -102,7 +103,9 @@ class Delighter:
         groups: dict[torch.Size, list[int]] = {}
         for index, picture in enumerate(pictures):
             groups.setdefault(picture.shape, []).append(index)
-        share = -(-len(pictures) // worker_count(self.device))
+        # Pictures that are worked on side by side have a core each already.
+        is_alone = threading.current_thread() is threading.main_thread()
+        share = -(-len(pictures) // (worker_count(self.device) if is_alone else 1))
         parts = [part[at : at + share] for part in groups.values() for at in range(0, len(part), share)]
         results = run_parallel([self._forward_function([pictures[index] for index in part]) for part in parts])
         predictions: dict[int, Prediction] = {}
