@@ -40,7 +40,8 @@ class StillOutputs:
 def delight_still(job: Job, delighter: Delighter, outputs: StillOutputs) -> str:
     """Write the outputs of one picture; the returned note says what the network was shown.
 
-    Alpha is kept; what it hides is black, to the network and in the outputs. Raises InputError on unreadable files and full disks.
+    Alpha is kept; what it hides is black, to the network and in the outputs.
+    Raises InputError on unreadable files and full disks.
     """
     relit, alpha = read_linear(job.source).clip(0, None), read_alpha(job.source)
     if alpha is not None:
