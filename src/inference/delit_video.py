@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from src.inference import work_list
-from src.inference.crops import Crop, is_portrait_crop, portrait_crop, whole_picture
+from src.inference.crops import Crop, Face, is_portrait_crop, portrait_crop, whole_picture
 from src.inference.delighter import Delighted, Delighter, Prediction, apply_gain, weights
 from src.inference.delit_stills import write_preview
 from src.inference.faces import FaceTracker
@@ -49,9 +49,8 @@ class Frame:
 
     index: int
     picture: np.ndarray  # H x W x 3 uint8 sRGB
-    is_cut: bool
+    starts_anew: bool  # what is shown has nothing to do with the frame before
     crop: Crop
-    has_face: bool
     shown: Tensor  # 3 x h x w linear
 
 
@@ -83,7 +82,8 @@ def delight_video(job: Job, delighter: Delighter, options: VideoOptions, show_pr
                 collected.add(predictions)
                 if options.smooth:
                     predictions = [
-                        smoother(prediction, frame.is_cut) for frame, prediction in zip(batch, predictions, strict=True)
+                        smoother(prediction, frame.starts_anew)
+                        for frame, prediction in zip(batch, predictions, strict=True)
                     ]
                 encoder.put(list(zip(batch, predictions, strict=True)))
         collected.write()
@@ -105,7 +105,7 @@ class _Collected:
     def __init__(self, job: Job, options: VideoOptions, fps: float) -> None:
         self._job, self._options, self._fps = job, options, fps
         self._sum: np.ndarray | None = None
-        self._count = self._with_face = 0
+        self._count = self._cropped = 0
         self._checks: list[dict] = []
 
     def add(self, predictions: Iterable[Prediction]) -> None:
@@ -115,13 +115,14 @@ class _Collected:
             self._count += 1
 
     def sample(self, frame: Frame, prediction: Prediction, flat_lit: np.ndarray) -> None:
-        self._with_face += frame.has_face
+        is_cropped = frame.crop != whole_picture(*frame.picture.shape[:2])
+        self._cropped += is_cropped
         if not begins_second(frame.index, self._fps):
             return
         write_preview(self._job.output(work_list.env_frame(frame.index)), prediction.environment)
         if self._options.self_check is not None:
             result = Delighted(
-                _LINEAR[flat_lit], prediction, frame.crop, "face crop" if frame.has_face else "whole picture"
+                _LINEAR[flat_lit], prediction, frame.crop, "face crop" if is_cropped else "whole picture"
             )
             report = self._options.self_check.of_picture(self._job.source, _LINEAR[frame.picture], result)
             self._checks.append({"frame": frame.index, **report})
@@ -135,7 +136,7 @@ class _Collected:
             self._options.self_check.write(self._job.output(work_list.REPORT), report)
 
     def note(self) -> str:
-        return f"{self._count} frames, {self._with_face} of them cropped to the face"
+        return f"{self._count} frames, {self._cropped} of them cropped to the face"
 
 
 def begins_second(index: int, fps: float) -> bool:
@@ -143,18 +144,39 @@ def begins_second(index: int, fps: float) -> bool:
     return index == 0 or int(index / fps) != int((index - 1) / fps)
 
 
+class Framing:
+    """Which part of each frame the network is shown: the portrait about the face, or all of it.
+
+    A shot that begins as a portrait crop is shown whole to its end, so that a face at the limit does not make the
+    framing flip; so is a shot until a face is found.
+    """
+
+    def __init__(self) -> None:
+        self._shows_all: bool | None = None  # None before a face is found
+
+    def __call__(self, face: Face | None, is_cut: bool, height: int, width: int) -> tuple[Crop, bool]:
+        """The crop of the next frame, and whether what is shown has nothing to do with the frame before."""
+        was = None if is_cut else self._shows_all
+        if is_cut:
+            self._shows_all = None
+        if self._shows_all is None and face is not None:
+            self._shows_all = is_portrait_crop(face, height, width)
+        changes = is_cut or (was is None and self._shows_all is False)
+        if face is None or self._shows_all:
+            return whole_picture(height, width), changes
+        return portrait_crop(face), changes
+
+
 def _batches(frames: Iterable[np.ndarray], delighter: Delighter, size: int) -> Iterator[list[Frame]]:
     """Frames with what the network is to be shown of them, ``size`` at a time."""
-    cuts, tracker, stream, index = CutDetector(), FaceTracker(), iter(frames), 0
+    cuts, tracker, framing, stream, count = CutDetector(), FaceTracker(), Framing(), iter(frames), 0
     while pictures := list(islice(stream, size)):
         is_cut = [cuts.is_cut(picture) for picture in pictures]
         faces = tracker.track(pictures, is_cut) if delighter.crops else [None] * len(pictures)
         batch = []
-        for picture, cut, face in zip(pictures, is_cut, faces, strict=True):
-            height, width = picture.shape[:2]
-            has_crop = face is not None and not is_portrait_crop(face, height, width)
-            crop = portrait_crop(face) if has_crop else whole_picture(height, width)
+        for index, (picture, cut, face) in enumerate(zip(pictures, is_cut, faces, strict=True), start=count):
+            crop, starts_anew = framing(face, cut, *picture.shape[:2])
             shown = delighter.network_input(_LINEAR[crop.cut(picture)])
-            batch.append(Frame(index, picture, cut, crop, has_crop, shown))
-            index += 1
+            batch.append(Frame(index, picture, starts_anew, crop, shown))
+        count += len(batch)
         yield batch

@@ -72,8 +72,8 @@ class Smoother:
         self._environment = RunningAverage(_ENVIRONMENT_SECONDS, fps)
         self._gain = RunningAverage(_GAIN_SECONDS, fps)
 
-    def __call__(self, prediction: Prediction, is_cut: bool) -> Prediction:
-        if is_cut:
+    def __call__(self, prediction: Prediction, starts_anew: bool) -> Prediction:
+        if starts_anew:
             self._environment.restart()
             self._gain.restart()
         height, width = prediction.log_gain.shape[:2]
