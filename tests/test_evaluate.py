@@ -13,7 +13,8 @@ from src.data.lightmap_texels import LightmapTexels
 from src.evaluation.peers import PEERS
 from src.export.bundle import read_bundle, write_bundle
 from src.models.compressor import load
-from src.models.latent_grid import CHECKPOINT_KIND, GridConfig, LatentGrid
+from src.models.grid_config import GridConfig
+from src.models.latent_grid import CHECKPOINT_KIND, LatentGrid
 from src.utils import checkpoint, image_io
 from src.utils.metrics import LPIPS_BACKBONES
 from src.utils.tile_metrics import tile_metrics

@@ -181,7 +181,7 @@ def test_an_interrupted_grid_continues_to_the_same_bits(hdr, tmp_path, monkeypat
     def stop(self, stream):
         train_step(self, stream)
         calls.append(self.step)
-        self._stop = len(calls) == 2
+        self._stop.requested = len(calls) == 2
 
     argv = arguments(hdr, tmp_path / "parts", **GRID)
     with monkeypatch.context() as patch:
@@ -222,7 +222,7 @@ def test_the_rest_of_a_set_is_done_when_the_command_is_repeated(hprc, tmp_path, 
 
     def stop(self, stream):
         train_step(self, stream)
-        self._stop = True
+        self._stop.requested = True
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_train_step", stop)

@@ -15,7 +15,8 @@ import torch
 
 from src.export import plane_codec
 from src.export.entropy import CorruptStream
-from src.models.latent_grid import LATENT_BITS, GridConfig, GridDecoder
+from src.models.grid_config import LATENT_BITS, GridConfig
+from src.models.grid_decoder import GridDecoder
 from src.models.packed_latents import PackedLatents, TexelIndex
 from src.utils.atomic import atomic_path
 from src.utils.cli import InputError, describe_os_error

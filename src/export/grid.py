@@ -10,8 +10,8 @@ import torch
 
 from src.export.bundle import write_bundle
 from src.export.lightmap import F2_CONFIG, F2_TORCHSCRIPT, F2_WEIGHTS, LATENT_MAP, write_latent_map, write_torchscript
+from src.models.grid_decoder import TILE_ROWS, GridDecoder
 from src.models.grid_f2 import float_latents, grid_f2
-from src.models.latent_grid import TILE_ROWS, GridDecoder
 from src.utils import checkpoint
 from src.utils.atomic import atomic_path
 from src.utils.cli import describe_os_error

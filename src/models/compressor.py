@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from src.models import latent_grid
 from src.models.f2 import F2
+from src.models.grid_decoder import GridDecoder
 from src.models.grid_f2 import STATE_MARK, decoder_from_exported
-from src.models.latent_grid import GridDecoder
 from src.models.lightmap_decoder import ComputedLatents, LightmapDecoder, StoredLatents
 from src.models.radiance_f2 import split_transfer
 from src.models.siren import Siren

@@ -98,7 +98,7 @@ class AttentionDelit(nn.Module):
         )
         self.merge = nn.ModuleList(ResidualBlock(width) for width in widths[-2:0:-1])
         self.full = nn.Conv2d(2 * widths[0], widths[0], 3, padding=1)
-        self.flat_head = nn.Conv2d(widths[0], 7, 3, padding=1)  # log gain, offset, mask
+        self.flat_head = nn.Conv2d(widths[0], 7, 1)  # log gain, offset, mask
         nn.init.zeros_(self.flat_head.weight)
         with torch.no_grad():
             self.flat_head.bias.copy_(torch.tensor([-1.0] * 3 + [-4.0] * 3 + [0.0]))

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from src.models.grid_config import GridConfig
+from src.models.grid_decoder import GridDecoder
 from src.models.hour_lookup import HourLookup
-from src.models.latent_grid import GridConfig, GridDecoder
 from src.models.packed_latents import PackedLatents, TexelIndex
 
 STATE_MARK = "hour_weight"  # a key that only the state of this network has

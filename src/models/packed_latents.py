@@ -104,13 +104,17 @@ class PackedLatents:
     def size_bytes(self) -> int:
         return self.data.numel()
 
-    def pieces(self, rows: Tensor | slice) -> Tensor:
-        """The high and low pieces of the bytes of some texels, (2 row_bytes) x M float32.
+    def pieces(self, rows: Tensor | slice, out: Tensor | None = None) -> Tensor:
+        """The high and low pieces of the bytes of some texels, (2 row_bytes) x M float32; in ``out`` if it is given.
 
         Values are a linear map of them, so that a network whose first layer is linear never needs the values.
         """
         packed = self.data[:, rows]
-        return torch.cat((packed >> self._shift, packed & self._low)).float()
+        if out is None:
+            out = torch.empty(2 * len(packed), packed.shape[1], device=packed.device)
+        torch.bitwise_right_shift(packed, self._shift, out=out[: len(packed)])
+        torch.bitwise_and(packed, self._low, out=out[len(packed) :])
+        return out
 
     def unpack(self, rows: Tensor | slice) -> Tensor:
         """The values of some texels, M x latent_dim uint8."""

@@ -10,7 +10,8 @@ import torch
 
 from src.data.lightmap_dataset import TexelBatches
 from src.data.lightmap_texels import LightmapTexels
-from src.models.latent_grid import GridConfig, LatentGrid, largest_latent_dim
+from src.models.grid_config import GridConfig, largest_latent_dim
+from src.models.latent_grid import LatentGrid
 from src.tasks.grid_task import GridTask
 from src.training.distributed import Processes
 from src.training.row_adam import RowAdam

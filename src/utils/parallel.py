@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
@@ -23,6 +24,21 @@ Result = TypeVar("Result")
 def worker_count(device: torch.device) -> int:
     """How many slices are worked on at a time: one on a GPU, up to eight of PyTorch's threads on a CPU."""
     return min(torch.get_num_threads(), MAX_WORKERS) if device.type == "cpu" else 1
+
+
+@contextmanager
+def unshared_operations() -> Iterator[None]:
+    """PyTorch's operations run on this thread alone, between slices that other threads work on.
+
+    The threads that an operation was shared with wait for the next one spinning, for milliseconds, on the cores that
+    the slices are to have.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def run_parallel(functions: Sequence[Callable[[], Result]]) -> list[Result]:

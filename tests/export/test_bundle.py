@@ -11,7 +11,9 @@ import torch
 from src.export import bundle
 from src.export.bundle import decode_bundle, encode_bundle, read_bundle, write_bundle
 from src.export.entropy import CorruptStream
-from src.models.latent_grid import GridConfig, GridDecoder, LatentGrid
+from src.models.grid_config import GridConfig
+from src.models.grid_decoder import GridDecoder
+from src.models.latent_grid import LatentGrid
 from src.utils.cli import InputError
 from src.utils.texel_grid import texel_xy
 from tests.lightmap_example import HOURS, example_texels

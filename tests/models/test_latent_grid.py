@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.models.latent_grid import GridConfig, LatentGrid, largest_latent_dim
+from src.models.grid_config import GridConfig, largest_latent_dim
+from src.models.latent_grid import LatentGrid
 from src.models.temporal_svd import temporal_svd
 from src.utils.cli import InputError
 from src.utils.texel_grid import texel_xy
