@@ -19,7 +19,7 @@ def make(arch: str, env_height: int = 8, trained: bool = True, **options) -> Del
     model = DelitModel(config).eval().requires_grad_(False)
     if trained:
         for parameter in model.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape)
+            parameter.add_(torch.randn(parameter.shape), alpha=0.1)
     return model
 
 
