@@ -101,6 +101,7 @@ def test_tensorboard_gets_every_measure_and_the_pictures(day, tmp_path, losses):
         "train/loss",
         "train/learning_rate",
         "train/texels_per_s",
+        "train/data_wait_share",
         "validation/score",
         "validation/psnr_db",
         "validation/worst_hour_psnr_db",
