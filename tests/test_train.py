@@ -697,7 +697,7 @@ def has_begun(log: Path) -> bool:
 # ---- start
 
 
-@pytest.mark.parametrize("name", ["train.py", "export_latent.py", "infer.py"])
+@pytest.mark.parametrize("name", ["train.py", "train_delit.py", "export_latent.py", "infer.py"])
 def test_help_is_quick_and_loads_no_heavy_library(name):
     program = (
         "import runpy, sys\n"
