@@ -66,6 +66,17 @@ def test_more_light_is_more_environment_and_the_same_person(arch, gain):
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("env_height", [8, 32])
+def test_every_parameter_gets_a_gradient(arch, env_height):
+    """Several processes cannot train a model in which one does not."""
+    model = make(arch, env_height).train().requires_grad_(True)
+    output = model(portrait())
+    sum(value.sum() for value in output if value is not None).backward()
+    without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert without == []
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_each_picture_of_a_batch_is_on_its_own(arch):
     model, relit = make(arch), portrait(count=3)
     alone = model(relit[1:2])

@@ -4,6 +4,7 @@ import math
 import signal
 import threading
 import time
+import types
 
 import numpy as np
 import pytest
@@ -151,6 +152,22 @@ def test_the_shortest_budget_still_takes_a_step_and_leaves_a_checkpoint(tmp_path
     trainer.fit()
     assert trainer.step == 1
     assert stored(trainer, "best")["step"] == 1
+
+
+def test_a_budget_that_runs_out_while_saving_still_ends_in_a_validation(tmp_path, monkeypatch):
+    clock = [0.0]
+    save = Trainer.save
+
+    def slowly(self, which):
+        save(self, which)
+        clock[0] += 10
+
+    monkeypatch.setattr(Trainer, "save", slowly)
+    monkeypatch.setattr(engine, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+    trainer = make(tmp_path, time_budget_s=5, save_every=1, val_every=1000)
+    trainer.fit()
+    assert trainer.step == 5
+    assert stored(trainer)["validated_step"] == stored(trainer, "best")["step"] == 5
 
 
 def test_time_of_earlier_sittings_counts(tmp_path):
