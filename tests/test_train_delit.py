@@ -196,6 +196,24 @@ def test_the_perceptual_loss_takes_the_weights_that_are_given(stage, tmp_path):
     assert not any("lpips" in name for name in content["model"]["state"]), "the backbone is no part of the model"
 
 
+def test_no_version_of_a_held_out_environment_lights_the_training(stage, tmp_path):
+    """The set has turned versions of the environments, the folder to relight with has what they were made from."""
+    folders = [
+        "--olat_root",
+        str(stage / "olat"),
+        "--env_dir",
+        str(stage / "envs"),
+        "--out_root",
+        str(tmp_path / "set"),
+    ]
+    assert prepare_olat.main([*folders, "--rotations", "2", "--val_envs", "env_002", "--workers", "1"]) == 0
+    flags = {"data_root": tmp_path / "set", "env_dir": stage / "envs", "num_epochs": 1}
+    train(stage, tmp_path / "run", relight=True, **flags)
+    data = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))["data"]
+    assert {name.split("/")[1] for name in data["validation_pairs"]} == {"env_002_r000", "env_002_r180"}
+    assert data["environments"] == ["env_001", "env_003", "env_004"]
+
+
 def test_without_flags_the_defaults_are_the_documented_ones():
     chosen = script.parse_arguments(["--data_root", "x/y"])
     expected = {"image_size": 512, "env_height": 128, "env_width": 256, "base_dim": 64, "log_scale": 10.0}
