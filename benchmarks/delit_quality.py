@@ -64,7 +64,7 @@ class RelitSamples:
         import torch
 
         from src.data.captures import Stage, find_captures
-        from src.data.delit_layout import Pair, choose_pairs
+        from src.data.delit_layout import Pair, choose_pairs, unturned
         from src.data.environments import list_environments
         from src.data.lights import read_lights
         from src.data.olat_stacks import OlatStacks
@@ -73,10 +73,10 @@ class RelitSamples:
         held = choose_pairs(arguments.data_root, "val", **HELD_OUT)
         lights = read_lights(arguments.lights or arguments.olat_root / "lights.json")
         whole = find_captures(arguments.olat_root, lights, arguments.data_root / "subjects")
-        subjects, names = {pair.subject for pair in held}, {pair.environment_name for pair in held}
+        subjects, names = {pair.subject for pair in held}, {unturned(pair.environment_name) for pair in held}
         stage = Stage(tuple(c for c in whole.captures if c.name in subjects), whole.light_sets)
         folder = arguments.env_dir or arguments.data_root / "env_maps"
-        environments = [path for path in list_environments(folder) if path.stem in names]
+        environments = [path for path in list_environments(folder) if unturned(path.stem) in names]
         batches = RelightBatches(
             OlatStacks(stage, cache_dir, arguments.image_size, torch.device("cpu")),
             environments,

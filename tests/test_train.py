@@ -101,6 +101,7 @@ def test_tensorboard_gets_every_measure_and_the_pictures(day, tmp_path, losses):
         "train/loss",
         "train/learning_rate",
         "train/texels_per_s",
+        "train/data_wait_share",
         "validation/score",
         "validation/psnr_db",
         "validation/worst_hour_psnr_db",
@@ -696,7 +697,7 @@ def has_begun(log: Path) -> bool:
 # ---- start
 
 
-@pytest.mark.parametrize("name", ["train.py", "export_latent.py", "infer.py"])
+@pytest.mark.parametrize("name", ["train.py", "train_delit.py", "export_latent.py", "infer.py"])
 def test_help_is_quick_and_loads_no_heavy_library(name):
     program = (
         "import runpy, sys\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import socket
@@ -104,20 +105,24 @@ def _context() -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     # PyTorch's optimizers import its compiler, which takes longest of all.
     modules = ["torch._dynamo", "torch.utils.tensorboard", "train", "src.tasks.lightmap_task", "src.export.lightmap"]
-    context.set_forkserver_preload(modules)
+    context.set_forkserver_preload([*modules, "train_delit", "src.tasks.delit_training"])
     return context
 
 
-def start(argv: list[str], log: Path | None = None, environment: dict[str, str] | None = None, setup: Any = None):
-    """``train.main(argv)`` in a process of its own, its stdout and stderr in ``log``; ``setup()`` is called first."""
-    process = _context().Process(target=_run, args=(argv, log, environment or {}, setup))
+def start(
+    argv: list[str],
+    log: Path | None = None,
+    environment: dict[str, str] | None = None,
+    setup: Any = None,
+    script: str = "train",
+):
+    """``script.main(argv)`` in a process of its own, its stdout and stderr in ``log``; ``setup()`` is called first."""
+    process = _context().Process(target=_run, args=(argv, log, environment or {}, setup, script))
     process.start()
     return process
 
 
-def _run(argv: list[str], log: Path | None, environment: dict[str, str], setup: Any) -> None:
-    import train as script
-
+def _run(argv: list[str], log: Path | None, environment: dict[str, str], setup: Any, script: str) -> None:
     os.environ.update(environment)
     torch.set_num_threads(1)
     with (
@@ -127,7 +132,7 @@ def _run(argv: list[str], log: Path | None, environment: dict[str, str], setup: 
     ):
         if setup is not None:
             setup()
-        status = script.main(argv)
+        status = importlib.import_module(script).main(argv)
     sys.exit(status)
 
 

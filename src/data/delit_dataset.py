@@ -92,7 +92,12 @@ class DelitDataset(Dataset):
 
     def _picture(self, pair: Pair, path: Path) -> np.ndarray:
         size = self.image_size
-        return self._cache.get(path, ("square", size), lambda: fit_square(self._read(pair, path), size, _box(pair)))
+        return self._cache.get(
+            path,
+            ("square", size),
+            lambda: fit_square(self._read(pair, path), size, _box(pair)),
+            depends_on=[pair.mask] if pair.mask else [],
+        )
 
     def _read(self, pair: Pair, path: Path) -> np.ndarray:
         picture = read_linear(path)

@@ -73,7 +73,7 @@ def choose_pairs(
     environments = sorted({pair.environment_name for pair in pairs}, key=natural_key)
     sides = make_splits(
         {pair.subject: pair.subject for pair in pairs},
-        {name: re.sub(r"_r\d{3}$", "", name) for name in environments},
+        {name: unturned(name) for name in environments},
         val_subjects,
         val_envs,
     )
@@ -82,6 +82,11 @@ def choose_pairs(
     if not chosen:
         raise InputError(data_root, f"holds no pairs for {split}", "choose other --val_subjects and --val_envs")
     return chosen
+
+
+def unturned(environment_name: str) -> str:
+    """The environment that ``NAME_r090``, as prepare_olat.py names turned versions, was made from: ``NAME``."""
+    return re.sub(r"_r\d{3}$", "", environment_name)
 
 
 def find_picture(folder: Path, stem: str) -> Path | None:

@@ -78,8 +78,9 @@ class OlatStacks:
         size, transfer = self.image_size, self._transfer
         return self._cache.map(
             capture.images[0],
-            ("olats", size, len(capture.images), transfer),
+            ("olats", size, transfer),
             lambda: read_planes(capture, size, transfer, self._whole_mask(capture)),
+            depends_on=[*capture.images[1:], *([capture.mask] if capture.mask else [])],
         )
 
     def _mask(self, capture: Capture) -> np.ndarray:

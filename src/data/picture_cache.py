@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +16,28 @@ _HALF_MAX = 65504.0
 class PictureCache:
     """``get`` makes a picture once; without a folder it is made every time.
 
-    An entry belongs to a file's full path, size and time of change, and to a key that says what was done to it, so
-    that a changed file is never served from the cache. Values beyond +-65504 are clamped.
+    An entry belongs to the full path, size and time of change of ``source`` and of all other files in ``depends_on``,
+    and to a key that says what was done to them, so that a changed file is never served from the cache. Values beyond
+    +-65504 are clamped.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
-    def get(self, source: Path, key: tuple, make: Callable[[], np.ndarray]) -> np.ndarray:
+    def get(
+        self, source: Path, key: tuple, make: Callable[[], np.ndarray], depends_on: Sequence[Path] = ()
+    ) -> np.ndarray:
         """The float32 array that ``make`` gives for ``source``."""
-        return make() if self.folder is None else self.map(source, key, make).astype(np.float32)
+        return make() if self.folder is None else self.map(source, key, make, depends_on).astype(np.float32)
 
-    def map(self, source: Path, key: tuple, make: Callable[[], np.ndarray]) -> np.ndarray:
+    def map(
+        self, source: Path, key: tuple, make: Callable[[], np.ndarray], depends_on: Sequence[Path] = ()
+    ) -> np.ndarray:
         """The same as float16, read-only and mapped: large stacks take no memory of their own. Needs a folder."""
         if self.folder is None:
             raise ValueError("mapping needs a cache folder")
-        status = source.stat()
-        identity = repr((str(source.resolve()), status.st_size, status.st_mtime_ns, key))
+        statuses = [(str(path.resolve()), path.stat()) for path in (source, *depends_on)]
+        identity = repr(([(name, status.st_size, status.st_mtime_ns) for name, status in statuses], key))
         path = self.folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.npy"
         if not path.exists():
             array = make().clip(-_HALF_MAX, _HALF_MAX).astype(np.float16, copy=False)

@@ -54,11 +54,13 @@ class ResidualBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Multi-head attention of ``x`` (N x Q x D) to ``context`` (N x K x D; itself without one), then an MLP."""
+    """Multi-head attention of ``x`` (N x Q x D) to itself or to a ``context`` (N x K x D), then an MLP."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, has_context: bool) -> None:
         super().__init__()
-        self.norm_x, self.norm_context, self.norm_mlp = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.norm_x, self.norm_mlp = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        # Only where it is used: DistributedDataParallel refuses parameters that get no gradient.
+        self.norm_context = nn.LayerNorm(dim) if has_context else None
         self.query, self.key_value = nn.Linear(dim, dim), nn.Linear(dim, 2 * dim)
         self.out = nn.Linear(dim, dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
@@ -68,7 +70,7 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         normed = self.norm_x(x)
-        source = normed if context is None else self.norm_context(context)
+        source = normed if self.norm_context is None else self.norm_context(context)
         query = self._heads(self.query(normed))
         key, value = (self._heads(part) for part in self.key_value(source).chunk(2, dim=-1))
         attended = F.scaled_dot_product_attention(query, key, value)  # N x heads x Q x D / heads
@@ -91,7 +93,7 @@ class AttentionDelit(nn.Module):
             nn.Sequential(nn.Conv2d(n_in, n_out, 3, stride=2, padding=1), ResidualBlock(n_out))
             for n_in, n_out in pairwise(widths)
         )
-        self.token_blocks = nn.ModuleList(AttentionBlock(widths[-1]) for _ in range(TOKEN_BLOCKS))
+        self.token_blocks = nn.ModuleList(AttentionBlock(widths[-1], has_context=False) for _ in range(TOKEN_BLOCKS))
         self.place = nn.Linear(4 * _PLACE_BANDS, widths[-1])
         self.up = nn.ModuleList(
             nn.Conv2d(n_low, n_high, 1) for n_low, n_high in zip(widths[:0:-1], widths[-2::-1], strict=True)
@@ -162,7 +164,7 @@ class EnvironmentHead(nn.Module):
         ]
         self.register_buffer("queries", torch.cat(features, dim=-1), persistent=False)
         self.query = nn.Sequential(nn.Linear(self.queries.shape[-1], dim), nn.GELU(), nn.Linear(dim, dim))
-        self.blocks = nn.ModuleList(AttentionBlock(dim) for _ in range(ENV_BLOCKS))
+        self.blocks = nn.ModuleList(AttentionBlock(dim, has_context=True) for _ in range(ENV_BLOCKS))
         outputs = code_channels + 1
         self.to_code = nn.ModuleList([nn.Linear(dim, outputs)])
         self.refine = nn.ModuleList()

@@ -134,7 +134,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> DelitModel:
     try:
         model = DelitModel(DelitConfig(**stored["model"]["config"]))
         model.load_state_dict(stored["model"]["state"])
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise cli.InputError(path, "its model does not fit this code", "train it again") from error
     return model.eval().requires_grad_(False).to(device)
 

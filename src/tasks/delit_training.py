@@ -10,7 +10,7 @@ import torch
 
 from src.data.captures import Stage, find_captures
 from src.data.delit_dataset import DelitDataset
-from src.data.delit_layout import choose_pairs
+from src.data.delit_layout import choose_pairs, unturned
 from src.data.environments import list_environments
 from src.data.lights import read_lights
 from src.data.olat_stacks import OlatStacks
@@ -75,8 +75,8 @@ def open_delit_data(arguments: argparse.Namespace) -> DelitData:
         whole = find_captures(arguments.olat_root, read_lights(arguments.lights), masks)
         subjects = {pair.subject for pair in sides["train"]}
         stage = Stage(tuple(c for c in whole.captures if c.name in subjects), whole.light_sets)
-        held = {pair.environment_name for pair in sides["val"]}
-        environments = tuple(path for path in list_environments(arguments.env_dir) if path.stem not in held)
+        held = {unturned(pair.environment_name) for pair in sides["val"]}
+        environments = tuple(p for p in list_environments(arguments.env_dir) if unturned(p.stem) not in held)
     return DelitData(train, validation, stage, environments)
 
 

@@ -220,14 +220,14 @@ class Trainer:
         return torch.compile(module) if self.options.compile else module
 
     def _loop(self) -> None:
-        while True:
+        # A time budget may run out while a checkpoint is saved: the last state is validated all the same.
+        while not (self.is_finished and self._validated_step == self.step):
             if self._is_validation_due():
                 self._validate_and_save()
             elif self._is_boundary(self.options.save_every):
                 self._save_last()
-            if self.is_finished:
-                return
-            self._train_epoch()
+            if not self.is_finished:
+                self._train_epoch()
 
     def _is_validation_due(self) -> bool:
         is_boundary = self._is_boundary(self.options.val_every or self.options.save_every)

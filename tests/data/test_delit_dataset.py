@@ -15,7 +15,7 @@ from src.data.delit_dataset import DelitDataset, fit_square
 from src.data.delit_layout import find_pairs
 from src.data.olat import LightCells, relight
 from src.utils.cli import InputError
-from src.utils.image_io import read_linear, write_linear
+from src.utils.image_io import read_linear, write_display, write_linear
 from src.utils.sphere import fibonacci_sphere
 from tests.data.stage import ball_normals, ball_olats, write_stage
 
@@ -118,6 +118,18 @@ def test_cache_gives_the_same_and_notices_changed_files(own, tmp_path):
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 4
     write_linear(pairs[3].relit, read_linear(pairs[3].relit) * 3)
     np.testing.assert_allclose(cached[3]["relit"], 3 * plain["relit"], rtol=2e-3, atol=1e-5)
+
+
+def test_a_changed_mask_cuts_cached_pictures_anew(own, tmp_path):
+    pairs = find_pairs(own)
+    cached = small(pairs, cache_dir=tmp_path / "cache")
+    cached[3]
+    mask = np.zeros((12, 10), np.float32)
+    mask[:2] = 1  # the square's place follows it
+    write_display(pairs[3].mask, mask)
+    for key, value in small(pairs)[3].items():
+        if key != "name":
+            np.testing.assert_allclose(cached[3][key], value, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import math
 import signal
 import threading
 import time
+import types
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from torch import nn
 
 from src.training import trainer as engine
 from src.training.distributed import Processes
+from src.training.logger import Logger
 from src.training.task import Task
-from src.training.trainer import Interrupted, Trainer, TrainerOptions
+from src.training.trainer import BEST, FILE_NAMES, LAST, Interrupted, Trainer, TrainerOptions
 from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.seeding import generator
@@ -70,11 +72,11 @@ class Fit(Task):
         return {}
 
 
-def make(run_dir, task=None, batches=None, identity=IDENTITY, rate=0.1, **options):
+def make(run_dir, task=None, batches=None, identity=IDENTITY, rate=0.1, file_names=FILE_NAMES, **options):
     task = task or Fit()
     optimizer = torch.optim.Adam(task.parameters(), lr=rate, fused=True)
     chosen = TrainerOptions(**{"epochs": 4, "save_every": 2, "warmup_steps": 3, **options})
-    return Trainer(task, optimizer, batches or Points(), ALONE, run_dir, chosen, identity)
+    return Trainer(task, optimizer, batches or Points(), ALONE, run_dir, chosen, identity, file_names)
 
 
 def stored(trainer, which="last"):
@@ -88,6 +90,9 @@ def assert_same(a, b):
         assert a.keys() == b.keys()
         for key in a:
             assert_same(a[key], b[key])
+    elif isinstance(a, list):
+        for ours, theirs in zip(a, b, strict=True):
+            assert_same(ours, theirs)
     elif isinstance(a, torch.Tensor):
         assert torch.equal(a, b)
     else:
@@ -147,6 +152,22 @@ def test_the_shortest_budget_still_takes_a_step_and_leaves_a_checkpoint(tmp_path
     trainer.fit()
     assert trainer.step == 1
     assert stored(trainer, "best")["step"] == 1
+
+
+def test_a_budget_that_runs_out_while_saving_still_ends_in_a_validation(tmp_path, monkeypatch):
+    clock = [0.0]
+    save = Trainer.save
+
+    def slowly(self, which):
+        save(self, which)
+        clock[0] += 10
+
+    monkeypatch.setattr(Trainer, "save", slowly)
+    monkeypatch.setattr(engine, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+    trainer = make(tmp_path, time_budget_s=5, save_every=1, val_every=1000)
+    trainer.fit()
+    assert trainer.step == 5
+    assert stored(trainer)["validated_step"] == stored(trainer, "best")["step"] == 5
 
 
 def test_time_of_earlier_sittings_counts(tmp_path):
@@ -356,3 +377,179 @@ def test_best_is_kept_when_later_states_are_worse(tmp_path, monkeypatch):
     trainer.fit()
     assert trainer.best_score == 3.0
     assert (stored(trainer, "best")["step"], stored(trainer)["step"]) == (10, 20)
+
+
+# ---- averaged weights
+
+
+def test_what_is_validated_and_stored_is_the_average_of_the_weights(tmp_path):
+    by_hand = []  # the average after each step
+
+    class Watched(Trainer):
+        def _train_step(self, stream):
+            before = by_hand[-1] if by_hand else [value.clone() for value in self.task.parameters()]
+            super()._train_step(stream)
+            decay = min(0.8, (1 + self.step) / (10 + self.step))
+            pairs = zip(before, self.task.parameters(), strict=True)
+            by_hand.append([(decay * average + (1 - decay) * value).detach() for average, value in pairs])
+
+    scores = []
+
+    class Scored(Fit):
+        def validate(self):
+            measures = super().validate()
+            scores.append((measures["score"], [value.clone() for value in self.parameters()]))
+            return measures
+
+    task = Scored()
+    options = TrainerOptions(epochs=4, save_every=2, warmup_steps=3, ema=0.8)
+    optimizer = torch.optim.Adam(task.parameters(), lr=0.1)
+    trainer = Watched(task, optimizer, Points(), ALONE, tmp_path, options, IDENTITY)
+    trainer.fit()
+    assert len(scores) == 2
+    for (_, validated), step in zip(scores, (10, 20), strict=True):
+        for value, expected in zip(validated, by_hand[step - 1], strict=True):
+            torch.testing.assert_close(value, expected)
+    last = stored(trainer)
+    for value, expected in zip(last["model"]["state"].values(), by_hand[-1], strict=True):
+        torch.testing.assert_close(value, expected)
+    trained = list(task.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(last["trained_parameters"], trained, strict=True))
+    assert not torch.allclose(trained[0], by_hand[-1][0], rtol=1e-3)
+
+
+def test_averaging_does_not_change_what_is_trained(tmp_path):
+    plain, averaged = make(tmp_path / "plain"), make(tmp_path / "averaged", ema=0.9)
+    plain.fit()
+    averaged.fit()
+    assert "trained_parameters" not in stored(plain)
+    trained = stored(averaged)["trained_parameters"]
+    assert all(torch.equal(a, b) for a, b in zip(trained, stored(plain)["model"]["state"].values(), strict=True))
+    assert_same(stored(averaged)["optimizer"], stored(plain)["optimizer"])
+
+
+@pytest.mark.parametrize("at", [1, 7, 10, 20])
+def test_averaged_runs_are_continued_exactly(tmp_path, at):
+    options = {"ema": 0.9, "val_every": 1}
+    whole = make(tmp_path / "whole", **options)
+    whole.fit()
+    task = Fit(after_step=lambda call: signal.raise_signal(signal.SIGINT) if call == at else None)
+    with pytest.raises(Interrupted):
+        make(tmp_path / "parts", task, **options).fit()
+    second = make(tmp_path / "parts", **options)
+    second.resume()
+    second.fit()
+    for which in ("last", "best"):
+        assert_same(stored(second, which), stored(whole, which))
+
+
+def test_a_failed_save_leaves_the_trained_weights_in_the_model(tmp_path, monkeypatch):
+    trainer = make(tmp_path, ema=0.9)
+    trainer.fit()
+    before = [value.clone() for value in trainer.task.parameters()]
+    monkeypatch.setattr(checkpoint, "write", lambda *_: (_ for _ in ()).throw(InputError("disk", "full")))
+    with pytest.raises(InputError, match="disk: full"):
+        trainer.save(LAST)
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.task.parameters(), strict=True))
+
+
+# ---- when and where it saves and what it logs
+
+
+@pytest.fixture
+def saves(monkeypatch):
+    """What was saved, at which step."""
+    found = []
+    save = Trainer.save
+
+    def record(self, which):
+        save(self, which)
+        found.append((which, self.step))
+
+    monkeypatch.setattr(Trainer, "save", record)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("val_every", "save_every", "validated", "kept"),
+    [
+        (1, 2, [5, 10, 15, 20], [5, 10, 15, 20]),
+        (2, 1, [10, 20], [5, 10, 15, 20]),
+        (3, 2, [15, 20], [10, 15, 20]),
+        (9, 9, [20], [20]),
+        (None, 2, [10, 20], [10, 20]),
+    ],
+)
+def test_validating_and_saving_have_epochs_of_their_own(tmp_path, saves, val_every, save_every, validated, kept):
+    steps = []
+
+    class Validated(Fit):
+        def validate(self):
+            steps.append(trainer.step)
+            return super().validate()
+
+    trainer = make(tmp_path, Validated(), val_every=val_every, save_every=save_every)
+    trainer.fit()
+    assert steps == validated
+    assert [step for which, step in saves if which == LAST] == kept
+    assert {step for which, step in saves if which == BEST} <= set(validated)
+
+
+@pytest.mark.parametrize("at", [5, 8, 15, 18])
+def test_a_run_that_validates_more_seldom_than_it_saves_is_continued_exactly(tmp_path, at):
+    options = {"val_every": 2, "save_every": 1}
+    whole = make(tmp_path / "whole", **options)
+    whole.fit()
+    task = Fit(after_step=lambda call: signal.raise_signal(signal.SIGINT) if call == at else None)
+    with pytest.raises(Interrupted):
+        make(tmp_path / "parts", task, **options).fit()
+    second = make(tmp_path / "parts", **options)
+    second.resume()
+    second.fit()
+    for which in ("last", "best"):
+        assert_same(stored(second, which), stored(whole, which))
+
+
+def test_checkpoints_have_the_names_that_were_asked_for(tmp_path):
+    names = {LAST: "checkpoint_latest.pth", BEST: "checkpoint_best.pth"}
+    first = make(tmp_path, file_names=names, epochs=2)
+    first.fit()
+    assert {path.name for path in tmp_path.iterdir()} == {*names.values(), "logs"}
+    second = make(tmp_path, file_names=names, epochs=2)
+    assert second.resume() and second.step == 10
+    elsewhere = make(tmp_path / "other", file_names=names, epochs=2)
+    assert elsewhere.resume(tmp_path / "checkpoint_latest.pth") and elsewhere.step == 10
+    with pytest.raises(InputError, match=r"nowhere\.pth: no such file"):
+        elsewhere.resume(tmp_path / "nowhere.pth")
+
+
+def test_the_share_of_time_spent_waiting_for_data_is_logged(tmp_path, monkeypatch):
+    logged = []
+    monkeypatch.setattr(engine, "LOG_SECONDS", 0.05)
+    monkeypatch.setattr(Logger, "scalars", lambda self, step, values: logged.append(values))
+
+    class Slow(Points):
+        def epoch(self, epoch, start):
+            for batch in super().epoch(epoch, start):
+                time.sleep(0.02)
+                yield batch
+
+    make(tmp_path / "slow", batches=Slow()).fit()
+    shares = [values["train/data_wait_share"] for values in logged if "train/loss" in values]
+    assert len(shares) > 2 and np.median(shares) > 0.5 and max(shares) <= 1.0
+    logged.clear()
+    make(tmp_path / "quick", Fit(after_step=lambda _: time.sleep(0.02))).fit()
+    shares = [values["train/data_wait_share"] for values in logged if "train/loss" in values]
+    assert len(shares) > 2 and np.median(shares) < 0.2 and min(shares) >= 0.0
+
+
+def test_the_task_knows_how_far_the_training_is(tmp_path):
+    seen = []
+
+    class Aware(Fit):
+        def forward(self, batch):
+            seen.append((self.step, self.progress))
+            return super().forward(batch)
+
+    make(tmp_path, Aware()).fit()
+    assert seen == [(step, step / 20) for step in range(20)]
