@@ -28,6 +28,7 @@ from src.utils.sphere_torch import sample, sampling_grid
 SHARE_MIXED, SHARE_WITH_LAMP = 0.3, 0.3
 TINT = 0.15  # standard deviation of the log of the light's colour
 LAMP_SHARPNESS = (10.0, 1000.0)  # of exp(k (cos - 1)): lobes of some 50 and 5 degrees
+_DARKEST_SKIN = 1e-3  # flat-lit radiance, where it is divided by
 _PHYSICAL_SIZE = 32  # pictures that the physical loss renders
 _LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
@@ -42,8 +43,10 @@ class RelightBatches:
     like the others. ``augment`` False leaves pose, skin and camera alone.
 
     A batch is a dictionary of linear radiance on the device: ``relit``, ``flat_lit`` N x 3 x S x S, ``mask``
-    N x 1 x S x S, ``environment`` N x 3 x h x w, and ``name``. With ``physical`` also what the physical loss needs of
-    the n samples relit: ``olats`` n x L x 3 x s x s and ``stage_mask`` n x 1 x s x s as captured, ``light_matrix``
+    N x 1 x S x S, ``environment`` N x 3 x h x w, and ``name``; and for the n samples relit another light,
+    ``other_environment`` n x 3 x h x w, with the lit over the flat-lit picture under it, ``other_shading``
+    n x 3 x S x S. With ``physical`` also what the physical loss needs of
+    these n samples: ``olats`` n x L x 3 x s x s and ``stage_mask`` n x 1 x s x s as captured, ``light_matrix``
     L x (h * w), and ``to_stage`` n x h x w x 2, the grid that takes environments into the stage's frame.
     """
 
@@ -103,14 +106,17 @@ class RelightBatches:
         pose = random_pose(random, count, side) if self.augment else _no_pose(count, side)
         rotation = pose.rotation.to(self.device)
         light, target, names = self._light(random, relit_count, rotation[:relit_count])
+        other_light, other_target, _ = self._light(random, relit_count, rotation[:relit_count])
 
-        person = torch.empty(relit_count, 3, side, side, device=self.device)
+        both = torch.stack([light, other_light])  # 2 x n x 3 x h x w
+        pictures = torch.empty(2, relit_count, 3, side, side, device=self.device)
         for k in subjects.unique().tolist():
             chosen = (subjects == k).nonzero().flatten().to(self.device)
-            coefficients = torch.einsum("lp,ncp->ncl", self._matrices[k], light[chosen].flatten(2))
-            person[chosen] = self.stacks.relight(k, coefficients)
+            coefficients = torch.einsum("lp,tncp->tncl", self._matrices[k], both[:, chosen].flatten(3))
+            pictures[:, chosen] = self.stacks.relight(k, coefficients.flatten(0, 1)).unflatten(0, (2, -1))
         at = subjects.to(self.device)
         flat_lit, mask = self.stacks.flat_lit[at], self.stacks.masks[at]
+        person, other_shading = pictures[0], pictures[1] / flat_lit.clamp_min(_DARKEST_SKIN)
         names = [
             f"{self.stacks.stage.captures[k].name}/{name}" for k, name in zip(subjects.tolist(), names, strict=True)
         ]
@@ -127,6 +133,7 @@ class RelightBatches:
         flat_lit = flat_lit * mask
         if self.augment:
             person, flat_lit, mask = move(torch.cat([person, flat_lit, mask], dim=1), pose).split([3, 3, 1], dim=1)
+            other_shading = move(other_shading, Pose(*(part[:relit_count] for part in pose)))
             factor = skin_factor(random, flat_lit, mask)
             flat_lit = flat_lit * factor
             is_pair = torch.arange(count, device=self.device).view(-1, 1, 1, 1) >= relit_count
@@ -141,6 +148,7 @@ class RelightBatches:
         if self.augment:
             relit = photograph(random, relit)
         batch = dict(relit=relit, flat_lit=flat_lit, mask=mask, environment=target, name=names)
+        batch |= dict(other_environment=other_target, other_shading=other_shading)
         if self._reduced is not None:
             batch |= self._for_physical_loss(at, rotation[:relit_count])
         return batch

@@ -30,6 +30,8 @@ LPIPS_WEIGHT = 0.1  # lambda_flat_lpips where LPIPS is asked for and no weight i
 # Chosen on portraits rendered under 25 captured environments: weighted, each term is 0.4 for the best constant
 # environment and 0.4 to 2.2 for an untrained network, whose environment is some 40 times too bright.
 SPHERE_WEIGHTS = {"env_log": 0.1, "env_chroma": 0.4, "env_multiscale": 0.1, "env_sh": 0.1}
+TRANSFER_WEIGHT = 0.25
+_DARKEST_SHADING = 0.05  # of a picture's mean shading: darker than this, relative errors count less
 _SHADOW = 0.02  # of pictures at unit exposure: darker than this, relative errors count less
 _SMALLEST_PROBABILITY = 1e-6
 
@@ -59,8 +61,10 @@ class DelitPairs(TypedDict):
 
 
 class DelitBatch(DelitPairs, total=False):
-    """What a data loader collates; the rest is for the physical term alone, and of its first n pairs."""
+    """What a data loader collates; the rest is of its first n pairs, for the terms ``transfer`` and ``physical``."""
 
+    other_environment: Tensor  # n x 3 x H x W
+    other_shading: Tensor  # n x 3 x S x S: lit over flat-lit under it
     olats: Tensor  # n x L x 3 x s x s: subjects as captured, under one light at a time, linear, at any size
     stage_mask: Tensor  # n x 1 x s x s in [0, 1]
     light_matrix: Tensor  # L x (H * W): environment to the light that each of the L stands for
@@ -72,8 +76,8 @@ class DelitLoss(nn.Module):
 
     Terms are unweighted. Always: ``flat_l1``, and ``env_log env_chroma env_multiscale env_sh`` or, for the original
     environment loss, ``env_rgb_l1 env_log_mse``. Where their input exists: ``flat_lpips``, ``mask``, ``confidence``,
-    ``physical``. The environment is compared relative to the exposure that the model measured. ``lpips``: see
-    :func:`src.utils.metrics.load_lpips`; needed for a ``lambda_flat_lpips`` above 0.
+    ``physical``, ``transfer``. The environment is compared relative to the exposure that the model measured.
+    ``lpips``: see :func:`src.utils.metrics.load_lpips`; needed for a ``lambda_flat_lpips`` above 0.
     """
 
     def __init__(self, options: DelitLossOptions, codec: Codec, lpips: Lpips | None = None) -> None:
@@ -91,6 +95,7 @@ class DelitLoss(nn.Module):
             "flat_lpips": options.lambda_flat_lpips,
             "confidence": options.lambda_env,
             "physical": options.lambda_physical,
+            "transfer": TRANSFER_WEIGHT * options.lambda_flat,
         } | {name: options.lambda_env * weight for name, weight in env_weights.items()}
 
     def forward(self, output: Delit, batch: DelitBatch) -> dict[str, Tensor]:
@@ -110,6 +115,10 @@ class DelitLoss(nn.Module):
         if output.mask is not None and self.options.use_mask:
             sure = _exact(output.mask).clamp(_SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
             terms["mask"] = F.binary_cross_entropy(sure, mask)
+        if output.transfer is not None and "other_environment" in batch:
+            other = _exact(batch["other_environment"]), _exact(batch["other_shading"])
+            count = len(other[0])
+            terms["transfer"] = transfer_error(_exact(output.transfer[:count]), output.lobes, *other, mask[:count])
         return terms
 
     def _environment_terms(self, output: Delit, batch: DelitBatch) -> dict[str, Tensor]:
@@ -155,6 +164,23 @@ def physical_error(predicted: Tensor, true: Tensor, olats: Tensor, light_matrix:
         light = torch.einsum("lp,ncp->nlc", light_matrix, environment.flatten(2))
         shown.append(torch.log(_SHADOW + torch.einsum("nlc,nlchw->nchw", light, olats).clamp_min(0.0)))
     return masked_mean((shown[0] - shown[1]).abs(), mask)
+
+
+def transfer_error(transfer: Tensor, lobes: Tensor, environment: Tensor, shading: Tensor, mask: Tensor) -> Tensor:
+    """How wrong a face that is shown in one light would be shaded in another: mean difference of log shading.
+
+    ``transfer`` N x K x h' x w' and ``lobes`` K x (h * w) as in :class:`Delit`; the other light N x 3 x h x w, the lit
+    over the flat-lit picture under it N x 3 x H x W, and the mask N x 1 x H x W.
+    """
+    size = transfer.shape[-2:]
+    shading, mask = F.adaptive_avg_pool2d(shading * mask, size), F.adaptive_avg_pool2d(mask, size)
+    shading = shading / mask.clamp_min(_SMALLEST_PROBABILITY)
+    light = environment.flatten(2) @ lobes.to(environment.dtype).T
+    predicted = torch.einsum("nkhw,nck->nchw", transfer, light)
+    # Relative to the picture's mean, as if it had been exposed for.
+    mean = (shading * mask).sum((1, 2, 3), keepdim=True) / (3 * mask.sum((1, 2, 3), keepdim=True)).clamp_min(1.0)
+    logs = (torch.log(_DARKEST_SHADING + picture / mean.clamp_min(1e-6)) for picture in (predicted, shading))
+    return masked_mean((next(logs) - next(logs)).abs(), mask)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

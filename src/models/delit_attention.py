@@ -109,7 +109,7 @@ class AttentionDelit(nn.Module):
         self.environment.start_from(codec.encode(torch.ones(3, 1, 1)).flatten())
         self.shading = ShadingHead(widths[1], env_height, env_width)
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         full = self.stem(torch.log1p(4.0 * picture))
         levels = []
         x = F.silu(full)
@@ -124,31 +124,34 @@ class AttentionDelit(nn.Module):
         x = tokens.transpose(1, 2).unflatten(2, x.shape[-2:])
         for up, merge, skip in zip(self.up[:-1], self.merge, levels[-2::-1], strict=True):
             x = merge(skip + F.interpolate(up(x), scale_factor=2.0, mode="bilinear", align_corners=False))
-        shading = self.shading(x, self.codec.decode(code))
+        transfer, shading = self.shading(x, self.codec.decode(code))
         shading = F.interpolate(shading, scale_factor=2.0, mode="bilinear", align_corners=False)
         x = F.interpolate(self.up[-1](x), scale_factor=2.0, mode="bilinear", align_corners=False)
         x = F.silu(self.full(F.silu(torch.cat([full, x], dim=1))))
         log_gain, offset, mask = self.flat_head(x).float().split([3, 3, 1], dim=1)
         gain = torch.exp(_LARGEST_LOG_GAIN * torch.tanh(log_gain / _LARGEST_LOG_GAIN))
-        return gain * picture / shading + F.softplus(offset), code, confidence, torch.sigmoid(mask)
+        return gain * picture / shading + F.softplus(offset), code, confidence, torch.sigmoid(mask), transfer
 
 
 class ShadingHead(nn.Module):
-    """Features N x C x H x W and the environment N x 3 x h x w -> shading N x 3 x H x W; 1 under uniform radiance 1."""
+    """Features N x C x H x W and the environment N x 3 x h x w -> transfer N x LOBES x H x W, shading N x 3 x H x W.
+
+    Shading is 1 under uniform radiance 1.
+    """
 
     def __init__(self, channels: int, height: int, width: int) -> None:
         super().__init__()
         cosines = pixel_directions(height, width).reshape(-1, 3) @ fibonacci_sphere(LOBES).T
         lobes = np.exp(LOBE_SHARPNESS * (cosines - 1)) * pixel_solid_angles(height, width).reshape(-1, 1)
-        self.register_buffer("lobes", torch.from_numpy(lobes / lobes.sum(axis=0)).float(), persistent=False)
-        self.to_weights = nn.Conv2d(channels, LOBES, 1)
-        nn.init.zeros_(self.to_weights.weight)
-        nn.init.zeros_(self.to_weights.bias)
+        self.register_buffer("lobes", torch.from_numpy((lobes / lobes.sum(axis=0)).T.copy()).float(), persistent=False)
+        self.to_transfer = nn.Conv2d(channels, LOBES, 1)
+        nn.init.zeros_(self.to_transfer.weight)
+        nn.init.zeros_(self.to_transfer.bias)
 
-    def forward(self, features: Tensor, environment: Tensor) -> Tensor:
-        light = environment.clamp_max(_BRIGHTEST).flatten(2) @ self.lobes  # N x 3 x LOBES
-        weights = torch.softmax(self.to_weights(features).float(), dim=1)
-        return torch.einsum("nkhw,nck->nchw", weights, light).clamp_min(_DARKEST)
+    def forward(self, features: Tensor, environment: Tensor) -> tuple[Tensor, Tensor]:
+        light = environment.clamp_max(_BRIGHTEST).flatten(2) @ self.lobes.T  # N x 3 x LOBES
+        transfer = torch.softmax(self.to_transfer(features).float(), dim=1)
+        return transfer, torch.einsum("nkhw,nck->nchw", transfer, light).clamp_min(_DARKEST)
 
 
 class EnvironmentHead(nn.Module):

@@ -57,6 +57,10 @@ class Delit(NamedTuple):
     exposure: Tensor  # N x 1 x 1 x 1: luminance about the picture's centre; the network sees relit / exposure
     confidence: Tensor | None  # N x 1 x h x w in [0, 1]: exp(-error) expected of the log environment; attention only
     mask: Tensor | None  # N x 1 x H x W in [0, 1]: where the network sees the person; attention only
+    transfer: Tensor | None = (
+        None  # N x K x H' x W': share of a pixel's light that comes through lobe k; attention only
+    )
+    lobes: Tensor | None = None  # K x (h * w): radiance seen through lobe k is lobes @ environment
 
 
 class DelitModel(nn.Module):
@@ -74,10 +78,12 @@ class DelitModel(nn.Module):
         height, width = relit.shape[-2:]
         exposure = measure_exposure(relit)
         picture = F.pad(relit / exposure, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
-        flat_lit, code, confidence, mask = self.network(picture)
+        flat_lit, code, confidence, mask, transfer = self.network(picture)
         flat_lit = flat_lit[..., :height, :width].float()
         mask = None if mask is None else mask[..., :height, :width].float()
-        return Delit(flat_lit, code.float(), exposure, None if confidence is None else confidence.float(), mask)
+        if transfer is None:
+            return Delit(flat_lit, code.float(), exposure, confidence, mask)
+        return Delit(flat_lit, code.float(), exposure, confidence, mask, transfer, self.network.shading.lobes)
 
     def environment(self, output: Delit) -> Tensor:
         """N x 3 x h x w linear radiance of the predicted environment."""
@@ -121,11 +127,11 @@ class SimplifiedDelit(nn.Module):
         self.env_up = nn.Sequential(*doubling(widths[2], widths[1]))
         self.env_head = nn.Conv2d(widths[1], codec.channels, 3, 1, 1)
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         features = self.encoder(torch.log1p(picture))  # N x 4B x H/8 x W/8
         flat_lit = srgb_to_linear(torch.sigmoid(self.flat_decoder(features).float()))
         up = F.interpolate(self.env_up(features), self.env_size, mode="bilinear", align_corners=False)
-        return flat_lit, torch.sigmoid(self.env_head(up).float()), None, None
+        return flat_lit, torch.sigmoid(self.env_head(up).float()), None, None, None
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> DelitModel:
