@@ -14,14 +14,14 @@ from torch import Tensor
 
 from src.utils.color import linear_to_srgb, srgb_to_linear
 
-ROLL_DEGREES = 10.0  # standard deviation; at most twice as much
-SCALES = (0.8, 1.2)
-SHIFT = 0.1  # of half the picture
-WARP = 0.025  # of half the picture: faces of other proportions
+ROLL_DEGREES = 5.0  # standard deviation; at most twice as much
+SCALES = (0.9, 1.1)
+SHIFT = 0.06  # of half the picture
+WARP = 0.02  # of half the picture: faces of other proportions
 WARP_KNOTS = 8
-SKIN_TONE = 0.35  # standard deviation of the log of the albedo's factor
-SKIN_TINT = 0.06
-SKIN_TEXTURE = 0.08
+SKIN_TONE = 0.2  # standard deviation of the log of the albedo's factor
+SKIN_TINT = 0.04
+SKIN_TEXTURE = 0.05
 BRIGHTEST_ALBEDO = 0.9
 
 

@@ -116,7 +116,7 @@ class RelightBatches:
             pictures[:, chosen] = self.stacks.relight(k, coefficients.flatten(0, 1)).unflatten(0, (2, -1))
         at = subjects.to(self.device)
         flat_lit, mask = self.stacks.flat_lit[at], self.stacks.masks[at]
-        person, other_shading = pictures[0], pictures[1] / flat_lit.clamp_min(_DARKEST_SKIN)
+        person, other_shading = pictures[0], (pictures[1] / flat_lit.clamp_min(_DARKEST_SKIN)).clamp_min(0)
         names = [
             f"{self.stacks.stage.captures[k].name}/{name}" for k, name in zip(subjects.tolist(), names, strict=True)
         ]

@@ -30,6 +30,7 @@ LPIPS_WEIGHT = 0.1  # lambda_flat_lpips where LPIPS is asked for and no weight i
 # Chosen on portraits rendered under 25 captured environments: weighted, each term is 0.4 for the best constant
 # environment and 0.4 to 2.2 for an untrained network, whose environment is some 40 times too bright.
 SPHERE_WEIGHTS = {"env_log": 0.1, "env_chroma": 0.4, "env_multiscale": 0.1, "env_sh": 0.1}
+ALIGNED_WEIGHT = 2.0  # a picture does not say how bright skin is under a light of unknown brightness, but its pattern
 TRANSFER_WEIGHT = 0.25
 _DARKEST_SHADING = 0.05  # of a picture's mean shading: darker than this, relative errors count less
 _SHADOW = 0.02  # of pictures at unit exposure: darker than this, relative errors count less
@@ -74,9 +75,9 @@ class DelitBatch(DelitPairs, total=False):
 class DelitLoss(nn.Module):
     """``(output, batch) -> {"flat_l1": ..., ..., "loss": weighted sum}``: float32 scalars, under autocast too.
 
-    Terms are unweighted. Always: ``flat_l1``, and ``env_log env_chroma env_multiscale env_sh`` or, for the original
-    environment loss, ``env_rgb_l1 env_log_mse``. Where their input exists: ``flat_lpips``, ``mask``, ``confidence``,
-    ``physical``, ``transfer``. The environment is compared relative to the exposure that the model measured.
+    Terms are unweighted. Always: ``flat_l1 flat_aligned``, and ``env_log env_chroma env_multiscale env_sh`` or, for the
+    original environment loss, ``env_rgb_l1 env_log_mse``. Where their input exists: ``flat_lpips``, ``mask``,
+    ``confidence``, ``physical``, ``transfer``. The environment is compared relative to the exposure the model measured.
     ``lpips``: see :func:`src.utils.metrics.load_lpips`; needed for a ``lambda_flat_lpips`` above 0.
     """
 
@@ -91,6 +92,7 @@ class DelitLoss(nn.Module):
         env_weights = SPHERE_WEIGHTS if options.env_loss == "sphere" else {"env_rgb_l1": 1.0, "env_log_mse": 1.0}
         self.weights = {
             "flat_l1": options.lambda_flat,
+            "flat_aligned": ALIGNED_WEIGHT * options.lambda_flat,
             "mask": options.lambda_flat,
             "flat_lpips": options.lambda_flat_lpips,
             "confidence": options.lambda_env,
@@ -108,7 +110,11 @@ class DelitLoss(nn.Module):
         predicted, true = _exact(output.flat_lit), _exact(batch["flat_lit"]).clamp_min(0.0)
         mask = self._mask(batch)
         # The curve goes on above white, so that a picture that is too bright has a gradient.
-        terms = {"flat_l1": masked_mean((extended_srgb(predicted) - extended_srgb(true)).abs(), mask)}
+        shown, wanted = extended_srgb(predicted), extended_srgb(true)
+        terms = {
+            "flat_l1": masked_mean((shown - wanted).abs(), mask),
+            "flat_aligned": masked_mean((aligned(shown, wanted, mask) - wanted).abs(), mask),
+        }
         if self.options.lambda_flat_lpips > 0:
             shown = [extended_srgb(picture).clamp_max(1.0) * mask for picture in (true, predicted)]
             terms["flat_lpips"] = self._lpips(*shown).mean()
@@ -164,6 +170,15 @@ def physical_error(predicted: Tensor, true: Tensor, olats: Tensor, light_matrix:
         light = torch.einsum("lp,ncp->nlc", light_matrix, environment.flatten(2))
         shown.append(torch.log(_SHADOW + torch.einsum("nlc,nlchw->nchw", light, olats).clamp_min(0.0)))
     return masked_mean((shown[0] - shown[1]).abs(), mask)
+
+
+def aligned(predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:
+    """``predicted`` N x 3 x H x W with the scale and bias of each picture and colour that fit best within the mask."""
+    total = mask.sum((2, 3), keepdim=True).clamp_min(1.0)
+    p_mean, t_mean = ((picture * mask).sum((2, 3), keepdim=True) / total for picture in (predicted, true))
+    p, t = predicted - p_mean, true - t_mean
+    scale = (p * t * mask).sum((2, 3), keepdim=True) / ((p.square() * mask).sum((2, 3), keepdim=True) + 1e-4 * total)
+    return scale * p + t_mean
 
 
 def transfer_error(transfer: Tensor, lobes: Tensor, environment: Tensor, shading: Tensor, mask: Tensor) -> Tensor:

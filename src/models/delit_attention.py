@@ -1,20 +1,23 @@
 """The attention architecture for delighting.
 
-A U-Net whose coarsest features are tokens that attend to one another. Two heads read it:
+A U-Net whose coarsest features are tokens that attend to one another. It begins with a first guess in closed form
+(:mod:`src.models.first_guess`), and two heads correct that:
 
 - **Environment**: every direction of the sphere asks the tokens. A query is made from its direction, not from a place
   in the picture: pixels of the environment are not aligned with pixels of the face. Coarse to fine, from 8 rows on,
   with columns that wrap around; each level adds its correction to the one before.
-- **Flat-lit**: the picture divided by its shading. A Lambertian pixel's ratio of lit to flat-lit is an average of the
-  environment, weighted by how much light of each direction gets there; so every pixel's shading is a convex combination
-  of the predicted environment seen through lobes all around, and a pixel has only to say which of them it sees. What
-  that misses (gloss, sharp edges of shadows) a gain and an offset per pixel and colour correct, with skip connections
-  at every level.
+- **Flat-lit**: three answers, mixed pixel by pixel in the logarithm, and a correction. The picture divided by the
+  guessed shading; the picture divided by the shading that the predicted environment would cause; the guessed flat-lit
+  picture, for shadows that leave nothing to divide. For the second: a Lambertian pixel's ratio of lit to flat-lit is an
+  average of the environment, weighted by how much light of each direction gets there; so every pixel's shading is a
+  convex combination of the environment seen through lobes all around, and a pixel has only to say which of them it
+  sees. Skip connections at every level.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -22,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from src.models.first_guess import DIM, FirstGuess
 from src.utils.hdr_codec import Codec
 from src.utils.sphere import fibonacci_sphere, pixel_directions, pixel_solid_angles
 from src.utils.sphere_torch import double, wrap
@@ -32,10 +36,10 @@ TOKEN_BLOCKS = 2
 ENV_BLOCKS = 2
 _DIRECTION_BANDS = 3
 _PLACE_BANDS = 4
-_LARGEST_LOG_GAIN = 4.0
 LOBES = 48  # directions that a pixel tells apart, some 30 degrees from one another
 LOBE_SHARPNESS = 15.0  # of exp(k (cos - 1))
 _BRIGHTEST, _DARKEST = 1000.0, 0.01  # radiance of a source, and shading, at unit exposure
+_LARGEST_LOG = 8.0
 
 
 class ResidualBlock(nn.Module):
@@ -99,15 +103,24 @@ class AttentionDelit(nn.Module):
             nn.Conv2d(n_low, n_high, 1) for n_low, n_high in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.merge = nn.ModuleList(ResidualBlock(width) for width in widths[-2:0:-1])
-        self.full = nn.Conv2d(2 * widths[0], widths[0], 3, padding=1)
-        self.flat_head = nn.Conv2d(widths[0], 7, 1)  # log gain, offset, mask
+        self.full = nn.Conv2d(2 * widths[0] + 6, widths[0], 3, padding=1)
+        self.flat_head = nn.Conv2d(widths[0], 7, 1)  # shares of the three answers, correction, mask
         nn.init.zeros_(self.flat_head.weight)
         with torch.no_grad():
-            self.flat_head.bias.copy_(torch.tensor([-1.0] * 3 + [-4.0] * 3 + [0.0]))
+            self.flat_head.bias.copy_(torch.tensor([0.0, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0]))
         self.codec = codec
-        self.environment = EnvironmentHead(widths[-1], env_height, env_width, codec.channels)
-        self.environment.start_from(codec.encode(torch.ones(3, 1, 1)).flatten())
+        self.first_guess = FirstGuess(LOBES)
+        self.environment = EnvironmentHead(widths[-1], env_height, env_width, codec)
         self.shading = ShadingHead(widths[1], env_height, env_width)
+
+    @torch.no_grad()
+    def start(self, samples: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]]) -> None:
+        """Fit the first guess to (picture, environment, flat-lit, mask) batches, the first two at unit exposure."""
+
+        def light(environment: Tensor) -> Tensor:
+            return torch.log(environment.clamp_max(_BRIGHTEST).flatten(2) @ self.shading.lobes.T + _DARKEST)
+
+        self.first_guess.fit([(picture, light(environment), *rest) for picture, environment, *rest in samples])
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         full = self.stem(torch.log1p(4.0 * picture))
@@ -119,18 +132,31 @@ class AttentionDelit(nn.Module):
         tokens = x.flatten(2).transpose(1, 2) + self.place(_place_features(*x.shape[-2:], x.device))
         for block in self.token_blocks:
             tokens = block(tokens)
-        code, confidence = self.environment(tokens)
+        guess = self.first_guess(picture)
+        code, confidence = self.environment(tokens, guess.light)
 
         x = tokens.transpose(1, 2).unflatten(2, x.shape[-2:])
         for up, merge, skip in zip(self.up[:-1], self.merge, levels[-2::-1], strict=True):
             x = merge(skip + F.interpolate(up(x), scale_factor=2.0, mode="bilinear", align_corners=False))
         transfer, shading = self.shading(x, self.codec.decode(code))
-        shading = F.interpolate(shading, scale_factor=2.0, mode="bilinear", align_corners=False)
-        x = F.interpolate(self.up[-1](x), scale_factor=2.0, mode="bilinear", align_corners=False)
-        x = F.silu(self.full(F.silu(torch.cat([full, x], dim=1))))
-        log_gain, offset, mask = self.flat_head(x).float().split([3, 3, 1], dim=1)
-        gain = torch.exp(_LARGEST_LOG_GAIN * torch.tanh(log_gain / _LARGEST_LOG_GAIN))
-        return gain * picture / shading + F.softplus(offset), code, confidence, torch.sigmoid(mask), transfer
+        log_picture = torch.log(picture + DIM)
+        size = picture.shape[-2:]
+        answers = [
+            log_picture - _enlarge(guess.log_shading, size),
+            log_picture - torch.log(_enlarge(shading, size) + DIM),
+            _enlarge(guess.log_flat, size),
+        ]
+        x = torch.cat([full, _enlarge(self.up[-1](x), size), answers[0], answers[2]], dim=1)
+        x = F.silu(self.full(F.silu(x)))
+        shares, correction, mask = self.flat_head(x).float().split([3, 3, 1], dim=1)
+        shares = torch.softmax(shares, dim=1).split(1, dim=1)
+        log_flat = sum(share * answer for share, answer in zip(shares, answers, strict=True)) + correction
+        flat_lit = (torch.exp(log_flat.clamp_max(_LARGEST_LOG)) - DIM).clamp_min(0.0)
+        return flat_lit, code, confidence, torch.sigmoid(mask), transfer
+
+
+def _enlarge(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(picture, size, mode="bilinear", align_corners=False)
 
 
 class ShadingHead(nn.Module):
@@ -155,12 +181,19 @@ class ShadingHead(nn.Module):
 
 
 class EnvironmentHead(nn.Module):
-    """Image tokens N x K x D -> code N x C x h x w in [0, 1] and confidence N x 1 x h x w."""
+    """Image tokens N x K x D and the first guess N x 3 x LOBES -> code N x C x h x w in [0, 1], confidence."""
 
-    def __init__(self, dim: int, height: int, width: int, code_channels: int) -> None:
+    def __init__(self, dim: int, height: int, width: int, codec: Codec) -> None:
         super().__init__()
+        self.codec = codec
+        code_channels = codec.channels
         self.sizes = _pyramid(height, width)
         rows, columns = self.sizes[0]
+        cosines = pixel_directions(rows, columns).reshape(-1, 3) @ fibonacci_sphere(LOBES).T
+        blend = np.exp(2 * LOBE_SHARPNESS * (cosines - 1))
+        self.register_buffer(
+            "blend", torch.from_numpy(blend / blend.sum(axis=1, keepdims=True)).float(), persistent=False
+        )
         directions = torch.from_numpy(pixel_directions(rows, columns)).float().flatten(0, 1)
         features = [directions] + [
             wave(directions * math.pi * 2**band) for band in range(_DIRECTION_BANDS) for wave in (torch.sin, torch.cos)
@@ -180,16 +213,13 @@ class EnvironmentHead(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 
-    @torch.no_grad()
-    def start_from(self, code: Tensor) -> None:
-        """Predict this code (C) in every direction before training: half the grey values decode to a blinding sky."""
-        self.to_code[0].bias[: len(code)] = torch.logit(code, eps=0.1)
-
-    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
         x = self.query(self.queries).expand(len(tokens), -1, -1)
         for block in self.blocks:
             x = block(x, tokens)
-        logits = self.to_code[0](x).transpose(1, 2).unflatten(2, self.sizes[0])
+        guessed = torch.exp((guess @ self.blend.T).clamp_max(_LARGEST_LOG)).unflatten(2, self.sizes[0])
+        base = F.pad(torch.logit(self.codec.encode(guessed), eps=0.02), (0, 0, 0, 0, 0, 1))  # none for the confidence
+        logits = base + self.to_code[0](x).transpose(1, 2).unflatten(2, self.sizes[0])
         x = x.transpose(1, 2).unflatten(2, self.sizes[0])
         for refine, to_code in zip(self.refine, self.to_code[1:], strict=True):
             x = F.silu(refine(wrap(double(x))))

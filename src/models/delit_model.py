@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -84,6 +84,18 @@ class DelitModel(nn.Module):
         if transfer is None:
             return Delit(flat_lit, code.float(), exposure, confidence, mask)
         return Delit(flat_lit, code.float(), exposure, confidence, mask, transfer, self.network.shading.lobes)
+
+    @torch.no_grad()
+    def start(self, batches: Iterable[Mapping[str, Tensor]]) -> None:
+        """Fit what can be fitted in closed form to training batches, before training; attention only."""
+        if self.config.arch != "attention":
+            return
+        samples = []
+        for batch in batches:
+            exposure = measure_exposure(batch["relit"])
+            unit = (batch[name] / exposure for name in ("relit", "environment"))
+            samples.append((*unit, batch["flat_lit"], batch["mask"]))
+        self.network.start(samples)
 
     def environment(self, output: Delit) -> Tensor:
         """N x 3 x h x w linear radiance of the predicted environment."""

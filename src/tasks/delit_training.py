@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from src.data.captures import Stage, find_captures
 from src.data.delit_dataset import DelitDataset
@@ -27,6 +30,7 @@ from src.utils.cli import InputError
 from src.utils.metrics import load_lpips
 
 FILE_NAMES = {LAST: "checkpoint_latest.pth", BEST: "checkpoint_best.pth"}
+START_SAMPLES = 2048  # that the closed-form start is fitted to
 SAMPLES_PER_EPOCH = 1024  # at least, when relighting on the fly
 _MODEL = ("arch", "image_size", "env_height", "env_width", "base_dim", "env_codec", "log_scale")
 _LOSS = ("lambda_flat", "lambda_env", "lambda_flat_lpips", "lambda_physical", "env_loss", "use_mask")
@@ -106,7 +110,9 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
     identity = {name: getattr(arguments, name) for name in _IDENTITY} | {"processes": group.count} | data.describe()
     batches = make_batches(arguments, data, group)
     trainer = Trainer(task, optimizer, batches, group, arguments.output_dir, engine, identity, FILE_NAMES)
-    trainer.resume(None if arguments.resume in ("auto", "never") else Path(arguments.resume))
+    resumed = trainer.resume(None if arguments.resume in ("auto", "never") else Path(arguments.resume))
+    if not resumed and arguments.pretrained is None:
+        model.start(first_batches(batches, arguments.batch_size))
     trainer.fit()
     return trainer
 
@@ -122,6 +128,17 @@ def make_model(arguments: argparse.Namespace) -> DelitModel:
         values = ", ".join(f"{name} is {getattr(pretrained.config, name)}" for name in differing)
         raise InputError(arguments.pretrained, f"its model has another shape ({values})", "give the same flags")
     return pretrained.requires_grad_(True).train()
+
+
+def first_batches(batches: Batches, batch_size: int) -> Iterator[dict[str, Tensor]]:
+    """Batches for :meth:`DelitModel.start`, from epochs that training never comes to."""
+    left = -(-START_SAMPLES // batch_size)
+    for epoch in count(2**30):
+        for batch in islice(batches.epoch(epoch, 0), left):
+            yield batch
+            left -= 1
+        if left <= 0:
+            return
 
 
 def make_batches(arguments: argparse.Namespace, data: DelitData, group: Processes) -> Batches:
