@@ -30,7 +30,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train_delit
 from benchmarks import delit_peer_loop
-from benchmarks.delit_quality import SIZES
+from benchmarks.delit_quality import HELD_OUT, SIZES
 from src.tasks import delit_training
 from src.tasks.delit_task import DelitTask
 from src.training.distributed import Processes, processes
@@ -60,6 +60,7 @@ def training_arguments(arguments: argparse.Namespace, folder: Path, on_the_fly: 
     if on_the_fly:
         flags |= {"olat_root": arguments.olat_root, "lights": arguments.lights, "env_dir": arguments.env_dir}
     argv = [text for name, value in flags.items() if value is not None for text in (f"--{name}", str(value))]
+    argv += [text for name, values in HELD_OUT.items() for text in (f"--{name}", *values)]
     return train_delit.parse_arguments(["--use_mask", "--use_augmentation", *argv])
 
 
