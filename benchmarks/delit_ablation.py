@@ -24,7 +24,7 @@ from src.utils import cli
 from src.utils.atomic import atomic_path
 
 FULL, PHYSICAL = "full", "physical"
-VARIANTS = ("skips", "attention head", "confidence", "shading", PHYSICAL, "on-the-fly", "augmentation")
+VARIANTS = ("skips", "attention head", "confidence", "shading", "transfer", PHYSICAL, "on-the-fly", "augmentation")
 LAMBDA_PHYSICAL = 0.5  # of the variant with it, where training is without it by default
 FIGURES = ("srgb_psnr_db", "srgb_psnr_db_aligned", "diffuse_angular_deg", "matte_angular_deg", "mirror_angular_deg")
 FIGURES += ("c_l_relative_l2", "c_l_log_rmse")
@@ -80,8 +80,12 @@ def without(name: str) -> Iterator[None]:
         "attention head": delit_variants.WithoutAttentionHead,
         "shading": delit_variants.WithoutShading,
     }
+    losses = {
+        "confidence": delit_variants.LossWithoutConfidence,
+        "transfer": delit_variants.LossWithoutTransfer,
+    }
     network = networks.get(name, delit_model.AttentionDelit)
-    loss = delit_variants.LossWithoutConfidence if name == "confidence" else delit_training.DelitLoss
+    loss = losses.get(name, delit_training.DelitLoss)
     with patch.object(delit_model, "AttentionDelit", network), patch.object(delit_training, "DelitLoss", loss):
         yield
 

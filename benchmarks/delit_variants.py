@@ -63,8 +63,10 @@ class WithoutShading(AttentionDelit):
 
 
 class _Ones(nn.Module):
-    def forward(self, features: Tensor, environment: Tensor) -> Tensor:
-        return features.new_ones(len(features), 3, *features.shape[-2:])
+    """No transfer, and shading 1."""
+
+    def forward(self, features: Tensor, environment: Tensor) -> tuple[None, Tensor]:
+        return None, features.new_ones(len(features), 3, *features.shape[-2:])
 
 
 class LossWithoutConfidence(DelitLoss):
@@ -73,3 +75,11 @@ class LossWithoutConfidence(DelitLoss):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)
         self.weights["confidence"] = 0.0
+
+
+class LossWithoutTransfer(DelitLoss):
+    """Which light a pixel sees is learnt from the one light of its picture alone."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
+        self.weights["transfer"] = 0.0
