@@ -12,13 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from src.utils import cli
 
+if TYPE_CHECKING:
+    from src.data.delit_dataset import DelitDataset
+    from src.evaluation.delit_methods import Method
+
+SIZES = {"env_height": 32, "env_width": 64, "base_dim": 32, "batch_size": 16, "learning_rate": 2e-3}
 HELD_OUT = {"val_subjects": ["2"], "val_envs": ["5"]}
 SHARE_OF_TIME = 0.97  # the rest is for reading and measuring
 RELIT_SAMPLES = 64
@@ -45,8 +51,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def training_arguments(arguments: argparse.Namespace) -> list[str]:
     """What train_delit.py is called with: the same for both architectures."""
-    fixed = {"env_height": 32, "env_width": 64, "base_dim": 32, "batch_size": 16, "learning_rate": 2e-3}
-    fixed |= {"val_every": 8, "save_every": 8, "ema": 0.998, "num_workers": 2}
+    fixed = SIZES | {"val_every": 8, "save_every": 8, "ema": 0.998, "num_workers": 2}
     given = ("data_root", "olat_root", "lights", "env_dir", "arch", "image_size", "seed", "device")
     flags = {name: getattr(arguments, name) for name in given} | fixed | HELD_OUT
     flags |= {"output_dir": arguments.out_dir, "time_budget": SHARE_OF_TIME * arguments.minutes}
@@ -98,43 +103,66 @@ class RelitSamples:
         return {key: value[index] for key, value in self._batch.items()}
 
 
+def open_sets(arguments: argparse.Namespace, cache_dir: Path) -> tuple[DelitDataset, dict[str, DelitDataset]]:
+    """The training pairs, and by title what is left out: pairs and, with OLATs, subjects relit."""
+    from src.data.delit_dataset import DelitDataset
+    from src.data.delit_layout import choose_pairs
+
+    sizes = {"image_size": arguments.image_size, "env_height": 64, "env_width": 128}
+    train, held = (
+        DelitDataset(choose_pairs(arguments.data_root, side, **HELD_OUT), **sizes, cache_dir=cache_dir)
+        for side in ("train", "val")
+    )
+    sets = {"left-out pairs": held}
+    if arguments.olat_root:
+        sets["left-out subjects relit"] = RelitSamples(arguments, cache_dir)
+    return train, sets
+
+
+def measure(methods: Sequence[Method], sets: Mapping[str, DelitDataset]) -> dict[str, dict]:
+    """``{title: {method: {figure: mean}}}``, the light domain by 331 even lights."""
+    from src.data.olat import LightCells
+    from src.evaluation.delit_quality import measure_methods
+    from src.utils.sphere import fibonacci_sphere
+
+    cells = LightCells(fibonacci_sphere(331))
+    return {
+        title: {
+            row.name: {figure: row.mean(figure) for figure in FIGURES}
+            for row in measure_methods(methods, dataset, cells)
+        }
+        for title, dataset in sets.items()
+    }
+
+
+def format_table(title: str, rows: Mapping[str, Mapping[str, float | None]], figures: Sequence[str] = FIGURES) -> str:
+    """A line for each method."""
+    lines = [f"{title}\n{'':<36}" + " ".join(f"{name:>22}" for name in figures)]
+    for name, means in rows.items():
+        shown = ("" if means[figure] is None else f"{means[figure]:.3f}" for figure in figures)
+        lines.append(f"{name:<36}" + " ".join(f"{text:>22}" for text in shown))
+    return "\n".join(lines)
+
+
 @cli.script
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
 
     import train_delit
-    from src.data.delit_dataset import DelitDataset
-    from src.data.delit_layout import choose_pairs
-    from src.data.olat import LightCells
     from src.evaluation.delit_methods import input_method, mean_environment_methods, model_method
-    from src.evaluation.delit_quality import measure_methods
     from src.models.delit_model import load
-    from src.utils.sphere import fibonacci_sphere
 
     status = train_delit.main(training_arguments(arguments))
     if status:
         return status
 
-    cache, sizes = arguments.out_dir / "cache", {"image_size": arguments.image_size, "env_height": 64, "env_width": 128}
-    train, held = (
-        DelitDataset(choose_pairs(arguments.data_root, side, **HELD_OUT), **sizes, cache_dir=cache)
-        for side in ("train", "val")
-    )
+    train, sets = open_sets(arguments, arguments.out_dir / "cache")
     best = arguments.out_dir / "checkpoint_best.pth"
     methods = [model_method("/".join(path.parts[-2:]), load(path)) for path in (best, *arguments.beside)]
     methods += [input_method(), *mean_environment_methods(train)]
-    cells = LightCells(fibonacci_sphere(331))
-    sets = {"left-out pairs": held}
-    if arguments.olat_root:
-        sets["left-out subjects relit"] = RelitSamples(arguments, cache)
-    result = {}
-    for title, dataset in sets.items():
-        rows = measure_methods(methods, dataset, cells)
-        result[title] = {row.name: {figure: row.mean(figure) for figure in FIGURES} for row in rows}
-        print(f"\n{title} ({len(dataset)})\n{'':<36}" + " ".join(f"{name[:16]:>16}" for name in FIGURES))
-        for name, figures in result[title].items():
-            shown = ("" if value is None else f"{value:.3f}" for value in figures.values())
-            print(f"{name:<36}" + " ".join(f"{text:>16}" for text in shown))
+    result = measure(methods, sets)
+    for title, rows in result.items():
+        print(f"\n{format_table(f'{title} ({len(sets[title])})', rows)}")
     print(json.dumps(result))
     return 0
 
