@@ -17,7 +17,6 @@ THUMBNAIL = 16  # pixels: what is looked at
 SHADING_SIZE, FLAT_SIZE = 16, 32  # pixels: what is guessed
 DIM = 0.03  # radiance below which a logarithm hardly goes on falling
 _RANK = 96  # of the guessed pictures
-_HIDDEN = 256
 _RIDGE = 0.1  # times the number of samples, for features of unit variance
 _OUTSIDE = 0.1  # coverage below which a pixel of a thumbnail shows no person
 _BRIGHTEST = 6.0  # radiance beyond which a thumbnail does not count linearly
@@ -32,7 +31,8 @@ class Guess(NamedTuple):
 
 
 class FirstGuess(nn.Module):
-    """N x 3 x H x W at unit exposure -> :class:`Guess`: a fitted linear map, and a small network that adds to it."""
+    """N x 3 x H x W at unit exposure -> :class:`Guess`. Fitted, not trained: steps that suit convolutions are too large
+    for maps of 1,536 inputs."""
 
     def __init__(self, lobes: int) -> None:
         super().__init__()
@@ -43,10 +43,9 @@ class FirstGuess(nn.Module):
         self.light = nn.Linear(features, 3 * lobes)
         self.pictures = nn.Linear(features, _RANK, bias=False)
         self.to_pictures = nn.Linear(_RANK, 3 * SHADING_SIZE**2 + 3 * FLAT_SIZE**2)
-        self.mlp = nn.Sequential(nn.Linear(features, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, 3 * lobes + _RANK))
-        for last in (self.light, self.mlp[-1], self.to_pictures):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+        self.requires_grad_(False)
 
     @staticmethod
     def features(picture: Tensor) -> Tensor:
@@ -56,10 +55,9 @@ class FirstGuess(nn.Module):
 
     def forward(self, picture: Tensor) -> Guess:
         features = (self.features(picture) - self.mean) * self.scale
-        light, coordinates = self.mlp(features).split([self.light.out_features, _RANK], dim=1)
-        pictures = self.to_pictures(self.pictures(features) + coordinates).float()
+        pictures = self.to_pictures(self.pictures(features)).float()
         shading, flat = pictures.split([3 * SHADING_SIZE**2, 3 * FLAT_SIZE**2], dim=1)
-        values = ((self.light(features) + light).float(), shading, flat)
+        values = (self.light(features).float(), shading, flat)
         return Guess(*(value.unflatten(1, shape) for value, shape in zip(values, self.shapes, strict=True)))
 
     @torch.no_grad()
