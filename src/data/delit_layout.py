@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.data.captures import subject_folders
-from src.data.splits import make_splits, read_splits
+from src.data.splits import Split, make_splits, read_splits
 from src.utils.cli import InputError
 from src.utils.image_io import HDR_SUFFIXES, IMAGE_SUFFIXES, list_images, natural_key
 
@@ -71,17 +71,28 @@ def choose_pairs(
         return find_pairs(data_root, split)
     pairs = find_pairs(data_root)
     environments = sorted({pair.environment_name for pair in pairs}, key=natural_key)
-    sides = make_splits(
-        {pair.subject: pair.subject for pair in pairs},
-        {name: unturned(name) for name in environments},
-        val_subjects,
-        val_envs,
-    )
-    allowed = sides[split]
-    chosen = [p for p in pairs if p.subject in allowed["subjects"] and p.environment_name in allowed["environments"]]
+    # Where subjects have few of the environments, a tenth of either may have no pair in common: then hold out more.
+    shares = [val_envs] if val_envs else [None, *([str(count)] for count in range(2, len(environments) // 2 + 1))]
+    for share in shares:
+        sides = make_splits(
+            {pair.subject: pair.subject for pair in pairs},
+            {name: unturned(name) for name in environments},
+            val_subjects,
+            share,
+        )
+        held = _on_side(pairs, sides["val"])
+        if held:
+            break
+    chosen = held if split == "val" else _on_side(pairs, sides[split])
     if not chosen:
         raise InputError(data_root, f"holds no pairs for {split}", "choose other --val_subjects and --val_envs")
     return chosen
+
+
+def _on_side(pairs: Sequence[Pair], side: Split) -> list[Pair]:
+    return [
+        pair for pair in pairs if pair.subject in side["subjects"] and pair.environment_name in side["environments"]
+    ]
 
 
 def unturned(environment_name: str) -> str:

@@ -127,7 +127,9 @@ def make_model(arguments: argparse.Namespace) -> DelitModel:
         differing = [name for name in _MODEL if getattr(pretrained.config, name) != getattr(config, name)]
         values = ", ".join(f"{name} is {getattr(pretrained.config, name)}" for name in differing)
         raise InputError(arguments.pretrained, f"its model has another shape ({values})", "give the same flags")
-    return pretrained.requires_grad_(True).train()
+    model = DelitModel(config)
+    model.load_state_dict(pretrained.state_dict())
+    return model
 
 
 def first_batches(batches: Batches, batch_size: int) -> Iterator[dict[str, Tensor]]:
