@@ -30,7 +30,7 @@ LPIPS_WEIGHT = 0.1  # lambda_flat_lpips where LPIPS is asked for and no weight i
 # Chosen on portraits rendered under 25 captured environments: weighted, each term is 0.4 for the best constant
 # environment and 0.4 to 2.2 for an untrained network, whose environment is some 40 times too bright.
 SPHERE_WEIGHTS = {"env_log": 0.1, "env_chroma": 0.4, "env_multiscale": 0.1, "env_sh": 0.1}
-ALIGNED_WEIGHT = 2.0  # a picture does not say how bright skin is under a light of unknown brightness, but its pattern
+ALIGNED_WEIGHT = 8.0  # a picture does not say how bright skin is under a light of unknown brightness, but its pattern
 TRANSFER_WEIGHT = 0.25
 _DARKEST_SHADING = 0.05  # of a picture's mean shading: darker than this, relative errors count less
 _SHADOW = 0.02  # of pictures at unit exposure: darker than this, relative errors count less
