@@ -147,7 +147,7 @@ class DelitLoss(nn.Module):
         if output.confidence is not None:
             terms["confidence"] = env.confidence_error(_exact(output.confidence), predicted, true)
         if self.options.lambda_physical > 0 and "olats" in batch:
-            grid, olats = _exact(batch["to_stage"]), _exact(batch["olats"])
+            grid, olats = batch["to_stage"].to(predicted.dtype), _exact(batch["olats"])
             turned = (sample(environment[: len(grid)], grid) for environment in (predicted, true))
             mask = _exact(batch["stage_mask"])
             terms["physical"] = physical_error(*turned, olats, _exact(batch["light_matrix"]), mask)

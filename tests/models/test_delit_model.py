@@ -80,8 +80,9 @@ def test_every_parameter_gets_a_gradient(arch, env_height):
 def test_each_picture_of_a_batch_is_on_its_own(arch):
     model, relit = make(arch), portrait(count=3)
     alone = model(relit[1:2])
-    for value, expected in zip(model(relit), alone, strict=True):
-        if value is not None:
+    for name, value in model(relit)._asdict().items():
+        expected = getattr(alone, name)
+        if value is not None and name != "lobes":  # which belong to the model, not to a picture
             torch.testing.assert_close(value[1:2], expected, rtol=1e-4, atol=1e-5)
 
 
