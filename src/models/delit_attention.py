@@ -6,12 +6,12 @@ A U-Net whose coarsest features are tokens that attend to one another. It begins
 - **Environment**: every direction of the sphere asks the tokens. A query is made from its direction, not from a place
   in the picture: pixels of the environment are not aligned with pixels of the face. Coarse to fine, from 8 rows on,
   with columns that wrap around; each level adds its correction to the one before.
-- **Flat-lit**: three answers, mixed pixel by pixel in the logarithm, and a correction. The picture divided by the
+- **Flat-lit**: four answers, mixed pixel by pixel in the logarithm, and a correction. The picture divided by the
   guessed shading; the picture divided by the shading that the predicted environment would cause; the guessed flat-lit
-  picture, for shadows that leave nothing to divide. For the second: a Lambertian pixel's ratio of lit to flat-lit is an
-  average of the environment, weighted by how much light of each direction gets there; so every pixel's shading is a
-  convex combination of the environment seen through lobes all around, and a pixel has only to say which of them it
-  sees. Skip connections at every level.
+  picture, and one drawn from features at half the size, for shadows that leave nothing to divide. For the second: a
+  Lambertian pixel's ratio of lit to flat-lit is an average of the environment, weighted by how much light of each
+  direction gets there; so every pixel's shading is a convex combination of the environment seen through lobes all
+  around, and a pixel has only to say which of them it sees. Skip connections at every level.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ LOBES = 48  # directions that a pixel tells apart, some 30 degrees from one anot
 LOBE_SHARPNESS = 15.0  # of exp(k (cos - 1))
 _BRIGHTEST, _DARKEST = 1000.0, 0.01  # radiance of a source, and shading, at unit exposure
 _LARGEST_LOG = 8.0
+_USUAL_ALBEDO = 0.3
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions about a skip; the second starts at zero."""
+    """One or two 3 x 3 convolutions about a skip."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, convolutions: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(8, channels)
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        layers: list[nn.Module] = [nn.GroupNorm(8, channels)]
+        for _ in range(convolutions):
+            layers += [nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)]
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
+        return x + self.layers(x)
 
 
 class AttentionBlock(nn.Module):
@@ -91,23 +91,28 @@ class AttentionDelit(nn.Module):
 
     def __init__(self, base_dim: int, env_height: int, env_width: int, codec: Codec) -> None:
         super().__init__()
-        widths = [base_dim // 4, base_dim // 2, base_dim, 2 * base_dim, 2 * base_dim]
+        widths = [base_dim // 4, base_dim, 2 * base_dim, 2 * base_dim, 2 * base_dim]
+        depths = [1, 1, 2, 2]  # convolutions at 1/2, 1/4, 1/8, 1/16 of the size
         self.stem = nn.Conv2d(3, widths[0], 3, padding=1)
         self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(n_in, n_out, 3, stride=2, padding=1), ResidualBlock(n_out))
-            for n_in, n_out in pairwise(widths)
+            nn.Sequential(nn.Conv2d(n_in, n_out, 3, stride=2, padding=1), ResidualBlock(n_out, depth))
+            for (n_in, n_out), depth in zip(pairwise(widths), depths, strict=True)
         )
         self.token_blocks = nn.ModuleList(AttentionBlock(widths[-1], has_context=False) for _ in range(TOKEN_BLOCKS))
         self.place = nn.Linear(4 * _PLACE_BANDS, widths[-1])
         self.up = nn.ModuleList(
             nn.Conv2d(n_low, n_high, 1) for n_low, n_high in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
-        self.merge = nn.ModuleList(ResidualBlock(width) for width in widths[-2:0:-1])
-        self.full = nn.Conv2d(2 * widths[0] + 6, widths[0], 3, padding=1)
-        self.flat_head = nn.Conv2d(widths[0], 7, 1)  # shares of the three answers, correction, mask
+        self.merge = nn.ModuleList(
+            ResidualBlock(width, depth) for width, depth in zip(widths[-2:0:-1], depths[-2::-1], strict=True)
+        )
+        self.direct = nn.Conv2d(widths[1], 3, 1)
+        self.full = nn.Conv2d(2 * widths[0] + 9, base_dim // 2, 3, padding=1)
+        self.flat_head = nn.Conv2d(base_dim // 2, 8, 1)  # shares of the four answers, correction, mask
         nn.init.zeros_(self.flat_head.weight)
         with torch.no_grad():
-            self.flat_head.bias.copy_(torch.tensor([0.0, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0]))
+            self.direct.bias.fill_(math.log(_USUAL_ALBEDO))
+            self.flat_head.bias.copy_(torch.tensor([0.0, -2.0, 0.0, -2.0, 0.0, 0.0, 0.0, 0.0]))
         self.codec = codec
         self.first_guess = FirstGuess(LOBES)
         self.environment = EnvironmentHead(widths[-1], env_height, env_width, codec)
@@ -145,10 +150,11 @@ class AttentionDelit(nn.Module):
             log_picture - _enlarge(guess.log_shading, size),
             log_picture - torch.log(_enlarge(shading, size) + DIM),
             _enlarge(guess.log_flat, size),
+            _enlarge(self.direct(x), size),
         ]
-        x = torch.cat([full, _enlarge(self.up[-1](x), size), answers[0], answers[2]], dim=1)
-        x = F.silu(self.full(F.silu(x)))
-        shares, correction, mask = self.flat_head(x).float().split([3, 3, 1], dim=1)
+        x = F.silu(torch.cat([full, _enlarge(self.up[-1](x), size)], dim=1))
+        x = F.silu(self.full(torch.cat([x, answers[0], *answers[2:]], dim=1)))
+        shares, correction, mask = self.flat_head(x).float().split([4, 3, 1], dim=1)
         shares = torch.softmax(shares, dim=1).split(1, dim=1)
         log_flat = sum(share * answer for share, answer in zip(shares, answers, strict=True)) + correction
         flat_lit = (torch.exp(log_flat.clamp_max(_LARGEST_LOG)) - DIM).clamp_min(0.0)
