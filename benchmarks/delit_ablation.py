@@ -24,7 +24,8 @@ from src.utils import cli
 from src.utils.atomic import atomic_path
 
 FULL, PHYSICAL = "full", "physical"
-VARIANTS = ("skips", "attention head", "confidence", "shading", "transfer", PHYSICAL, "on-the-fly", "augmentation")
+VARIANTS = ("first guess", "skips", "attention head", "confidence", "shading", "transfer", PHYSICAL, "on-the-fly")
+VARIANTS += ("augmentation",)
 LAMBDA_PHYSICAL = 0.5  # of the variant with it, where training is without it by default
 FIGURES = ("srgb_psnr_db", "srgb_psnr_db_aligned", "diffuse_angular_deg", "matte_angular_deg", "mirror_angular_deg")
 FIGURES += ("c_l_relative_l2", "c_l_log_rmse")
@@ -76,6 +77,7 @@ def without(name: str) -> Iterator[None]:
     from src.tasks import delit_training
 
     networks = {
+        "first guess": delit_variants.WithoutFirstGuess,
         "skips": delit_variants.WithoutSkips,
         "attention head": delit_variants.WithoutAttentionHead,
         "shading": delit_variants.WithoutShading,

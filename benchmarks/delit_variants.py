@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,7 @@ class _EnlargedFeatures(nn.Module):
     def __init__(self, dim: int, rows: int, columns: int, blocks: int) -> None:
         super().__init__()
         self.size = (rows, columns)
-        self.blocks = nn.Sequential(*(ResidualBlock(dim) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(ResidualBlock(dim, 2) for _ in range(blocks)))
 
     def forward(self, queries: Tensor, tokens: Tensor) -> Tensor:
         side = math.isqrt(tokens.shape[1])
@@ -55,18 +56,29 @@ class _EnlargedFeatures(nn.Module):
 
 
 class WithoutShading(AttentionDelit):
-    """Flat-lit is the picture times a gain, plus an offset: the environment has no part in it."""
+    """The environment has no part in the flat-lit picture."""
 
     def __init__(self, *sizes: object) -> None:
         super().__init__(*sizes)
-        self.shading = _Ones()
+        self.shading = _Ones(self.shading.lobes)
 
 
 class _Ones(nn.Module):
     """No transfer, and shading 1."""
 
+    def __init__(self, lobes: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("lobes", lobes, persistent=False)
+
     def forward(self, features: Tensor, environment: Tensor) -> tuple[None, Tensor]:
         return None, features.new_ones(len(features), 3, *features.shape[-2:])
+
+
+class WithoutFirstGuess(AttentionDelit):
+    """Everything is learned by descent: the guess stays what it is before it is fitted, light and shading of 1."""
+
+    def start(self, samples: Iterable) -> None:
+        """Nothing is fitted."""
 
 
 class LossWithoutConfidence(DelitLoss):
