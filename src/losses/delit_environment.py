@@ -23,6 +23,7 @@ NORMAL_ROWS = 8
 _IRRADIANCE_GAIN = 4.0
 _DARKEST_MEAN = 0.01  # radiance; a true environment below it is taken for black
 _GREY = 0.02  # radiance that is added to both before chroma is compared: darker pixels have hardly a colour
+_DARKEST_WEIGHT = 1e-6  # of a true environment as a whole: its inverse, times any gradient, is far from overflow
 
 
 class SphereGrid(NamedTuple):
@@ -77,8 +78,7 @@ def chroma_error(predicted: Tensor, true: Tensor) -> Tensor:
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     weight = torch.log1p(LOG_GAIN * luminance) * grid_of(true).rows
     difference = (_chroma(predicted) - _chroma(true)).abs().sum(dim=1, keepdim=True)
-    smallest = torch.finfo(weight.dtype).tiny
-    return ((weight * difference).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(smallest)).mean()
+    return ((weight * difference).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(_DARKEST_WEIGHT)).mean()
 
 
 def _chroma(environment: Tensor) -> Tensor:

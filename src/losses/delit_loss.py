@@ -35,6 +35,7 @@ TRANSFER_WEIGHT = 0.25
 _DARKEST_SHADING = 0.05  # of a picture's mean shading: darker than this, relative errors count less
 _SHADOW = 0.02  # of pictures at unit exposure: darker than this, relative errors count less
 _SMALLEST_PROBABILITY = 1e-6
+_SMALLEST_COVERAGE = 1e-6  # pixels: its inverse, which gradients are multiplied by, is far from overflow
 
 Lpips = Callable[[Tensor, Tensor], Tensor]
 
@@ -124,7 +125,8 @@ class DelitLoss(nn.Module):
         if output.transfer is not None and "other_environment" in batch:
             other = _exact(batch["other_environment"]), _exact(batch["other_shading"])
             count = len(other[0])
-            terms["transfer"] = transfer_error(_exact(output.transfer[:count]), output.lobes, *other, mask[:count])
+            person = _exact(batch["mask"][:count])  # there is no shading elsewhere
+            terms["transfer"] = transfer_error(_exact(output.transfer[:count]), output.lobes, *other, person)
         return terms
 
     def _environment_terms(self, output: Delit, batch: DelitBatch) -> dict[str, Tensor]:
@@ -189,7 +191,7 @@ def transfer_error(transfer: Tensor, lobes: Tensor, environment: Tensor, shading
     """
     size = transfer.shape[-2:]
     shading, mask = F.adaptive_avg_pool2d(shading * mask, size), F.adaptive_avg_pool2d(mask, size)
-    shading = shading / mask.clamp_min(_SMALLEST_PROBABILITY)
+    shading = shading / mask.clamp_min(_SMALLEST_COVERAGE)
     light = environment.flatten(2) @ lobes.to(environment.dtype).T
     predicted = torch.einsum("nkhw,nck->nchw", transfer, light)
     # Relative to the picture's mean, as if it had been exposed for.
@@ -201,7 +203,7 @@ def transfer_error(transfer: Tensor, lobes: Tensor, environment: Tensor, shading
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of N x C x H x W weighted by N x 1 x H x W; 0 with a gradient of 0 for an empty mask."""
     total = mask.sum() * values.shape[1]
-    return (values * mask).sum() / total.clamp_min(torch.finfo(total.dtype).tiny)
+    return (values * mask).sum() / total.clamp_min(_SMALLEST_COVERAGE)
 
 
 def _exact(tensor: Tensor) -> Tensor:
@@ -224,12 +226,16 @@ def sample_tensors(codec: Codec, size: int = 64, rows: int = 16, lights: int = 1
     environment = smooth(2, 3, rows, 2 * rows) + 50 * (20 * (sun - 1)).exp()
     flat_lit = smooth(2, 3, size, size)
     mask = (smooth(2, 1, size, size) > 0.4).float()
+    light_matrix = F.one_hot(cells, lights).T * solid_angles
+    transfer = smooth(2, lights, size // 4, size // 4)
     output = Delit(
         flat_lit=flat_lit * 1.3,
         environment_code=codec.encode(environment * (0.2 + smooth(2, 3, rows, 2 * rows))),
         exposure=torch.ones(2, 1, 1, 1),
         confidence=smooth(2, 1, rows, 2 * rows),
         mask=smooth(2, 1, size, size),
+        transfer=transfer / transfer.sum(dim=1, keepdim=True),
+        lobes=light_matrix / light_matrix.sum(dim=1, keepdim=True).clamp_min(1e-6),
     )
     batch = DelitBatch(
         relit=flat_lit * smooth(2, 1, size, size),
@@ -237,14 +243,16 @@ def sample_tensors(codec: Codec, size: int = 64, rows: int = 16, lights: int = 1
         mask=mask,
         environment=environment,
         name=["first", "second"],
+        other_environment=environment.flip(0),
+        other_shading=smooth(2, 3, size, size),
         olats=smooth(2, lights, 3, size // 4, size // 4),
         stage_mask=F.interpolate(mask, (size // 4, size // 4), mode="area"),
-        light_matrix=F.one_hot(cells, lights).T * solid_angles,
+        light_matrix=light_matrix,
         to_stage=sampling_grid(torch.from_numpy(pixel_directions(rows, 2 * rows)), rows, 2 * rows).expand(
             2, -1, -1, -1
         ),
     )
-    for leaf in (output.flat_lit, output.environment_code, output.confidence, output.mask):
+    for leaf in (output.flat_lit, output.environment_code, output.confidence, output.mask, output.transfer):
         leaf.requires_grad_(True)
     return output, batch
 

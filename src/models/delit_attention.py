@@ -125,7 +125,7 @@ class AttentionDelit(nn.Module):
         def light(environment: Tensor) -> Tensor:
             return torch.log(environment.clamp_max(_BRIGHTEST).flatten(2) @ self.shading.lobes.T + _DARKEST)
 
-        self.first_guess.fit([(picture, light(environment), *rest) for picture, environment, *rest in samples])
+        self.first_guess.fit((picture, light(environment), *rest) for picture, environment, *rest in samples)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         full = self.stem(torch.log1p(4.0 * picture))

@@ -90,12 +90,12 @@ class DelitModel(nn.Module):
         """Fit what can be fitted in closed form to training batches, before training; attention only."""
         if self.config.arch != "attention":
             return
-        samples = []
-        for batch in batches:
+
+        def at_unit_exposure(batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
             exposure = measure_exposure(batch["relit"])
-            unit = (batch[name] / exposure for name in ("relit", "environment"))
-            samples.append((*unit, batch["flat_lit"], batch["mask"]))
-        self.network.start(samples)
+            return batch["relit"] / exposure, batch["environment"] / exposure, batch["flat_lit"], batch["mask"]
+
+        self.network.start(map(at_unit_exposure, batches))
 
     def environment(self, output: Delit) -> Tensor:
         """N x 3 x h x w linear radiance of the predicted environment."""

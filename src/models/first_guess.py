@@ -6,7 +6,7 @@ light comes from and what a face looks like without it. Networks that start from
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -61,17 +61,19 @@ class FirstGuess(nn.Module):
         return Guess(*(value.unflatten(1, shape) for value, shape in zip(values, self.shapes, strict=True)))
 
     @torch.no_grad()
-    def fit(self, samples: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]) -> None:
+    def fit(self, samples: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]]) -> None:
         """Ridge regression on batches of (picture at unit exposure, light N x 3 x lobes, flat-lit, mask).
 
-        Of the pictures, the directions in which the guesses vary most are kept.
+        Of the pictures, the directions in which the guesses vary most are kept. Of the batches, only thumbnails.
         """
-        x = torch.cat([self.features(picture) for picture, *_ in samples]).double()
-        mean, scale = x.mean(0), 1.0 / (x.std(0) + 1e-3)
+        reduced = [
+            (self.features(picture), light.flatten(1), _thumbnails(picture, flat_lit, mask))
+            for picture, light, flat_lit, mask in samples
+        ]
+        x, light, pictures = (torch.cat(parts).double() for parts in zip(*reduced, strict=True))
+        mean, scale = x.mean(0), 1.0 / (x.std(0, correction=0) + 1e-3)
         x = (x - mean) * scale
         gram = x.T @ x + _RIDGE * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        light = torch.cat([light.flatten(1) for _, light, *_ in samples]).double()
-        pictures = torch.cat([_thumbnails(picture, flat_lit, mask) for picture, _, flat_lit, mask in samples]).double()
         means = light.mean(0), pictures.mean(0)
         to_light, to_pictures = (
             torch.linalg.solve(gram, x.T @ (y - offset)) for y, offset in zip((light, pictures), means, strict=True)

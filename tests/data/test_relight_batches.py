@@ -96,6 +96,8 @@ def test_batches_have_the_shapes_that_are_promised(root, tmp_path, augment):
         "flat_lit": (5, 3, SIZE, SIZE),
         "mask": (5, 1, SIZE, SIZE),
         "environment": (5, 3, 16, 32),
+        "other_environment": (4, 3, 16, 32),
+        "other_shading": (4, 3, SIZE, SIZE),
         "olats": (4, 24, 3, side, side),
         "stage_mask": (4, 1, side, side),
         "light_matrix": (24, 512),
@@ -105,6 +107,48 @@ def test_batches_have_the_shapes_that_are_promised(root, tmp_path, augment):
     for key, value in batch.items():
         assert key in ("name", "to_stage") or (value.isfinite().all() and value.min() >= 0), key
     assert batch["mask"].max() <= 1 + 1e-6
+
+
+# ---- the other light
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_the_other_shading_is_the_subject_under_the_other_environment(root, tmp_path, pairs):
+    batch = make(root, tmp_path, batch_size=12, augment=False, pairs=pairs_of(root) if pairs else None).batch(0, 0)
+    count = 12 - 2 * pairs
+    assert len(batch["other_environment"]) == len(batch["other_shading"]) == count
+    lights = read_lights(root / "olat" / "lights.json")
+    cosine = np.einsum("hwk,lk->hwl", ball_normals()[0][1:11], lights).clip(0, None) / np.pi
+    cells = LightCells(lights)
+    inside = batch["mask"][0, 0].numpy() > 0
+    for shading, environment in zip(batch["other_shading"], batch["other_environment"], strict=True):
+        light = cells.integrate(environment.movedim(0, -1).numpy())
+        expected = cosine @ light / (cosine @ cells.solid_angles())[..., None].clip(1e-6, None)
+        np.testing.assert_allclose(shading.movedim(0, -1).numpy()[inside], expected[inside], rtol=0.01)
+    for one, other in zip(batch["environment"][:count], batch["other_environment"], strict=True):
+        assert not torch.allclose(one, other, rtol=0.01)
+
+
+def test_the_other_shading_is_moved_with_the_subject_and_whatever_its_skin(root, tmp_path):
+    """White light from all around shades a subject alike everywhere, however it is turned and coloured."""
+    batches = make(root, tmp_path, image_size=32, batch_size=12)
+    batches._light = uniform_light(batches, 3.0)
+    batch = batches.batch(0, 0)
+    inside = (batch["mask"] > 0.99).expand_as(batch["other_shading"])
+    assert 0.2 < inside.float().mean() < 0.9
+    shading = batch["other_shading"][inside]
+    torch.testing.assert_close(shading, torch.full_like(shading, 3.0), rtol=0.02, atol=0)
+
+
+def uniform_light(batches: RelightBatches, radiance: float):
+    """In place of the batches' choice of light."""
+    height, width = batches._directions.shape[:2]
+
+    def light(_random, count, _rotation):
+        maps = torch.full((count, 3, height, width), radiance)
+        return maps, maps, ["white"] * count
+
+    return light
 
 
 # ---- what the physical loss gets
@@ -130,7 +174,7 @@ def test_the_moved_environment_finds_back_to_the_light_that_the_subject_was_reli
     relight = batches.stacks.relight
 
     def record(k, coefficients):
-        relit_under.extend((k, light) for light in coefficients)
+        relit_under.extend((k, light) for light in coefficients[: len(coefficients) // 2])  # then the other light's
         return relight(k, coefficients)
 
     monkeypatch.setattr(batches.stacks, "relight", record)

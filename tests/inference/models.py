@@ -12,13 +12,13 @@ from src.utils import checkpoint
 
 
 def tiny_model(arch: str = "attention") -> DelitModel:
-    """Random weights; layers that training begins at zero are random too."""
+    """Random weights; layers that training begins at zero are random too, with little coloured noise in the guess."""
     torch.manual_seed(0)
     model = DelitModel(DelitConfig(arch, image_size=64, env_height=16, env_width=32, base_dim=32))
     with torch.no_grad():
-        for parameter in model.parameters():
+        for name, parameter in model.named_parameters():
             if not parameter.any():
-                parameter.normal_(std=0.05)
+                parameter.normal_(std=0.005 if "first_guess" in name else 0.05)
     return model.eval().requires_grad_(False)
 
 
