@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from src.data.lightmap_texels import LightmapTexels
+from src.models.grid_config import GridConfig
+from src.models.latent_grid import LatentGrid
 
 HOURS = (0.0, 3.0, 5.9, 6.0, 9.0, 12.0, 15.0, 18.0, 18.1, 21.0)
 
@@ -34,3 +37,13 @@ class ExampleLightmap:
 
 def example_texels() -> LightmapTexels:
     return LightmapTexels(ExampleLightmap())
+
+
+def started_grid(latent_dim: int = 8, latent_bits: int = 8) -> tuple[LatentGrid, np.ndarray]:
+    """The example's grid as it is before training, and its true frames."""
+    data = example_texels()
+    torch.manual_seed(0)
+    config = GridConfig(data.height, data.width, HOURS, (6.0, 18.0), latent_dim, latent_bits)
+    grid = LatentGrid(config, data.mask)
+    grid.start_from(data.texels)
+    return grid, ExampleLightmap().load()[0]

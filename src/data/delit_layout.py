@@ -72,7 +72,8 @@ def choose_pairs(
     pairs = find_pairs(data_root)
     environments = sorted({pair.environment_name for pair in pairs}, key=natural_key)
     # Where subjects have few of the environments, a tenth of either may have no pair in common: then hold out more.
-    shares = [val_envs] if val_envs else [None, *([str(count)] for count in range(2, len(environments) // 2 + 1))]
+    most = len({unturned(name) for name in environments}) // 2
+    shares = [val_envs] if val_envs else [None, *([str(count)] for count in range(2, most + 1))]
     for share in shares:
         sides = make_splits(
             {pair.subject: pair.subject for pair in pairs},

@@ -53,10 +53,11 @@ def test_turned_versions_stay_together_however_many_are_held_out(tmp_path):
     assert val and train and not val & train
 
 
-def test_nothing_in_common_is_said_in_one_line(tmp_path):
-    root = write_set(tmp_path, {"s0": ["e0"], "s1": ["e1"]})
+@pytest.mark.parametrize("turns", [[""], ["_r000", "_r090", "_r180", "_r270"]], ids=["once", "turned"])
+def test_nothing_in_common_is_said_in_one_line(tmp_path, turns):
+    root = write_set(tmp_path, {f"s{index}": [f"e{index}{turn}" for turn in turns] for index in range(2)})
     with pytest.raises(InputError, match="holds no pairs for val: choose other --val_subjects and --val_envs"):
-        choose_pairs(root, "val", None, None)
+        choose_pairs(root, "val")
 
 
 def test_the_file_decides_unless_flags_do(tmp_path):

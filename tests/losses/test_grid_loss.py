@@ -13,7 +13,7 @@ def test_the_gradient_balances_hours() -> None:
     predicted.requires_grad_()
     value = error(torch.arange(100), predicted, torch.zeros(100, 2, 3))
     value.backward()
-    assert math.isclose(float(value), 1.0, rel_tol=1e-3)
+    assert math.isclose(value.item(), 1.0, rel_tol=1e-3)
     per_hour = predicted.grad.abs().mean(dim=(0, 2)) / predicted.detach().mean(dim=(0, 2))
     assert math.isclose(float(per_hour[1] / per_hour[0]), (1e-4 / 1e-2) ** -BALANCE, rel_tol=1e-2)
 

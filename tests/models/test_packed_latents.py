@@ -16,6 +16,19 @@ def test_values_come_back_from_as_few_bytes_as_they_need(bits: int, latent_dim: 
     assert torch.equal(packed.unpack(chosen).long(), values[chosen])
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from([4, 6, 8]), st.integers(1, 20), st.integers(2, 40), st.integers(0, 2**32 - 1))
+def test_pieces_are_written_where_it_is_asked(bits: int, latent_dim: int, count: int, seed: int) -> None:
+    values = torch.randint(0, 2**bits, (count, latent_dim), generator=torch.Generator().manual_seed(seed))
+    packed = PackedLatents.pack(values, bits)
+    rows = slice(1, count)
+    kept = torch.full((2 * row_bytes(latent_dim, bits), count), -1.0)
+    found = packed.pieces(rows, kept[:, : count - 1])
+    assert found.data_ptr() == kept.data_ptr() and torch.equal(found, packed.pieces(rows))
+    assert torch.equal((packed.combine @ found).T.long(), values[rows])
+    assert (kept[:, -1] == -1).all()
+
+
 def test_first_value_has_the_highest_bits() -> None:
     packed = PackedLatents.pack(torch.tensor([[0b100001, 0b111111, 0, 1]]), 6)
     assert packed.data.flatten().tolist() == [0b10000111, 0b11110000, 0b00000001]
