@@ -19,7 +19,9 @@ def make(arch: str, env_height: int = 8, trained: bool = True, **options) -> Del
     model = DelitModel(config).eval().requires_grad_(False)
     if trained:
         for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape), alpha=0.1)
+            # Of the order of 1 in every layer, however many inputs it has.
+            fan_in = parameter[0].numel() if parameter.ndim > 1 else 1
+            parameter.add_(torch.randn(parameter.shape), alpha=min(0.1, 0.5 / fan_in**0.5))
     return model
 
 
