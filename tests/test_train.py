@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 import train as script
+from src.training import meter
 from src.training import trainer as engine
 from src.training.logger import Logger
 from src.training.trainer import Trainer
@@ -50,7 +51,7 @@ def losses(monkeypatch):
             values.append(measures["train/loss"])
         scalars(self, step, measures)
 
-    monkeypatch.setattr(engine, "LOG_SECONDS", -1.0)
+    monkeypatch.setattr(meter, "LOG_SECONDS", -1.0)
     monkeypatch.setattr(Logger, "scalars", record)
     return values
 

@@ -21,7 +21,7 @@ from src.data.pair_batches import PairBatches
 from src.data.relight_batches import RelightBatches
 from src.models import delit_model
 from src.tasks import delit_training
-from src.training import trainer as engine
+from src.training import meter
 from src.training.trainer import Trainer
 from src.utils import checkpoint
 from src.utils.metrics import LPIPS_BACKBONES
@@ -59,7 +59,7 @@ def short(monkeypatch):
     """Three steps an epoch, with relighting too, after a start from four batches."""
     monkeypatch.setattr(delit_training, "SAMPLES_PER_EPOCH", 6)
     monkeypatch.setattr(delit_training, "START_SAMPLES", 8)
-    monkeypatch.setattr(engine, "LOG_SECONDS", -1.0)
+    monkeypatch.setattr(meter, "LOG_SECONDS", -1.0)
 
 
 def arguments(stage: Path, run: Path, relight: bool = False, **flags) -> list[str]:

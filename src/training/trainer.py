@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from src.training.distributed import Processes
 from src.training.logger import Logger
+from src.training.meter import Meter
+from src.training.schedule import Schedule
 from src.training.stop_signals import StopSignals
 from src.training.task import Batches, Task
 from src.training.weight_average import WeightAverage
@@ -24,9 +26,7 @@ from src.utils.cli import InputError
 
 LAST, BEST = "last", "best"
 FILE_NAMES = {LAST: "last.ckpt", BEST: "best.ckpt"}
-LOG_SECONDS = 1.0
 SAVE_SECONDS = 120.0  # at most so much work is lost to a power cut, however long an epoch is
-CLOCK_STEPS = 16  # how often several processes agree on the time
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,6 @@ class Trainer:
         self.step = 0  # optimizer steps done
         self.best_score = -math.inf
         self._validated_step = -1
-        self._seconds_before = 0.0  # of training in earlier sittings
-        self._started: float | None = None
-        self._agreed_at: int | None = None  # the step at which all processes last agreed on the time
-        self._agreed_progress = 0.0
         self._base_rates = [group["lr"] for group in optimizer.param_groups]
         device = processes.device
         self._scaler = torch.amp.GradScaler(device.type, enabled=options.amp == "fp16")
@@ -93,13 +89,28 @@ class Trainer:
                 f"{options.accumulate_steps} batches per step, but an epoch has {batches.steps_per_epoch}",
                 "give fewer, a smaller batch or more samples per epoch",
             )
-        self._total_steps = None if options.time_budget_s else options.epochs * self._steps_per_epoch
+        self._schedule = Schedule(
+            processes,
+            None if options.time_budget_s else options.epochs * self._steps_per_epoch,
+            options.time_budget_s,
+            options.warmup_steps,
+            options.schedule,
+        )
         self._first_bad_step = torch.full((), -1, dtype=torch.int64, device=device)
         self._stop = StopSignals()
         self._average = None if options.ema is None else WeightAverage(task.model, options.ema)
 
     def path(self, which: str) -> Path:
         return self.run_dir / self.file_names[which]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, earlier sittings included."""
+        return self._schedule.seconds
+
+    @property
+    def is_finished(self) -> bool:
+        return self.step > 0 and self._schedule.progress(self.step) >= 1.0
 
     # ---- resume and save
 
@@ -130,7 +141,7 @@ class Trainer:
         self.step = stored["step"]
         self.best_score = stored["best_score"]
         self._validated_step = stored["validated_step"]
-        self._seconds_before = stored["seconds"]
+        self._schedule.continue_from(stored["seconds"])
         return True
 
     def save(self, which: str) -> None:
@@ -158,46 +169,17 @@ class Trainer:
                 if self._average is not None:
                     self._average.swap()
 
-    # ---- time and schedule
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of training so far, earlier sittings included."""
-        return self._seconds_before + (0.0 if self._started is None else time.monotonic() - self._started)
-
-    @property
-    def is_finished(self) -> bool:
-        return self.step > 0 and self._progress() >= 1.0
-
-    def _progress(self) -> float:
-        if self._total_steps is not None:
-            return self.step / self._total_steps if self._total_steps else 1.0
-        if self.processes.count == 1:
-            return self.seconds / self.options.time_budget_s
-        if self._agreed_at is None or self.step - self._agreed_at >= CLOCK_STEPS:
-            self._agreed_progress = self.processes.from_main(self.seconds / self.options.time_budget_s)
-            self._agreed_at = self.step
-        return self._agreed_progress
-
-    def _rate_factor(self, progress: float) -> float:
-        if self.options.schedule == "constant":
-            return 1.0
-        warmup = min(1.0, (self.step + 1) / (self.options.warmup_steps + 1))
-        return warmup * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-
     # ---- the loop
 
     def fit(self) -> None:
         """Train to the end. Raises :class:`Interrupted` after saving when asked to stop (Ctrl-C, SIGTERM)."""
-        self._started = time.monotonic()
+        self._schedule.start()
         if self.is_finished and self._validated_step == self.step:
             return
-        self._logger = Logger(self.run_dir, self.processes.is_main, self._total_steps, self.step)
+        self._logger = Logger(self.run_dir, self.processes.is_main, self._schedule.total_steps, self.step)
         self._forward = self._wrap()
-        self._sums: dict[str, Tensor] = {}
-        self._samples, self._data_seconds = 0, 0.0
-        self._logged_step = self.step
-        self._logged_at = self._saved_at = time.monotonic()
+        self._meter = Meter(self.step)
+        self._saved_at = time.monotonic()
         try:
             with self._stop:
                 self._loop()
@@ -257,19 +239,15 @@ class Trainer:
         self._saved_at = time.monotonic()
 
     def _train_step(self, stream: Iterator) -> None:
-        self.task.step, self.task.progress = self.step, self._progress()
-        factor = self._rate_factor(self.task.progress)
+        self.task.step, self.task.progress = self.step, self._schedule.progress(self.step)
+        factor = self._schedule.rate_factor(self.step, self.task.progress)
         for group, base in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = base * factor
         self.task.train()
         self.optimizer.zero_grad(set_to_none=True)
         count = self.options.accumulate_steps
         for k in range(count):
-            before = time.monotonic()
-            batch = next(stream)
-            self._data_seconds += time.monotonic() - before
-            self._accumulate(batch, 1.0 / count, is_last=k == count - 1)
-            self._samples += self.task.samples(batch)
+            self._accumulate(self._meter.next_batch(stream), 1.0 / count, is_last=k == count - 1)
         if self.options.clip_grad is not None:
             self._scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.task.parameters(), self.options.clip_grad)
@@ -279,7 +257,7 @@ class Trainer:
         if self._average is not None:
             self._average.update(self.step)
         self._logger.advance()
-        if time.monotonic() - self._logged_at > LOG_SECONDS:
+        if self._meter.is_due:
             self._log()
 
     def _accumulate(self, batch: Any, share: float, is_last: bool) -> None:
@@ -295,9 +273,7 @@ class Trainer:
         with torch.no_grad():
             bad = ~torch.isfinite(loss) & (self._first_bad_step < 0)
             self._first_bad_step = torch.where(bad, self.step, self._first_bad_step)
-            for name, value in terms.items():
-                part_of_mean = value.detach().float() * share
-                self._sums[name] = self._sums[name] + part_of_mean if name in self._sums else part_of_mean
+        self._meter.add(terms, share, self.task.samples(batch))
 
     def _check_finite(self) -> None:
         held = f"; {self.path(LAST)} still holds the last good state" if self.path(LAST).exists() else ""
@@ -319,14 +295,12 @@ class Trainer:
 
     def _log(self) -> None:
         self._check_finite()
-        steps = self.step - self._logged_step
-        now = time.monotonic()
-        means = {f"train/{name}": float(value) / steps for name, value in self._sums.items()}
-        rate = self._samples * self.processes.count / (now - self._logged_at)
-        means |= {
+        terms, samples_per_s, data_wait_share = self._meter.read(self.step)
+        rate = samples_per_s * self.processes.count
+        means = {f"train/{name}": value for name, value in terms.items()} | {
             "train/learning_rate": self.optimizer.param_groups[0]["lr"],
             f"train/{self.task.unit}_per_s": rate,
-            "train/data_wait_share": self._data_seconds / (now - self._logged_at),
+            "train/data_wait_share": data_wait_share,
         }
         self._logger.scalars(self.step, means)
         status = {"loss": f"{means['train/loss']:.3e}", "rate": f"{rate:.3g} {self.task.unit}/s"}
@@ -335,8 +309,6 @@ class Trainer:
         if self.options.time_budget_s:
             status["time"] = f"{self.seconds / 60:.1f}/{self.options.time_budget_s / 60:g} min"
         self._logger.status(**status)
-        self._sums, self._samples, self._data_seconds = {}, 0, 0.0
-        self._logged_at, self._logged_step = now, self.step
 
     def _validate_and_save(self) -> None:
         self._check_finite()

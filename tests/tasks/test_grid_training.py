@@ -54,7 +54,7 @@ def test_an_interrupted_run_ends_bit_for_bit_as_an_uninterrupted_one(
 
     def interrupt(trainer: Trainer, stream: object) -> None:
         step(trainer, stream)
-        trainer._stop.requested = trainer.step == int(share * trainer._total_steps)
+        trainer._stop.requested = trainer.step == int(share * trainer._schedule.total_steps)
 
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "_train_step", interrupt)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from src.training import meter, schedule
 from src.training import trainer as engine
 from src.training.distributed import Processes
 from src.training.logger import Logger
@@ -163,7 +164,8 @@ def test_a_budget_that_runs_out_while_saving_still_ends_in_a_validation(tmp_path
         clock[0] += 10
 
     monkeypatch.setattr(Trainer, "save", slowly)
-    monkeypatch.setattr(engine, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+    for module in (engine, schedule):
+        monkeypatch.setattr(module, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
     trainer = make(tmp_path, time_budget_s=5, save_every=1, val_every=1000)
     trainer.fit()
     assert trainer.step == 5
@@ -320,7 +322,7 @@ class Spoilt(Points):
 def test_a_loss_that_is_not_finite_names_step_and_batch_and_keeps_the_last_good_state(
     tmp_path, monkeypatch, log_seconds
 ):
-    monkeypatch.setattr(engine, "LOG_SECONDS", log_seconds)
+    monkeypatch.setattr(meter, "LOG_SECONDS", log_seconds)
     trainer = make(tmp_path, batches=Spoilt(), save_every=1)
     with pytest.raises(InputError, match=r"loss: not finite at step 11 \(batch: 8 points\).*last.ckpt still holds"):
         trainer.fit()
@@ -525,7 +527,7 @@ def test_checkpoints_have_the_names_that_were_asked_for(tmp_path):
 
 def test_the_share_of_time_spent_waiting_for_data_is_logged(tmp_path, monkeypatch):
     logged = []
-    monkeypatch.setattr(engine, "LOG_SECONDS", 0.05)
+    monkeypatch.setattr(meter, "LOG_SECONDS", 0.05)
     monkeypatch.setattr(Logger, "scalars", lambda self, step, values: logged.append(values))
 
     class Slow(Points):
