@@ -41,7 +41,8 @@ def plain_steps(task, seed: int) -> Callable[[], None]:
     model, data = task.model, task.dataset
     torch.manual_seed(seed)
     model.frame_scale.copy_(data.texels.amax(dim=(0, 2)))
-    torch.nn.init.uniform_(model.latents, -0.5, 0.5)
+    for table in model.tables():
+        torch.nn.init.uniform_(table, -0.5, 0.5)
     torch.nn.init.xavier_uniform_(model.f2[-2])
     optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
     hours = len(data.hour_values)
@@ -49,7 +50,7 @@ def plain_steps(task, seed: int) -> Callable[[], None]:
     def step() -> None:
         sample = torch.randint(data.texel_count * hours, (BATCH_SAMPLES,))
         texel, hour = sample // hours, sample % hours
-        z = model.latents[texel]
+        z = model.z(texel)
         z = z + (torch.rand_like(z) - 0.5) * (2.0 / model.levels)
         predicted = model.at_hours(z, hour)
         target = data.texels[texel, hour] / model.frame_scale[hour, None]

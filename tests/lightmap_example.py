@@ -39,11 +39,13 @@ def example_texels() -> LightmapTexels:
     return LightmapTexels(ExampleLightmap())
 
 
-def started_grid(latent_dim: int = 8, latent_bits: int = 8) -> tuple[LatentGrid, np.ndarray]:
+def started_grid(
+    latent_dim: int = 8, latent_bits: int = 8, coarse: tuple[tuple[int, int], ...] = ()
+) -> tuple[LatentGrid, np.ndarray]:
     """The example's grid as it is before training, and its true frames."""
     data = example_texels()
     torch.manual_seed(0)
-    config = GridConfig(data.height, data.width, HOURS, (6.0, 18.0), latent_dim, latent_bits)
+    config = GridConfig(data.height, data.width, HOURS, (6.0, 18.0), latent_dim, latent_bits, coarse=coarse)
     grid = LatentGrid(config, data.mask)
     grid.start_from(data.texels)
     return grid, ExampleLightmap().load()[0]

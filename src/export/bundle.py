@@ -17,12 +17,13 @@ from src.export import plane_codec
 from src.export.entropy import CorruptStream
 from src.models.grid_config import LATENT_BITS, GridConfig
 from src.models.grid_decoder import GridDecoder
-from src.models.packed_latents import PackedLatents, TexelIndex
+from src.models.latent_levels import LatentLevels
+from src.models.packed_latents import block_mask
 from src.utils.atomic import atomic_path
 from src.utils.cli import InputError, describe_os_error
 
 MAGIC = b"\x89TOD\r\n\x1a\n"  # as in PNG: a transfer that alters text, or 7-bit transport, shows at once
-VERSION = 1
+VERSION = 2  # 1 knew no coarser latents
 DIGEST_BYTES = 32
 MAX_TEXELS = 1 << 24
 MAX_VALUES = 1 << 28  # latents in all planes
@@ -30,6 +31,8 @@ MAX_FRAMES = 1024
 MAX_HEADER_BYTES = 1 << 20
 MAX_WIDTH_F2 = 1024
 MAX_LAYERS_F2 = 16
+MAX_COARSE = 4  # levels
+MAX_STRIDE = 256
 _PREFIX = struct.Struct("<8sII")  # magic, version, header bytes
 _REMEDY = "export it again"
 
@@ -49,13 +52,16 @@ def encode_bundle(decoder: GridDecoder) -> bytes:
     """The bytes of a bundle: prefix, JSON header, sections mask, F2 and planes, SHA-256 of all before it."""
     config = decoder.config
     mask = np.zeros(config.height * config.width, bool)
-    mask[decoder.index.valid_texels().cpu().numpy()] = True
-    values = decoder.latents.unpack(slice(None)).cpu().numpy()
+    mask[decoder.latents.index.valid_texels().cpu().numpy()] = True
+    mask = mask.reshape(config.height, config.width)
     sections = {
-        "mask": zlib.compress(np.packbits(mask).tobytes(), 9),
+        "mask": zlib.compress(np.packbits(mask.ravel()).tobytes(), 9),
         "f2": b"".join(array.cpu().numpy().astype("<f2").tobytes() for array in decoder.f2),
-        "planes": plane_codec.encode(values, mask.reshape(config.height, config.width), config.latent_bits),
     }
+    for name, level in zip(_plane_sections(config), decoder.latents.levels, strict=True):
+        values = level.latents.unpack(slice(None)).cpu().numpy()
+        blocks = block_mask(torch.from_numpy(mask), level.stride).numpy()
+        sections[name] = plane_codec.encode(values, blocks, config.latent_bits)
     header = {
         **config.to_dict(),
         "frame_scale": decoder.frame_scale.tolist(),
@@ -96,18 +102,27 @@ def decode_bundle(content: bytes, device: str | torch.device = "cpu") -> GridDec
         raise CorruptStream("the header has an impossible size")
     config, frame_scale, sizes = _parse_header(body[_PREFIX.size : _PREFIX.size + header_bytes])
     sections, first = {}, _PREFIX.size + header_bytes
-    for name in ("mask", "f2", "planes"):
+    for name in ("mask", "f2", *_plane_sections(config)):
         sections[name] = body[first : first + sizes[name]]
         first += sizes[name]
     if first != len(body):
         raise CorruptStream("the sections do not fill the file")
     mask = _read_mask(sections["mask"], config)
     arrays = _read_f2(sections["f2"], config)
-    values = plane_codec.decode(sections["planes"], mask, config.latent_dim, config.latent_bits)
-    packed = PackedLatents.pack(torch.from_numpy(values).to(device), config.latent_bits)
-    index = TexelIndex(torch.from_numpy(mask).to(device))
+    mask = torch.from_numpy(mask)
+    levels = []
+    for name, (stride, channels) in zip(_plane_sections(config), ((1, config.latent_dim), *config.coarse), strict=True):
+        blocks = block_mask(mask, stride).numpy()
+        values = plane_codec.decode(sections[name], blocks, channels, config.latent_bits)
+        levels.append((stride, torch.from_numpy(values).to(device)))
+    latents = LatentLevels(mask.to(device), levels, config.latent_bits)
     f2 = [torch.from_numpy(array).to(device) for array in arrays]
-    return GridDecoder(config, index, packed, f2, torch.tensor(frame_scale, device=device))
+    return GridDecoder(config, latents, f2, torch.tensor(frame_scale, device=device))
+
+
+def _plane_sections(config: GridConfig) -> list[str]:
+    """Names of the sections that hold the latents, full resolution first."""
+    return ["planes", *(f"planes_{stride}" for stride, _ in config.coarse)]
 
 
 def _parse_header(data: bytes) -> tuple[GridConfig, list[float], dict[str, int]]:
@@ -122,7 +137,8 @@ def _parse_header(data: bytes) -> tuple[GridConfig, list[float], dict[str, int]]
     fits = (
         all(_is_count(value) for value in counts)
         and config.height * config.width <= MAX_TEXELS
-        and config.height * config.width * config.latent_dim <= MAX_VALUES
+        and _are_coarse_levels(config)
+        and _value_count(config) <= MAX_VALUES
         and config.latent_bits in LATENT_BITS
         and isinstance(config.is_radiance, bool)
         and 1 <= len(hours) <= MAX_FRAMES
@@ -138,11 +154,29 @@ def _parse_header(data: bytes) -> tuple[GridConfig, list[float], dict[str, int]]
         and len(frame_scale) == len(hours)
         and all(_is_number(value) and value > 0 for value in frame_scale)
         and isinstance(sizes, dict)
-        and all(_is_count(sizes.get(name)) for name in ("mask", "f2", "planes"))
+        and all(_is_count(sizes.get(name)) for name in ("mask", "f2", *_plane_sections(config)))
     )
     if not fits:
         raise CorruptStream("the header holds impossible values")
     return config, frame_scale, sizes
+
+
+def _are_coarse_levels(config: GridConfig) -> bool:
+    """Whether strides grow, and no level has more channels than a day has values."""
+    strides = [1]
+    for level in config.coarse:
+        if len(level) != 2 or not all(_is_count(value) for value in level):
+            return False
+        if not strides[-1] < level[0] <= MAX_STRIDE or level[1] > 3 * len(config.hours):
+            return False
+        strides.append(level[0])
+    return len(config.coarse) <= MAX_COARSE
+
+
+def _value_count(config: GridConfig) -> int:
+    """Latents of all levels, were every texel valid."""
+    levels = ((1, config.latent_dim), *config.coarse)
+    return sum(-(-config.height // stride) * -(-config.width // stride) * channels for stride, channels in levels)
 
 
 def _is_region(region: tuple, config: GridConfig) -> bool:

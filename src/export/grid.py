@@ -39,7 +39,8 @@ def export_grid(decoder: GridDecoder, out_dir: Path) -> list[Path]:
 @torch.no_grad()
 def _write_latent_map(decoder: GridDecoder, path: Path) -> None:
     config = decoder.config
-    texels = decoder.index.valid_texels().cpu()
+    texels, coarser = decoder.latents.rows_of_valid()
+    texels = texels.cpu()
     width = config.width
     rows_at_once = max(1, TILE_ROWS // width)
 
@@ -48,19 +49,20 @@ def _write_latent_map(decoder: GridDecoder, path: Path) -> None:
         for top in range(0, config.height, rows_at_once):
             stop = min(top + rows_at_once, config.height)
             end = int(torch.searchsorted(texels, stop * width))
-            part = np.zeros(((stop - top) * width, config.latent_dim), np.float32)
-            part[(texels[done:end] - top * width).numpy()] = float_latents(decoder, slice(done, end)).cpu().numpy()
+            part = np.zeros(((stop - top) * width, config.z_dim), np.float32)
+            rows = [slice(done, end), *(row[done:end] for row in coarser)]
+            part[(texels[done:end] - top * width).numpy()] = float_latents(decoder, rows).cpu().numpy()
             done = end
             yield part
 
-    write_latent_map(path, (config.height, width, config.latent_dim), parts())
+    write_latent_map(path, (config.height, width, config.z_dim), parts())
 
 
 def _describe(decoder: GridDecoder) -> dict:
     config = decoder.config
     return {
         "f1": "grid",
-        "latent_dim": config.latent_dim,
+        "latent_dim": config.z_dim,
         "latent_bits": config.latent_bits,
         "hidden_f2": config.hidden_f2,
         "layers_f2": config.layers_f2,
@@ -70,7 +72,9 @@ def _describe(decoder: GridDecoder) -> dict:
         "events": list(config.events),
         "regions": [list(region) for region in config.regions],
         "latent_map": f"{LATENT_MAP}: float32 in [-1, 1], height x width x latent_dim; row 0 is the top row of the "
-        "images; all channels 0 where a texel is invalid, which no valid value is",
+        "images; all channels 0 where a texel is invalid, which no valid value is; the last channels are shared by "
+        "blocks of stride x stride texels, as 'coarse' lists: (stride, channels)",
+        "coarse": [list(level) for level in config.coarse],
         "network": "h = z; for each hidden layer h = relu(h W + b); features = [z, h]; at a baked hour t "
         "rgb_t = max(0, (features hour_weight[:, t] + hour_bias[t]) * frame_scale[t])",
         "between_hours": "rgb = (1 - s) rgb_first + s rgb_second with s = share of the interval, around midnight; in "

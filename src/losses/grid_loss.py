@@ -42,17 +42,19 @@ class BalancedError:
         return (squared * weights[tiles]).sum() * (len(self._tiles) / len(rows))
 
 
-def neighbour_bits(steps: Tensor) -> Tensor:
+def neighbour_bits(steps: Tensor, share: Tensor | None = None) -> Tensor:
     """About how many bits the planes' coder spends per texel on latents that differ from their neighbours.
 
     ``steps`` M x 4 x D: differences to the four neighbours in quantisation steps, neighbours held fixed (so that each
     pair is seen from both sides, at half its weight). For large |d| it is log2(1 + |d|), close to the cost of a
     prediction residual: flat areas with a few sharp edges, which is what shadows are, are cheap. Below ``SMOOTH_BELOW``
     steps it is quadratic, so that patches which differ by a trifle dissolve instead of standing in balance.
+    ``share`` M: what part of the latents is the texel's own, where several texels have the same ones.
     """
     size = steps.abs()
     bits = torch.log2(1.0 + size) - SMOOTH_BELOW * torch.log2(1.0 + size / SMOOTH_BELOW)
-    return (0.5 / (1.0 - SMOOTH_BELOW)) * bits.sum(dim=(1, 2)).mean()
+    bits = bits.sum(dim=(1, 2))
+    return (0.5 / (1.0 - SMOOTH_BELOW)) * (bits if share is None else bits * share).mean()
 
 
 def decibels_to_loss(price_db: Tensor) -> Tensor:

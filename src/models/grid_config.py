@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 
-import numpy as np
-import torch
+from torch import Tensor
 
-from src.models.packed_latents import TexelIndex, row_bytes
-from src.utils.cli import InputError
+from src.models.packed_latents import TexelIndex, block_mask, row_bytes
 
 LATENT_BITS = (4, 6, 8)
 TILE_SIZE = 256  # of the tiles over which the field averages PSNR
@@ -28,19 +27,27 @@ class GridConfig:
     layers_f2: int = 2
     is_radiance: bool = True  # linear radiance; else display values in [0, 1]
     regions: tuple[tuple[str, int, int, int], ...] = ()  # of an atlas: (name, first row, height, width)
+    coarse: tuple[tuple[int, int], ...] = ()  # (stride, channels): latents that blocks of stride x stride texels share
 
     def to_dict(self) -> dict:
-        regions = [list(region) for region in self.regions]
-        return {**asdict(self), "hours": list(self.hours), "events": list(self.events), "regions": regions}
+        lists = {name: [list(part) for part in getattr(self, name)] for name in ("regions", "coarse")}
+        return {**asdict(self), "hours": list(self.hours), "events": list(self.events), **lists}
 
     @classmethod
     def from_dict(cls, values: dict) -> GridConfig:
+        values = {"coarse": (), **values}  # the first version had none
         known = {field.name: values[field.name] for field in fields(cls)}
         tuples = {name: tuple(known[name]) for name in ("hours", "events")}
-        return cls(**{**known, **tuples, "regions": tuple(tuple(region) for region in known["regions"])})
+        nested = {name: tuple(tuple(part) for part in known[name]) for name in ("regions", "coarse")}
+        return cls(**{**known, **tuples, **nested})
 
     def with_latent_dim(self, latent_dim: int) -> GridConfig:
         return replace(self, latent_dim=latent_dim)
+
+    @property
+    def z_dim(self) -> int:
+        """Values that F2 reads: channels of all resolutions."""
+        return self.latent_dim + sum(channels for _, channels in self.coarse)
 
     @property
     def texel_count(self) -> int:
@@ -61,25 +68,27 @@ class GridConfig:
     def f2_shapes(self) -> list[tuple[int, ...]]:
         """Shapes of F2's arrays: for each hidden layer weight and bias, then the hours' weight and bias."""
         shapes: list[tuple[int, ...]] = []
-        width = self.latent_dim
+        width = self.z_dim
         for _ in range(self.layers_f2):
             shapes += [(width, self.hidden_f2), (self.hidden_f2,)]
             width = self.hidden_f2
         values = len(self.hours) * 3
-        return [*shapes, (self.latent_dim + self.hidden_f2, values), (values,)]
+        return [*shapes, (self.z_dim + self.hidden_f2, values), (values,)]
 
 
-def largest_latent_dim(bpp_memory: float, mask: np.ndarray, config: GridConfig) -> int:
-    """The most channels with which all that is resident takes at most ``bpp_memory`` bits per texel and frame.
+def resident_bytes(config: GridConfig, mask: Tensor) -> int:
+    """What must stay in memory to decode any texel of ``mask`` H x W: latents, indices, F2 and the frames' scales."""
+    latents = 0
+    for stride, channels in ((1, config.latent_dim), *config.coarse):
+        index = TexelIndex(block_mask(mask, stride))
+        latents += index.row_count * row_bytes(channels, config.latent_bits) + index.size_bytes
+    return latents + sum(math.prod(shape) for shape in config.f2_shapes) * 2 + len(config.hours) * 4
 
-    Raises :class:`InputError` when not even one channel fits.
-    """
-    budget = bpp_memory * config.texel_count * len(config.hours) / 8
-    index = TexelIndex(torch.from_numpy(mask))
-    for latent_dim in range(len(config.hours) * 3, 0, -1):
-        trial = config.with_latent_dim(latent_dim)
-        latents = index.row_count * row_bytes(latent_dim, config.latent_bits)
-        f2 = sum(int(np.prod(shape)) for shape in trial.f2_shapes) * 2 + len(config.hours) * 4
-        if latents + f2 + index.size_bytes <= budget:
-            return latent_dim
-    raise InputError("--bpp", f"{bpp_memory:g} is less than one channel takes", "give more, or fewer --latent_bits")
+
+def largest_latent_dim(budget_bytes: float, mask: Tensor, config: GridConfig) -> int:
+    """The most channels at full resolution, beside the coarser ones of ``config``, that ``budget_bytes`` hold; or 0."""
+    fixed, one = (resident_bytes(config.with_latent_dim(channels), mask) for channels in (0, 1))
+    guess = int((budget_bytes - fixed) / max(1, one - fixed)) + 2  # bytes are whole: more fit than the first one says
+    most = min(len(config.hours) * 3, max(0, 2 * guess))
+    fits = (k for k in range(most, 0, -1) if resident_bytes(config.with_latent_dim(k), mask) <= budget_bytes)
+    return next(fits, 0)

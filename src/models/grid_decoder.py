@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from src.models.grid_config import GridConfig
-from src.models.packed_latents import PackedLatents, TexelIndex
+from src.models.latent_levels import LatentLevels
 from src.utils.cli import InputError
 from src.utils.hour_interpolation import HourInterpolation
 from src.utils.parallel import run_parallel, unshared_operations, worker_count
@@ -49,11 +49,8 @@ class GridDecoder:
     Values are linear radiance, or display values in [0, 1] when the grid was trained on png or jpg.
     """
 
-    def __init__(
-        self, config: GridConfig, index: TexelIndex, latents: PackedLatents, f2: Sequence[Tensor], frame_scale: Tensor
-    ) -> None:
+    def __init__(self, config: GridConfig, latents: LatentLevels, f2: Sequence[Tensor], frame_scale: Tensor) -> None:
         self.config = config
-        self.index = index
         self.latents = latents
         self.f2 = list(f2)
         self.frame_scale = frame_scale.float()
@@ -61,7 +58,7 @@ class GridDecoder:
         self._first_row = 0
         self.hours = config.hours
         self.is_radiance = config.is_radiance
-        self.device = latents.data.device
+        self.device = latents.device
         self._interpolation = HourInterpolation(config.hours, config.events)
 
     @property
@@ -89,9 +86,9 @@ class GridDecoder:
 
     @property
     def resident_bytes(self) -> int:
-        """All that must stay in memory for random access: latents, index, F2, and the frames' scales."""
+        """All that must stay in memory for random access: latents, indices, F2, and the frames' scales."""
         f2 = sum(array.numel() * array.element_size() for array in self.f2)
-        return self.latents.size_bytes + self.index.size_bytes + f2 + 4 * len(self.frame_scale)
+        return self.latents.size_bytes + f2 + 4 * len(self.frame_scale)
 
     def bpp_memory(self) -> float:
         """Resident bits per texel of the map (valid or not) and baked frame."""
@@ -106,13 +103,13 @@ class GridDecoder:
         texels = texel_index(xy, self.height, self.width)
         if self.width != self.config.width:
             texels = texels // self.width * self.config.width + texels % self.width
-        valid, rows = self.index.rows(texels + self._first_row * self.config.width)
+        valid, rows = self.latents.rows(texels + self._first_row * self.config.width)
         different, which = hours.unique(return_inverse=True)
         which = which.to(self.device)
         for k, hour in enumerate(different.tolist()):
             f2 = self._f2_at(hour)
             for part in torch.nonzero(valid & (which == k)).flatten().split(TILE_ROWS):
-                colours[part] = self._colours(rows[part], f2).T
+                colours[part] = self._colours([row[part] for row in rows], f2).T
         return colours
 
     def render(self, hours: float | Sequence[float]) -> np.ndarray:
@@ -126,27 +123,29 @@ class GridDecoder:
         """The frames one by one, H x W x 3 float32 each."""
         workers = worker_count(self.device)
         with unshared_operations():
-            texels = self.index.valid_texels() - self._first_row * self.config.width
+            texels, coarser = self.latents.rows_of_valid()
+            texels = texels - self._first_row * self.config.width
             bounds = torch.tensor([0, self.height * self.config.width], device=texels.device)
             begin, end = torch.searchsorted(texels, bounds).tolist()
         for hour in hours:
             with unshared_operations():
-                frame = self._frame(float(hour), texels, begin, end, workers)
+                frame = self._frame(float(hour), texels[begin:end], begin, [row[begin:end] for row in coarser], workers)
             yield frame.view(self.height, self.config.width, 3)[:, : self.width].cpu().numpy()
 
-    def _frame(self, hour: float, texels: Tensor, begin: int, end: int, workers: int) -> Tensor:
-        """All rows from ``begin`` to ``end``, which lie at ``texels``, in a frame of (H * W) x 3."""
+    def _frame(self, hour: float, texels: Tensor, begin: int, coarser: Sequence[Tensor], workers: int) -> Tensor:
+        """A frame of (H * W) x 3: the rows from ``begin`` on, which lie at ``texels``, with their ``coarser`` rows."""
         f2 = self._f2_at(hour)
         frame = torch.zeros(self.height * self.config.width, 3, device=self.device)
 
         def fill(firsts: Sequence[int]) -> None:
             kept = Workspace(f2, TILE_ROWS)
             for first in firsts:
-                part = slice(first, min(first + TILE_ROWS, end))
-                colours = self._colours(part, f2, kept if part.stop - first == TILE_ROWS else None)
+                part = slice(first, min(first + TILE_ROWS, len(texels)))
+                rows = [slice(begin + first, begin + part.stop), *(row[part] for row in coarser)]
+                colours = self._colours(rows, f2, kept if part.stop - first == TILE_ROWS else None)
                 frame.index_copy_(0, texels[part], colours.T.contiguous())
 
-        firsts = range(begin, end, TILE_ROWS)
+        firsts = range(0, len(texels), TILE_ROWS)
         workers = max(1, min(workers, len(firsts)))
         run_parallel([partial(fill, firsts[k::workers]) for k in range(workers)])
         return frame
@@ -157,7 +156,7 @@ class GridDecoder:
         weight, bias = self.f2[-2].float().unflatten(1, (-1, 3)), self.f2[-1].float().view(-1, 3)
         weight = weight[:, first] * near + weight[:, second] * far
         bias = bias[first] * near + bias[second] * far
-        dim = self.config.latent_dim
+        dim = self.config.z_dim
         hidden = [array.float() for array in self.f2[:-2]]
         # What reads z: the first hidden layer, if there is one, and the colours.
         reads_z, offset = torch.cat([*hidden[:1], weight[:dim]], dim=1).T, torch.cat([*hidden[1:2], bias])
@@ -170,8 +169,8 @@ class GridDecoder:
             weight[dim:].T.contiguous(),
         )
 
-    def _colours(self, rows: Tensor | slice, f2: F2AtHour, kept: Workspace | None = None) -> Tensor:
-        """3 x M of some rows."""
+    def _colours(self, rows: Sequence[Tensor | slice], f2: F2AtHour, kept: Workspace | None = None) -> Tensor:
+        """3 x M of some texels, by their rows at each level."""
         pieces = self.latents.pieces(rows, kept and kept.pieces)
         first = torch.addmm(f2.first_bias, f2.first_weight, pieces, out=kept and kept.first)
         h, colours = first[:-3].relu_(), first[-3:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,8 @@ from torch import Tensor, nn
 from src.models.grid_config import GridConfig
 from src.models.grid_decoder import GridDecoder
 from src.models.hour_lookup import HourLookup
-from src.models.packed_latents import PackedLatents, TexelIndex
+from src.models.latent_levels import LatentLevels
+from src.models.packed_latents import block_mask, block_of_texels
 
 STATE_MARK = "hour_weight"  # a key that only the state of this network has
 
@@ -31,10 +34,11 @@ class GridF2(nn.Module):
         self.register_buffer("is_radiance", torch.tensor(config.is_radiance))
         self.register_buffer("events", torch.tensor(config.events, dtype=torch.float64))
         self.lookup = HourLookup(config.hours, config.events)
-        self.latent_dim = config.latent_dim
+        self.register_buffer("coarse", torch.tensor(config.coarse, dtype=torch.int64).view(-1, 2))
+        self.latent_dim = config.z_dim
 
     def forward(self, z: Tensor, hours: Tensor) -> Tensor:
-        """``z`` N x latent_dim in [-1, 1], ``hours`` N or 1 -> N x 3."""
+        """``z`` N x z_dim in [-1, 1], ``hours`` N or 1 -> N x 3."""
         h = z
         for k in range(0, len(self.hidden), 2):
             h = torch.relu(torch.addmm(self.hidden[k + 1], h, self.hidden[k]))
@@ -56,8 +60,8 @@ def grid_f2(decoder: GridDecoder) -> GridF2:
     return GridF2(decoder.config, decoder.f2, decoder.frame_scale)
 
 
-def float_latents(decoder: GridDecoder, rows: Tensor | slice) -> Tensor:
-    """Latents of some rows as F2 reads them, M x latent_dim float32 in [-1, 1].
+def float_latents(decoder: GridDecoder, rows: Sequence[Tensor | slice]) -> Tensor:
+    """Latents of some texels, by their rows at each level, as F2 reads them: M x z_dim float32 in [-1, 1].
 
     No value is ever 0, because the number of quantisation levels is even: 0 marks an invalid texel in a map.
     """
@@ -66,7 +70,7 @@ def float_latents(decoder: GridDecoder, rows: Tensor | slice) -> Tensor:
 
 
 def decoder_from_exported(latent_map: np.ndarray, state: dict[str, Tensor], device: torch.device) -> GridDecoder:
-    """The decoder of an exported latent map H x W x latent_dim and the state of :class:`GridF2`.
+    """The decoder of an exported latent map H x W x z_dim and the state of :class:`GridF2`.
 
     It decodes exactly what the checkpoint or bundle decodes. Raises ``ValueError`` when the two do not fit each other,
     ``KeyError`` when the state is incomplete.
@@ -77,16 +81,18 @@ def decoder_from_exported(latent_map: np.ndarray, state: dict[str, Tensor], devi
     expected = hidden[0].shape[0] if hidden else weight.shape[0]
     if latent_dim != expected:
         raise ValueError(f"the latent map has {latent_dim} channels, F2 takes {expected}")
+    coarse = tuple(map(tuple, state["coarse"].tolist()))
     config = GridConfig(
         height,
         width,
         tuple(state["lookup.starts"].tolist()),
         tuple(state["events"].tolist()),
-        latent_dim,
+        latent_dim - sum(channels for _, channels in coarse),
         int(state["latent_bits"]),
         hidden[0].shape[1] if hidden else 0,
         len(hidden) // 2,
         bool(state["is_radiance"]),
+        coarse=coarse,
     )
     arrays = [*hidden, weight.flatten(1), bias.flatten()]
     shapes = [tuple(array.shape) for array in arrays]
@@ -96,10 +102,19 @@ def decoder_from_exported(latent_map: np.ndarray, state: dict[str, Tensor], devi
     levels = 2**config.latent_bits - 1
     values = torch.from_numpy(latent_map[mask.numpy()])
     quantised = ((values.clamp(-1.0, 1.0) + 1.0) * (levels / 2)).round().to(torch.uint8).to(device)
-    return GridDecoder(
-        config,
-        TexelIndex(mask.to(device)),
-        PackedLatents.pack(quantised, config.latent_bits),
-        [array.half().to(device) for array in arrays],
-        state["frame_scale"].to(device),
-    )
+    latents = LatentLevels(mask.to(device), _by_level(quantised, mask.to(device), config), config.latent_bits)
+    arrays = [array.half().to(device) for array in arrays]
+    return GridDecoder(config, latents, arrays, state["frame_scale"].to(device))
+
+
+def _by_level(values: Tensor, mask: Tensor, config: GridConfig) -> Iterator[tuple[int, Tensor]]:
+    """The values of valid texels N x z_dim -> (stride, values of the blocks) of each level."""
+    texels = torch.nonzero(mask.flatten()).flatten()
+    full, *coarser = values.split([config.latent_dim, *(channels for _, channels in config.coarse)], dim=1)
+    yield 1, full
+    for (stride, channels), of_texels in zip(config.coarse, coarser, strict=True):
+        blocks = block_mask(mask, stride).flatten()
+        rows = (blocks.cumsum(0) - 1)[block_of_texels(texels, config.width, stride)]
+        of_blocks = values.new_zeros(int(blocks.sum()), channels)
+        of_blocks[rows] = of_texels  # the same for all texels of a block
+        yield stride, of_blocks

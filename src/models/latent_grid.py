@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from src.models.grid_config import TILE_SIZE, GridConfig
 from src.models.grid_decoder import GridDecoder
-from src.models.packed_latents import PackedLatents, TexelIndex
+from src.models.latent_levels import LatentLevels
+from src.models.packed_latents import block_mask, block_of_texels
 from src.models.temporal_svd import temporal_svd
 from src.utils import checkpoint
 from src.utils.cli import InputError
@@ -40,7 +41,15 @@ class LatentGrid(nn.Module):
         self.register_buffer("frame_scale", torch.ones(len(config.hours), device=mask.device))
         tiles = config.tile_ranges[-1].stop
         self.register_buffer("error_level", torch.zeros(tiles, len(config.hours), device=mask.device))
-        self.latents = nn.Parameter(torch.zeros(int(mask.sum()), config.latent_dim, device=mask.device))
+        texels = torch.nonzero(mask.flatten()).flatten()
+        self.latents = nn.Parameter(torch.zeros(len(texels), config.latent_dim, device=mask.device))
+        self.coarse = nn.ParameterList()
+        for k, (stride, channels) in enumerate(config.coarse):
+            blocks = block_mask(mask, stride)
+            self.coarse.append(nn.Parameter(torch.zeros(int(blocks.sum()), channels, device=mask.device)))
+            row = blocks.flatten().cumsum(0) - 1
+            rows = row[block_of_texels(texels, config.width, stride)]  # of each valid texel
+            self.register_buffer(f"coarse_rows_{k}", rows, persistent=False)
         arrays = [torch.zeros(shape, device=mask.device) for shape in config.f2_shapes]
         for weight, bias in zip(arrays[:-2:2], arrays[1:-2:2], strict=True):
             nn.init.normal_(weight, std=(2.0 / weight.shape[0]) ** 0.5)  # He et al. 2015
@@ -62,19 +71,41 @@ class LatentGrid(nn.Module):
         """Start as the temporal SVD of ``texels`` N x T x 3: frames are scaled to a peak of 1, F2 is linear."""
         peak = texels.amax(dim=(0, 2))
         self.frame_scale.copy_(torch.where(peak > 0, peak, 1.0))
-        svd = temporal_svd((texels / self.frame_scale[:, None]).flatten(1), self.config.latent_dim)
-        self.latents.copy_(svd.latents)
+        days = (texels / self.frame_scale[:, None]).flatten(1)
+        bases, mean = [], 0.0
+        # The coarsest first, of its blocks' means; every finer level of what is left of the texels.
+        for table, rows in reversed(list(zip(self.tables(), self.rows(slice(None)), strict=True))):
+            if table is not self.latents:
+                counts = torch.bincount(rows, minlength=len(table)).unsqueeze(1)
+                means = days.new_zeros(len(table), days.shape[1]).index_add_(0, rows, days) / counts
+            svd = temporal_svd(days if table is self.latents else means, table.shape[1])
+            table.copy_(svd.latents)
+            bases.insert(0, svd.basis)
+            mean = mean + svd.mean
+            days = days - (svd.latents @ svd.basis + svd.mean)[rows]
         weight, bias = self.f2[-2], self.f2[-1]
         weight.zero_()
-        weight[: self.config.latent_dim] = svd.basis
-        bias.copy_(svd.mean)
+        weight[: self.config.z_dim] = torch.cat(bases)
+        bias.copy_(mean)
+
+    def tables(self) -> list[nn.Parameter]:
+        """The latents of each level: of texels N x latent_dim, then of blocks."""
+        return [self.latents, *self.coarse]
+
+    def rows(self, texels: Tensor | slice) -> list[Tensor | slice]:
+        """Where some valid texels, counted row-major, stand in each of :meth:`tables`."""
+        return [texels, *(getattr(self, f"coarse_rows_{k}")[texels] for k in range(len(self.coarse)))]
+
+    def z(self, texels: Tensor | slice) -> Tensor:
+        """The latents of some valid texels at all levels, M x z_dim."""
+        return torch.cat([table[rows] for table, rows in zip(self.tables(), self.rows(texels), strict=True)], dim=1)
 
     def forward(self, z: Tensor) -> Tensor:
-        """``z`` M x latent_dim -> all baked hours, M x T x 3, relative to ``frame_scale``."""
+        """``z`` M x z_dim -> all baked hours, M x T x 3, relative to ``frame_scale``."""
         return torch.addmm(self.f2[-1], _features(z, self.f2), self.f2[-2]).unflatten(1, (-1, 3))
 
     def at_hours(self, z: Tensor, hour: Tensor) -> Tensor:
-        """``z`` M x latent_dim, each at one baked hour: ``hour`` M int64, an index -> M x 3, relative as above."""
+        """``z`` M x z_dim, each at one baked hour: ``hour`` M int64, an index -> M x 3, relative as above."""
         weight = self.f2[-2].unflatten(1, (-1, 3))[:, hour]  # F x M x 3
         return torch.einsum("mf,fmc->mc", _features(z, self.f2), weight) + self.f2[-1].view(-1, 3)[hour]
 
@@ -84,14 +115,20 @@ class LatentGrid(nn.Module):
         return 2**self.config.latent_bits - 1
 
     @torch.no_grad()
-    def quantised(self) -> Tensor:
-        """The latents as integers in [0, levels], N x latent_dim uint8."""
-        return ((self.latents.clamp(-1.0, 1.0) + 1.0) * (self.levels / 2)).round_().to(torch.uint8)
+    def quantised(self, latents: Tensor) -> Tensor:
+        """``latents`` as integers in [0, levels], uint8."""
+        return ((latents.clamp(-1.0, 1.0) + 1.0) * (self.levels / 2)).round_().to(torch.uint8)
+
+    @torch.no_grad()
+    def rounded(self, latents: Tensor) -> Tensor:
+        """``latents`` where their quantised values are."""
+        return self.quantised(latents) * (2.0 / self.levels) - 1.0
 
     @torch.no_grad()
     def round_latents(self) -> None:
         """Put every latent where its quantised value is; changes nothing the second time."""
-        self.latents.copy_(self.quantised() * (2.0 / self.levels) - 1.0)
+        for table in self.tables():
+            table.copy_(self.rounded(table))
 
     @torch.no_grad()
     def round_f2(self) -> None:
@@ -100,9 +137,11 @@ class LatentGrid(nn.Module):
             array.copy_(array.half())
 
     def decoder(self) -> GridDecoder:
-        packed = PackedLatents.pack(self.quantised(), self.config.latent_bits)
+        strides = (1, *(stride for stride, _ in self.config.coarse))
+        values = ((stride, self.quantised(table)) for stride, table in zip(strides, self.tables(), strict=True))
+        latents = LatentLevels(self.mask, values, self.config.latent_bits)
         arrays = [array.detach().half() for array in self.f2]
-        return GridDecoder(self.config, TexelIndex(self.mask), packed, arrays, self.frame_scale)
+        return GridDecoder(self.config, latents, arrays, self.frame_scale)
 
 
 def _features(z: Tensor, f2: Sequence[Tensor]) -> Tensor:

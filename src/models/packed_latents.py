@@ -7,10 +7,24 @@ where the row of a texel is (a bitmap, and the number of valid texels before eve
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 _WORD = 32
 _WORDS_PER_RANK = 4
+
+
+def block_mask(mask: Tensor, stride: int) -> Tensor:
+    """Which blocks of ``stride`` x ``stride`` texels hold a valid one: H x W bool -> ceil(H / s) x ceil(W / s)."""
+    height, width = mask.shape
+    padded = F.pad(mask, (0, -width % stride, 0, -height % stride))
+    return padded.unflatten(0, (-1, stride)).unflatten(2, (-1, stride)).any(3).any(1)
+
+
+def block_of_texels(texels: Tensor, width: int, stride: int) -> Tensor:
+    """The row-major block in which each row-major texel of a map ``width`` wide lies."""
+    row = torch.div(texels, width, rounding_mode="floor")
+    return row // stride * -(-width // stride) + (texels - row * width) // stride
 
 
 def row_bytes(latent_dim: int, bits: int) -> int:
@@ -47,6 +61,13 @@ class TexelIndex:
             before = self._words[(word - back).clamp_min(0)].long() & 0xFFFFFFFF
             rank += torch.where(word % _WORDS_PER_RANK >= back, _popcount(before), 0)
         return valid, torch.where(valid, rank, 0)
+
+    def row_table(self) -> Tensor:
+        """The row of every texel at once, 0 where not valid: quicker for whole maps, but 8 bytes per texel."""
+        texels = self.valid_texels()
+        table = texels.new_zeros(self.texel_count)
+        table[texels] = torch.arange(len(texels), device=texels.device)
+        return table
 
     def valid_texels(self) -> Tensor:
         """Row-major indices of all valid texels, in the order of their rows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -11,6 +13,7 @@ from src.data.lightmap_texels import LightmapTexels
 from src.losses.grid_loss import BalancedError, decibels_to_loss, neighbour_bits
 from src.models.grid_decoder import TILE_ROWS
 from src.models.latent_grid import CHECKPOINT_KIND, LatentGrid
+from src.models.packed_latents import block_mask
 from src.training.task import Task
 from src.utils.color import linear_to_srgb
 from src.utils.contact_sheet import comparison_sheet
@@ -39,7 +42,10 @@ class GridTask(Task):
         self.dataset = dataset
         self.bit_price = bit_price
         self.seed = seed
-        self._neighbours = _neighbour_rows(dataset.mask)
+        strides = (1, *(stride for stride, _ in model.config.coarse))
+        self._neighbours = [_neighbour_rows(block_mask(dataset.mask, stride)) for stride in strides]
+        # How much of a row is one texel's.
+        self._shares = [1.0 / torch.bincount(rows) for rows in model.rows(slice(None))[1:]]
         self._tiles = model.tile_of_texels()
         self._rounded = False
         self._error = BalancedError(self._tiles, model.error_level)
@@ -47,7 +53,7 @@ class GridTask(Task):
     def start(self) -> None:
         """Start from the temporal SVD, and know its errors."""
         self.model.start_from(self.dataset.texels)
-        self.model.error_level.copy_(self._errors(self.model.latents) / self.model.frame_scale.square())
+        self.model.error_level.copy_(self._errors(lambda z: z) / self.model.frame_scale.square())
 
     @property
     def is_frozen(self) -> bool:
@@ -57,9 +63,11 @@ class GridTask(Task):
         model = self.model
         if self.is_frozen:
             self._round_once()
-            z = model.latents.detach()[batch]
+            z = model.z(batch).detach()
         else:
-            z = F.embedding(batch, model.latents, sparse=True)
+            rows = model.rows(batch)
+            parts = [F.embedding(at, table, sparse=True) for at, table in zip(rows, model.tables(), strict=True)]
+            z = torch.cat(parts, dim=1)
         noisy = z
         if not self.is_frozen:
             noise = torch.rand(z.shape, generator=generator(self.seed, self.step)).to(z.device)
@@ -68,11 +76,16 @@ class GridTask(Task):
         error = self._error(batch, model(noisy), target)
         if self.is_frozen or self.bit_price == 0:
             return {"loss": error}
-        near = model.latents.detach()[self._neighbours[batch]]
-        bits = neighbour_bits((z.unsqueeze(1) - near) * (model.levels / 2))
+        bits = sum(self._bits(level, at, part) for level, (at, part) in enumerate(zip(rows, parts, strict=True)))
         mask = self.dataset.mask
         bpp = bits * (self.dataset.texel_count / (mask.numel() * len(self.dataset.hour_values)))
         return {"loss": error + decibels_to_loss(self.bit_price * bpp), "error": error, "bpp": bpp}
+
+    def _bits(self, level: int, rows: Tensor, values: Tensor) -> Tensor:
+        """Bits per texel that ``rows`` M of a level take, of which every texel of a block bears its share."""
+        near = self.model.tables()[level].detach()[self._neighbours[level][rows]]
+        steps = (values.unsqueeze(1) - near) * (self.model.levels / 2)
+        return neighbour_bits(steps, self._shares[level - 1][rows] if level else None)
 
     def samples(self, batch: Tensor) -> int:
         return len(batch) * len(self.dataset.hour_values)
@@ -83,8 +96,7 @@ class GridTask(Task):
     @torch.no_grad()
     def tile_psnr_db(self) -> Tensor:
         """PSNR with the latents rounded, tiles x T: masked, peak = the tile's maximum; NaN for a black tile."""
-        rounded = self.model.quantised() * (2.0 / self.model.levels) - 1.0
-        return tile_psnr_db(self._errors(rounded), self._peaks())
+        return tile_psnr_db(self._errors(self.model.rounded), self._peaks())
 
     def validate(self) -> dict[str, float]:
         """The mean of :meth:`tile_psnr_db` over tiles and hours."""
@@ -126,13 +138,13 @@ class GridTask(Task):
             self._rounded = True
 
     @torch.no_grad()
-    def _errors(self, latents: Tensor) -> Tensor:
-        """Mean squared errors with these ``latents``, tiles x T; 0 for a tile without a valid texel."""
+    def _errors(self, alter: Callable[[Tensor], Tensor]) -> Tensor:
+        """Mean squared errors with altered latents, tiles x T; 0 for a tile without a valid texel."""
         model, texels = self.model, self.dataset.texels
         sums = torch.zeros(model.error_level.shape, dtype=torch.float64, device=texels.device)
         for first in range(0, len(texels), TILE_ROWS):
             part = slice(first, first + TILE_ROWS)
-            predicted = (model(latents[part]) * model.frame_scale[:, None]).clamp_min_(0.0)
+            predicted = (model(alter(model.z(part))) * model.frame_scale[:, None]).clamp_min_(0.0)
             squared = (predicted - texels[part]).square_().mean(dim=2)
             sums.index_add_(0, self._tiles[part], squared.double())
         return (sums / torch.bincount(self._tiles, minlength=len(sums)).clamp_min(1).unsqueeze(1)).float()

@@ -10,12 +10,15 @@ import torch
 
 from src.data.lightmap_dataset import TexelBatches
 from src.data.lightmap_texels import LightmapTexels
-from src.models.grid_config import GridConfig, largest_latent_dim
-from src.models.latent_grid import LatentGrid
+from src.models.grid_config import GridConfig, resident_bytes
+from src.models.latent_grid import CHECKPOINT_KIND, LatentGrid
+from src.tasks.grid_sizes import choose_sizes
 from src.tasks.grid_task import GridTask
 from src.training.distributed import Processes
 from src.training.row_adam import RowAdam
-from src.training.trainer import BEST, Trainer, TrainerOptions
+from src.training.trainer import BEST, FILE_NAMES, LAST, Trainer, TrainerOptions
+from src.utils import checkpoint
+from src.utils.cli import InputError
 from src.utils.hour_interpolation import detect_events
 
 LARGEST_BATCH = 4096  # texels; small maps take a sixteenth of theirs
@@ -39,11 +42,11 @@ class GridOptions:
     epochs: int = 300
     time_budget_s: float | None = None
     save_every: int = 50
-    latent_dim: int | None = None  # channels, instead of as many as fit
+    latent_dim: int | None = None  # instead of ``bpp_memory``: the memory of so many channels at full resolution
 
 
 def grid_config(data: LightmapTexels, options: GridOptions) -> GridConfig:
-    """The grid with the most channels that fits the budget. Raises :class:`InputError` when none does."""
+    """The grid that starts best within the budget. Raises :class:`InputError` when not one channel fits."""
     events: Sequence[float] = detect_events(data.hour_values) if options.events is None else options.events
     shape = GridConfig(
         data.height,
@@ -55,12 +58,18 @@ def grid_config(data: LightmapTexels, options: GridOptions) -> GridConfig:
         regions=data.regions,
     )
     if options.latent_dim is not None:
-        return shape.with_latent_dim(options.latent_dim)
-    return shape.with_latent_dim(largest_latent_dim(options.bpp_memory, data.mask.cpu().numpy(), shape))
+        budget = resident_bytes(shape.with_latent_dim(options.latent_dim), data.mask)
+    else:
+        budget = options.bpp_memory * shape.texel_count * len(shape.hours) / 8
+    config = choose_sizes(data, shape, budget)
+    if config is None:
+        reason = f"{options.bpp_memory:g} is less than one channel takes"
+        raise InputError("--bpp", reason, "give more, or fewer --latent_bits")
+    return config
 
 
 def grid_optimizer(model: LatentGrid) -> RowAdam:
-    latents = {"params": [model.latents], "lr": LATENT_RATE, "row_floor": ROW_FLOOR}
+    latents = {"params": model.tables(), "lr": LATENT_RATE, "row_floor": ROW_FLOOR}
     return RowAdam([latents, {"params": list(model.f2), "lr": F2_RATE}])
 
 
@@ -72,7 +81,12 @@ def grid_batches(data: LightmapTexels, options: GridOptions) -> TexelBatches:
 def train_grid(data: LightmapTexels, out_dir: Path, options: GridOptions, group: Processes, identity: dict) -> Path:
     """Train to the end, continuing an interrupted run; returns the best checkpoint."""
     torch.manual_seed(options.seed)
-    model = LatentGrid(grid_config(data, options), data.mask)
+    last = out_dir / FILE_NAMES[LAST]
+    if last.exists():  # another number of threads must not lead to another choice
+        config = GridConfig.from_dict(checkpoint.read(last, CHECKPOINT_KIND)["model"]["config"])
+    else:
+        config = grid_config(data, options)
+    model = LatentGrid(config, data.mask)
     task = GridTask(model, data, options.bit_price, options.seed)
     batches = grid_batches(data, options)
     engine = TrainerOptions(

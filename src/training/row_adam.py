@@ -13,7 +13,7 @@ COLUMN_RATE = 0.01  # at which the mean square of a column's gradients is follow
 class RowAdam(torch.optim.Optimizer):
     """Adam that updates only the rows with a gradient, each by its own step count.
 
-    A parameter with a sparse gradient (``F.embedding(..., sparse=True)``; a row occurs at most once) is a table: its
+    A parameter with a sparse gradient (``F.embedding(..., sparse=True)``) is a table: its
     other rows and their moments stay untouched, so that a step costs what the batch costs. Other parameters get plain
     Adam. ``torch.optim.SparseAdam`` corrects the moments' bias by the number of all steps, which makes the first steps
     of rarely seen rows up to ten times too large. Kingma and Ba, ICLR 2015.
@@ -47,8 +47,8 @@ class RowAdam(torch.optim.Optimizer):
         if not state:
             state["steps"] = parameter.new_zeros(len(parameter), 1)
             state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-        rows = parameter.grad._indices()[0]
-        gradient = parameter.grad._values()
+        summed = parameter.grad.coalesce()
+        rows, gradient = summed.indices()[0], summed.values()
         column = gradient.square().mean(dim=0)
         state["column"] = state["column"].lerp(column, COLUMN_RATE) if "column" in state else column
         beta1, beta2 = group["betas"]

@@ -11,23 +11,19 @@ import torch
 from src.export import bundle
 from src.export.bundle import decode_bundle, encode_bundle, read_bundle, write_bundle
 from src.export.entropy import CorruptStream
-from src.models.grid_config import GridConfig
 from src.models.grid_decoder import GridDecoder
-from src.models.latent_grid import LatentGrid
 from src.utils.cli import InputError
 from src.utils.texel_grid import texel_xy
-from tests.lightmap_example import HOURS, example_texels
+from tests.lightmap_example import HOURS, started_grid
 
 STORED = Path(__file__).parent / "day_v1.tod"
+STORED_2 = STORED.with_name("day_v2.tod")
 STORED_HOURS = (0.0, 5.95, 10.5, 18.1)
 
 
-def example_decoder(latent_dim: int = 3, latent_bits: int = 6) -> GridDecoder:
-    data = example_texels()
-    torch.manual_seed(0)
-    grid = LatentGrid(GridConfig(data.height, data.width, HOURS, (6.0, 18.0), latent_dim, latent_bits), data.mask)
-    grid.start_from(data.texels)
-    torch.nn.init.normal_(grid.f2[-2][latent_dim:].detach(), std=0.02)
+def example_decoder(latent_dim: int = 3, latent_bits: int = 6, coarse: tuple = ((2, 2), (4, 3))) -> GridDecoder:
+    grid, _ = started_grid(latent_dim, latent_bits, coarse)
+    torch.nn.init.normal_(grid.f2[-2][grid.config.z_dim :].detach(), std=0.02)
     return grid.decoder()
 
 
@@ -45,9 +41,9 @@ def reseal(content: bytes, header: dict | None = None, **sections: bytes) -> byt
     return body + hashlib.sha256(body).digest()
 
 
-@pytest.mark.parametrize("latent_bits", [4, 6, 8])
-def test_a_bundle_gives_back_the_decoder_bit_for_bit(tmp_path: Path, latent_bits: int) -> None:
-    decoder = example_decoder(latent_bits=latent_bits)
+@pytest.mark.parametrize("latent_bits, coarse", [(4, ()), (6, ((3, 2),)), (8, ((2, 2), (4, 3)))])
+def test_a_bundle_gives_back_the_decoder_bit_for_bit(tmp_path: Path, latent_bits: int, coarse: tuple) -> None:
+    decoder = example_decoder(latent_bits=latent_bits, coarse=coarse)
     size_bytes = write_bundle(tmp_path / "täg 日.tod", decoder)
     stored = read_bundle(tmp_path / "täg 日.tod")
     assert size_bytes == (tmp_path / "täg 日.tod").stat().st_size
@@ -102,6 +98,15 @@ def test_every_flipped_byte_and_every_cut_is_found(tmp_path: Path) -> None:
         {"regions": [["a", 0, 99, 5]]},
         {"regions": [["a", 0, 5]]},
         {"regions": [7]},
+        {"coarse": 3},
+        {"coarse": [7]},
+        {"coarse": ["ab"]},
+        {"coarse": [[2, 2]]},
+        {"coarse": [[4, 3], [2, 2]]},
+        {"coarse": [[2, 2], [4, 31]]},
+        {"coarse": [[2, 2], [1 << 20, 3]]},
+        {"coarse": [[2, 2], [4, 2.5]]},
+        {"coarse": [[2, 2]] * 1000},
         {"sections": {"mask": 1, "f2": 1, "planes": 1}},
         {"sections": {"mask": 1 << 60, "f2": 1, "planes": 1}},
         {"sections": None},
@@ -130,12 +135,21 @@ def test_hostile_sections_are_refused_though_the_checksum_fits() -> None:
 def test_a_newer_version_is_named() -> None:
     content = bytearray(encode_bundle(example_decoder()))
     content[8] = bundle.VERSION + 1
-    with pytest.raises(CorruptStream, match="version 2, this code reads up to 1"):
+    with pytest.raises(CorruptStream, match="version 3, this code reads up to 2"):
         decode_bundle(bytes(content))
 
 
 def test_the_stored_bundle_of_version_1_still_decodes() -> None:
     expected = np.load(STORED.with_suffix(".npy"))
     decoded = read_bundle(STORED).render(STORED_HOURS)[:, ::4, ::4]
+    assert decoded.shape == expected.shape
+    assert np.abs(decoded - expected).max() < 1e-5 * expected.max() + 1e-6
+
+
+def test_the_stored_bundle_of_version_2_still_decodes() -> None:
+    expected = np.load(STORED_2.with_suffix(".npy"))
+    decoder = read_bundle(STORED_2)
+    assert decoder.config.coarse == ((2, 2), (4, 3))
+    decoded = decoder.render(STORED_HOURS)[:, ::4, ::4]
     assert decoded.shape == expected.shape
     assert np.abs(decoded - expected).max() < 1e-5 * expected.max() + 1e-6

@@ -1,12 +1,14 @@
 import numpy as np
+import pytest
 import torch
 
 from src.utils.texel_grid import texel_xy
 from tests.lightmap_example import started_grid
 
 
-def test_single_texels_and_frames_agree() -> None:
-    grid, _ = started_grid()
+@pytest.mark.parametrize("coarse", [(), ((2, 3), (5, 7))])
+def test_single_texels_and_frames_agree(coarse: tuple) -> None:
+    grid, _ = started_grid(coarse=coarse)
     torch.nn.init.normal_(grid.f2[-2], std=0.1)  # let the hidden layers matter
     decoder = grid.decoder()
     xy = texel_xy(torch.arange(decoder.height * decoder.width), decoder.height, decoder.width)

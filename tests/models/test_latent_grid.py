@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from src.models.temporal_svd import temporal_svd
@@ -26,16 +27,30 @@ def test_one_hour_is_a_slice_of_all_hours() -> None:
     grid, _ = started_grid()
     torch.nn.init.normal_(grid.f2[-2], std=0.1)
     hour = torch.arange(50) % len(HOURS)
-    expected = grid(grid.latents[:50])[torch.arange(50), hour]
-    assert torch.allclose(grid.at_hours(grid.latents[:50], hour), expected, atol=1e-5)
+    expected = grid(grid.z(slice(50)))[torch.arange(50), hour]
+    assert torch.allclose(grid.at_hours(grid.z(slice(50)), hour), expected, atol=1e-5)
 
 
-def test_the_decoder_is_the_model_with_rounded_latents() -> None:
-    grid, _ = started_grid(latent_bits=6)
+def test_coarse_latents_are_shared_by_blocks_and_start_with_what_varies_slowly() -> None:
+    coarse, truth = started_grid(2, coarse=((4, 8),))
+    fine, _ = started_grid(2)
+    texels = torch.nonzero(coarse.mask)
+    same_block = (texels[:, None] // 4 == texels[None] // 4).all(2)
+    z = coarse.z(slice(None))
+    assert z.shape == (len(texels), 10)
+    equal = (z[:, None, 2:] == z[None, :, 2:]).all(2)
+    assert equal[same_block].all() and equal.sum() == same_block.sum()
+    errors = [np.square(grid.decoder().render(list(HOURS)) - truth).mean() for grid in (coarse, fine)]
+    assert errors[0] < 0.5 * errors[1]
+
+
+@pytest.mark.parametrize("coarse", [(), ((2, 3), (5, 7))])
+def test_the_decoder_is_the_model_with_rounded_latents(coarse: tuple) -> None:
+    grid, _ = started_grid(latent_bits=6, coarse=coarse)
     decoded = grid.decoder().render(list(HOURS))[:, grid.mask.numpy()]
     grid.round_latents()
-    before = grid.latents.clone()
+    before = grid.z(slice(None))
     grid.round_latents()
-    assert torch.equal(before, grid.latents)
-    expected = (grid(grid.latents) * grid.frame_scale[:, None]).clamp_min(0).detach().numpy().swapaxes(0, 1)
+    assert torch.equal(before, grid.z(slice(None)))
+    expected = (grid(grid.z(slice(None))) * grid.frame_scale[:, None]).clamp_min(0).detach().numpy().swapaxes(0, 1)
     assert np.abs(decoded - expected).max() < 5e-3 * expected.max()  # F2 is stored in half precision

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.models.packed_latents import PackedLatents, TexelIndex, row_bytes
+from src.models.packed_latents import PackedLatents, TexelIndex, block_mask, block_of_texels, row_bytes
 
 
 @settings(max_examples=60, deadline=None)
@@ -43,7 +43,20 @@ def test_every_valid_texel_finds_its_row(height: int, width: int, share: float, 
     assert torch.equal(valid, mask.flatten())
     assert rows[valid].tolist() == list(range(int(mask.sum())))
     assert torch.equal(index.valid_texels(), torch.nonzero(mask.flatten()).flatten())
+    assert torch.equal(index.row_table(), rows)
 
 
 def test_index_takes_five_quarters_of_a_bit_per_texel() -> None:
     assert TexelIndex(torch.ones(512, 512, dtype=torch.bool)).size_bytes * 8 == 512 * 512 * 1.25
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 7), st.integers(0, 2**32 - 1))
+def test_a_block_is_valid_when_a_texel_of_it_is(height: int, width: int, stride: int, seed: int) -> None:
+    mask = torch.rand(height, width, generator=torch.Generator().manual_seed(seed)) < 0.2
+    blocks = block_mask(mask, stride)
+    assert blocks.shape == (-(-height // stride), -(-width // stride))
+    y, x = torch.nonzero(mask, as_tuple=True)
+    own = block_of_texels(y * width + x, width, stride)
+    assert torch.equal(own, y // stride * blocks.shape[1] + x // stride)
+    assert torch.equal(own.unique(), torch.nonzero(blocks.flatten()).flatten())
