@@ -39,7 +39,7 @@ def export_grid(decoder: GridDecoder, out_dir: Path) -> list[Path]:
 @torch.no_grad()
 def _write_latent_map(decoder: GridDecoder, path: Path) -> None:
     config = decoder.config
-    texels, coarser = decoder.latents.rows_of_valid()
+    texels, coarser = decoder.latents.valid
     texels = texels.cpu()
     width = config.width
     rows_at_once = max(1, TILE_ROWS // width)

@@ -123,7 +123,7 @@ class GridDecoder:
         """The frames one by one, H x W x 3 float32 each."""
         workers = worker_count(self.device)
         with unshared_operations():
-            texels, coarser = self.latents.rows_of_valid()
+            texels, coarser = self.latents.valid
             texels = texels - self._first_row * self.config.width
             bounds = torch.tensor([0, self.height * self.config.width], device=texels.device)
             begin, end = torch.searchsorted(texels, bounds).tolist()

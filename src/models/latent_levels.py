@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -52,8 +53,12 @@ class LatentLevels:
         found = [level.index.rows(self._blocks(texels, level.stride)) for level in self.levels]
         return found[0][0], [rows for _, rows in found]
 
-    def rows_of_valid(self) -> tuple[Tensor, list[Tensor]]:
-        """(all valid texels N in the order of their rows at full resolution, their row N at each coarser level)."""
+    @cached_property
+    def valid(self) -> tuple[Tensor, list[Tensor]]:
+        """(all valid texels N in the order of their rows at full resolution, their row N at each coarser level).
+
+        For whole frames. Kept from the first use on, 8 bytes per texel and level; single texels do without it.
+        """
         texels = self.index.valid_texels()
         coarser = [level.index.row_table()[self._blocks(texels, level.stride)] for level in self.levels[1:]]
         return texels, coarser

@@ -32,14 +32,14 @@ def test_a_texel_finds_its_own_latents_and_those_of_its_blocks(example) -> None:
 
 def test_all_texels_at_once_find_the_same(example) -> None:
     levels, mask, expected = example
-    texels, coarser = levels.rows_of_valid()
+    texels, coarser = levels.valid
     assert torch.equal(texels, torch.nonzero(mask.flatten()).flatten())
     assert torch.equal(levels.unpack([slice(None), *coarser]), expected.to(torch.uint8))
 
 
 def test_values_are_a_linear_map_of_the_pieces(example) -> None:
     levels, _, expected = example
-    _, coarser = levels.rows_of_valid()
+    _, coarser = levels.valid
     pieces = levels.pieces([slice(3, 20), *(row[3:20] for row in coarser)])
     torch.testing.assert_close((levels.combine @ pieces).T, expected[3:20].float())
 
