@@ -24,8 +24,8 @@ from src.utils import cli
 from src.utils.atomic import atomic_path
 
 FULL, PHYSICAL = "full", "physical"
-VARIANTS = ("first guess", "skips", "attention head", "confidence", "shading", "transfer", PHYSICAL, "on-the-fly")
-VARIANTS += ("augmentation",)
+VARIANTS = ("first guess", "skips", "attention head", "confidence", "shading", "light solve", "transfer", PHYSICAL)
+VARIANTS += ("on-the-fly", "augmentation")
 LAMBDA_PHYSICAL = 0.5  # of the variant with it, where training is without it by default
 FIGURES = ("srgb_psnr_db", "srgb_psnr_db_aligned", "diffuse_angular_deg", "matte_angular_deg", "mirror_angular_deg")
 FIGURES += ("c_l_relative_l2", "c_l_log_rmse")
@@ -81,6 +81,7 @@ def without(name: str) -> Iterator[None]:
         "skips": delit_variants.WithoutSkips,
         "attention head": delit_variants.WithoutAttentionHead,
         "shading": delit_variants.WithoutShading,
+        "light solve": delit_variants.WithoutLightSolve,
     }
     losses = {
         "confidence": delit_variants.LossWithoutConfidence,

@@ -55,8 +55,17 @@ class _EnlargedFeatures(nn.Module):
         return self.blocks(enlarged).flatten(2).transpose(1, 2)
 
 
-class WithoutShading(AttentionDelit):
-    """The environment has no part in the flat-lit picture."""
+class WithoutLightSolve(AttentionDelit):
+    """The environment is what its head says, whatever shading it leaves unexplained."""
+
+    def _explain(
+        self, picture: Tensor, flat_lit: Tensor, mask: Tensor, transfer: Tensor | None, light: Tensor
+    ) -> Tensor:
+        return torch.zeros_like(light)
+
+
+class WithoutShading(WithoutLightSolve):
+    """The environment has no part in the flat-lit picture, nor shading in the environment."""
 
     def __init__(self, *sizes: object) -> None:
         super().__init__(*sizes)
@@ -70,8 +79,9 @@ class _Ones(nn.Module):
         super().__init__()
         self.register_buffer("lobes", lobes, persistent=False)
 
-    def forward(self, features: Tensor, environment: Tensor) -> tuple[None, Tensor]:
-        return None, features.new_ones(len(features), 3, *features.shape[-2:])
+    def forward(self, features: Tensor, environment: Tensor) -> tuple[None, Tensor, Tensor]:
+        light = features.new_ones(len(features), 3, len(self.lobes))
+        return None, light, features.new_ones(len(features), 3, *features.shape[-2:])
 
 
 class WithoutFirstGuess(AttentionDelit):

@@ -709,10 +709,12 @@ def test_help_is_quick_and_loads_no_heavy_library(name):
         "print('heavy:', sorted(heavy))"
     )
     times = {"pass": [], program: []}
-    for code, seconds in times.items():
-        for _ in range(3):
+    for _ in range(8):  # a machine that does other work needs more than one
+        for code, seconds in times.items():
             begun = time.perf_counter()
             done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
             seconds.append(time.perf_counter() - begun)
-    assert "usage:" in done.stdout and done.stdout.endswith("heavy: []\n")
-    assert min(times[program]) < min(times["pass"]) + 0.5
+        assert "usage:" in done.stdout and done.stdout.endswith("heavy: []\n")
+        if min(times[program]) < min(times["pass"]) + 0.5:
+            return
+    pytest.fail(f"--help took {min(times[program]):.2f} s, pass {min(times['pass']):.2f} s")

@@ -12,6 +12,9 @@ A U-Net whose coarsest features are tokens that attend to one another. It begins
   Lambertian pixel's ratio of lit to flat-lit is an average of the environment, weighted by how much light of each
   direction gets there; so every pixel's shading is a convex combination of the environment seen through lobes all
   around, and a pixel has only to say which of them it sees. Skip connections at every level.
+
+At the end the environment is corrected once more: dividing the picture by the flat-lit one leaves shading, and the
+light that explains it is found by least squares (:mod:`src.models.light_solve`).
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.models.first_guess import DIM, FirstGuess
+from src.models.light_solve import LightSolve
 from src.utils.hdr_codec import Codec
 from src.utils.sphere import fibonacci_sphere, pixel_directions, pixel_solid_angles
 from src.utils.sphere_torch import double, wrap
@@ -41,6 +45,8 @@ LOBE_SHARPNESS = 15.0  # of exp(k (cos - 1))
 _BRIGHTEST, _DARKEST = 1000.0, 0.01  # radiance of a source, and shading, at unit exposure
 _LARGEST_LOG = 8.0
 _USUAL_ALBEDO = 0.3
+_INSIDE = 0.8  # coverage from which a pixel's shading counts
+_DARK_SKIN, _BRIGHT_SKIN = 0.02, 0.5  # flat-lit radiance: darker is not divided by, brighter counts no more
 
 
 class ResidualBlock(nn.Module):
@@ -117,6 +123,7 @@ class AttentionDelit(nn.Module):
         self.first_guess = FirstGuess(LOBES)
         self.environment = EnvironmentHead(widths[-1], env_height, env_width, codec)
         self.shading = ShadingHead(widths[1], env_height, env_width)
+        self.light_solve = LightSolve()
 
     @torch.no_grad()
     def start(self, samples: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]]) -> None:
@@ -143,7 +150,8 @@ class AttentionDelit(nn.Module):
         x = tokens.transpose(1, 2).unflatten(2, x.shape[-2:])
         for up, merge, skip in zip(self.up[:-1], self.merge, levels[-2::-1], strict=True):
             x = merge(skip + F.interpolate(up(x), scale_factor=2.0, mode="bilinear", align_corners=False))
-        transfer, shading = self.shading(x, self.codec.decode(code))
+        environment = self.codec.decode(code)
+        transfer, light, shading = self.shading(x, environment)
         log_picture = torch.log(picture + DIM)
         size = picture.shape[-2:]
         answers = [
@@ -158,7 +166,21 @@ class AttentionDelit(nn.Module):
         shares = torch.softmax(shares, dim=1).split(1, dim=1)
         log_flat = sum(share * answer for share, answer in zip(shares, answers, strict=True)) + correction
         flat_lit = (torch.exp(log_flat.clamp_max(_LARGEST_LOG)) - DIM).clamp_min(0.0)
-        return flat_lit, code, confidence, torch.sigmoid(mask), transfer
+        mask = torch.sigmoid(mask)
+        with torch.autocast(picture.device.type, enabled=False):
+            brighter = self.environment.spread(self._explain(picture, flat_lit, mask, transfer, light))
+            code = self.codec.encode(environment.float() * torch.exp(brighter))
+        return flat_lit, code, confidence, mask, transfer
+
+    def _explain(self, picture: Tensor, flat_lit: Tensor, mask: Tensor, transfer: Tensor, light: Tensor) -> Tensor:
+        """Log factors on the lobes' ``light`` that make the flat-lit picture look like the lit one, N x 3 x LOBES."""
+        transfer = F.avg_pool2d(transfer, 2)
+        size = transfer.shape[-2:]
+        mask = mask.detach()
+        lit, flat = (F.adaptive_avg_pool2d(x.float() * mask, size) for x in (picture, flat_lit))
+        inside = (F.adaptive_avg_pool2d(mask, size) > _INSIDE).float()
+        weight = inside * flat.detach().mean(1, keepdim=True).clamp_max(_BRIGHT_SKIN)
+        return self.light_solve(lit / flat.clamp_min(_DARK_SKIN), transfer, weight, light)
 
 
 def _enlarge(picture: Tensor, size: tuple[int, int]) -> Tensor:
@@ -166,7 +188,8 @@ def _enlarge(picture: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class ShadingHead(nn.Module):
-    """Features N x C x H x W and the environment N x 3 x h x w -> transfer N x LOBES x H x W, shading N x 3 x H x W.
+    """Features N x C x H x W and the environment N x 3 x h x w -> transfer N x LOBES x H x W, the lobes' light
+    N x 3 x LOBES, shading N x 3 x H x W.
 
     Shading is 1 under uniform radiance 1.
     """
@@ -180,10 +203,10 @@ class ShadingHead(nn.Module):
         nn.init.zeros_(self.to_transfer.weight)
         nn.init.zeros_(self.to_transfer.bias)
 
-    def forward(self, features: Tensor, environment: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, environment: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         light = environment.clamp_max(_BRIGHTEST).flatten(2) @ self.lobes.T  # N x 3 x LOBES
         transfer = torch.softmax(self.to_transfer(features).float(), dim=1)
-        return transfer, torch.einsum("nkhw,nck->nchw", transfer, light).clamp_min(_DARKEST)
+        return transfer, light, torch.einsum("nkhw,nck->nchw", transfer, light).clamp_min(_DARKEST)
 
 
 class EnvironmentHead(nn.Module):
@@ -232,6 +255,13 @@ class EnvironmentHead(nn.Module):
             logits = double(logits) + to_code(x)
         code, confidence = torch.sigmoid(logits.float()).tensor_split([-1], dim=1)
         return code, confidence
+
+    def spread(self, lobes: Tensor) -> Tensor:
+        """What the lobes say, N x 3 x LOBES, in every direction: N x 3 x h x w."""
+        x = (lobes @ self.blend.T).unflatten(2, self.sizes[0])
+        for _ in self.sizes[1:]:
+            x = double(x)
+        return x
 
 
 def _pyramid(height: int, width: int) -> list[tuple[int, int]]:

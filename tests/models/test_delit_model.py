@@ -116,7 +116,7 @@ def test_environments_of_the_attention_model_have_no_seam(env_height):
     assert steps[0] < 1.2 * steps[1:].max()
     rows = (code[:, :, 1:] - code[:, :, :-1]).abs().mean((0, 1, 3))
     for pole in (code[:, :, 0], code[:, :, -1]):
-        assert (pole - pole.roll(env_height, -1)).abs().mean() < 1.5 * max(rows.max(), steps.max())
+        assert (pole - pole.roll(env_height, -1)).abs().mean() < 2.0 * max(rows.max(), steps.max())
 
 
 def test_an_untrained_attention_model_sees_ordinary_light():
