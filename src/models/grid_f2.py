@@ -81,7 +81,7 @@ def decoder_from_exported(latent_map: np.ndarray, state: dict[str, Tensor], devi
     expected = hidden[0].shape[0] if hidden else weight.shape[0]
     if latent_dim != expected:
         raise ValueError(f"the latent map has {latent_dim} channels, F2 takes {expected}")
-    coarse = tuple(map(tuple, state["coarse"].tolist()))
+    coarse = tuple(map(tuple, state["coarse"].tolist())) if "coarse" in state else ()  # not in the first exports
     config = GridConfig(
         height,
         width,
