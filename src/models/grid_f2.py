@@ -82,12 +82,15 @@ def decoder_from_exported(latent_map: np.ndarray, state: dict[str, Tensor], devi
     if latent_dim != expected:
         raise ValueError(f"the latent map has {latent_dim} channels, F2 takes {expected}")
     coarse = tuple(map(tuple, state["coarse"].tolist())) if "coarse" in state else ()  # not in the first exports
+    channels = latent_dim - sum(channels for _, channels in coarse)
+    if channels < 1 or any(stride < 2 or own < 1 for stride, own in coarse):
+        raise ValueError(f"coarser levels {coarse} of {latent_dim} channels")
     config = GridConfig(
         height,
         width,
         tuple(state["lookup.starts"].tolist()),
         tuple(state["events"].tolist()),
-        latent_dim - sum(channels for _, channels in coarse),
+        channels,
         int(state["latent_bits"]),
         hidden[0].shape[1] if hidden else 0,
         len(hidden) // 2,
