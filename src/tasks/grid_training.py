@@ -80,12 +80,12 @@ def grid_batches(data: LightmapTexels, options: GridOptions) -> TexelBatches:
 
 def train_grid(data: LightmapTexels, out_dir: Path, options: GridOptions, group: Processes, identity: dict) -> Path:
     """Train to the end, continuing an interrupted run; returns the best checkpoint."""
-    torch.manual_seed(options.seed)
     last = out_dir / FILE_NAMES[LAST]
     if last.exists():  # another number of threads must not lead to another choice
         config = GridConfig.from_dict(checkpoint.read(last, CHECKPOINT_KIND)["model"]["config"])
     else:
         config = grid_config(data, options)
+    torch.manual_seed(options.seed)  # choosing draws numbers, too
     model = LatentGrid(config, data.mask)
     task = GridTask(model, data, options.bit_price, options.seed)
     batches = grid_batches(data, options)
