@@ -28,6 +28,7 @@ from src.utils.cli import InputError
 from src.utils.texel_grid import tile_of_texels
 
 CHECKPOINT_KIND = "lightmap-grid"
+_CHUNK = 65536  # texels
 
 
 class LatentGrid(nn.Module):
@@ -74,19 +75,22 @@ class LatentGrid(nn.Module):
         days = (texels / self.frame_scale[:, None]).flatten(1)
         bases, mean = [], 0.0
         # The coarsest first, of its blocks' means; every finer level of what is left of the texels.
-        for table, rows in reversed(list(zip(self.tables(), self.rows(slice(None)), strict=True))):
-            if table is not self.latents:
-                counts = torch.bincount(rows, minlength=len(table)).unsqueeze(1)
-                means = days.new_zeros(len(table), days.shape[1]).index_add_(0, rows, days) / counts
-            svd = temporal_svd(days if table is self.latents else means, table.shape[1])
+        for table, rows in reversed(list(zip(self.coarse, self.rows(slice(None))[1:], strict=True))):
+            counts = torch.bincount(rows, minlength=len(table)).unsqueeze(1)
+            means = days.new_zeros(len(table), days.shape[1]).index_add_(0, rows, days) / counts
+            svd = temporal_svd(means, table.shape[1])
             table.copy_(svd.latents)
             bases.insert(0, svd.basis)
             mean = mean + svd.mean
-            days = days - (svd.latents @ svd.basis + svd.mean)[rows]
+            described = svd.latents @ svd.basis + svd.mean
+            for part, own in zip(days.split(_CHUNK), rows.split(_CHUNK), strict=True):
+                part.sub_(described[own])
+        svd = temporal_svd(days, self.config.latent_dim)
+        self.latents.copy_(svd.latents)
         weight, bias = self.f2[-2], self.f2[-1]
         weight.zero_()
-        weight[: self.config.z_dim] = torch.cat(bases)
-        bias.copy_(mean)
+        weight[: self.config.z_dim] = torch.cat([svd.basis, *bases])
+        bias.copy_(mean + svd.mean)
 
     def tables(self) -> list[nn.Parameter]:
         """The latents of each level: of texels N x latent_dim, then of blocks."""
