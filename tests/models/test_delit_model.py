@@ -12,9 +12,9 @@ from src.utils.sphere import pixel_solid_angles
 LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722]).view(3, 1, 1)
 
 
-def make(arch: str, env_height: int = 8, trained: bool = True, **options) -> DelitModel:
+def make(arch: str, env_height: int = 8, trained: bool = True, seed: int = 0, **options) -> DelitModel:
     """With random parameters, as training would leave none at zero."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = DelitConfig(arch, 32, env_height, 2 * env_height, base_dim=32, **options)
     model = DelitModel(config).eval().requires_grad_(False)
     if trained:
@@ -108,15 +108,47 @@ def test_autocast_keeps_results_in_single_precision(arch):
     torch.testing.assert_close(output.environment_code, model(relit).environment_code, rtol=0, atol=0.1)
 
 
+def assert_no_seam(maps: torch.Tensor) -> None:
+    """In N x C x h x w the step from the last column to the first, and across a pole, is like any other step."""
+    steps = (maps - maps.roll(1, -1)).abs().mean((0, 1, 2))
+    assert steps[0] < 1.2 * steps[1:].max()
+    rows = (maps[:, :, 1:] - maps[:, :, :-1]).abs().mean((0, 1, 3))
+    for pole in (maps[:, :, 0], maps[:, :, -1]):
+        assert (pole - pole.roll(maps.shape[2], -1)).abs().mean() < 1.5 * max(rows.max(), steps.max())
+
+
 @pytest.mark.parametrize("env_height", [8, 16, 32])
 def test_environments_of_the_attention_model_have_no_seam(env_height):
-    """The step from the last column to the first, and across a pole, is like any other step."""
-    code = make("attention", env_height)(portrait(count=4)).environment_code
-    steps = (code - code.roll(1, -1)).abs().mean((0, 1, 2))
-    assert steps[0] < 1.2 * steps[1:].max()
-    rows = (code[:, :, 1:] - code[:, :, :-1]).abs().mean((0, 1, 3))
-    for pole in (code[:, :, 0], code[:, :, -1]):
-        assert (pole - pole.roll(env_height, -1)).abs().mean() < 2.0 * max(rows.max(), steps.max())
+    # Of one random network a bright spot may lie on a pole: of several, all directions are alike.
+    codes = [make("attention", env_height, seed=seed)(portrait(count=4)).environment_code for seed in range(6)]
+    assert_no_seam(torch.cat(codes))
+
+
+@pytest.mark.parametrize("env_height", [8, 16, 32, 64])
+def test_what_is_spread_from_lobes_has_no_seam(env_height):
+    lobes = torch.randn(16, 3, 48, generator=torch.Generator().manual_seed(0))
+    spread = make("attention", env_height).network.environment.spread(lobes)
+    assert spread.shape == (16, 3, env_height, 2 * env_height)
+    assert_no_seam(spread)
+
+
+def test_the_environment_is_what_explains_the_shading():
+    """Where the network sees a person, re-rendering its flat-lit picture comes nearer to the picture by the solve."""
+    model, relit = make("attention", 16), portrait(64, 64, count=4)
+    with torch.no_grad():
+        model.network.flat_head.bias[-1] = 20.0  # the mask
+
+    def unexplained():
+        output = model(relit)
+        light = model.environment(output).flatten(2) @ output.lobes.T
+        shading = torch.einsum("nkhw,nck->nchw", output.transfer, light)
+        size = shading.shape[-2:]
+        lit, flat = (torch.nn.functional.adaptive_avg_pool2d(x, size) for x in (relit, output.flat_lit))
+        return (lit - shading * flat).abs().mean() / lit.mean()
+
+    solved = unexplained()
+    model.network._explain = lambda picture, flat_lit, mask, transfer, light: torch.zeros_like(light)
+    assert solved < 0.8 * unexplained()
 
 
 def test_an_untrained_attention_model_sees_ordinary_light():
