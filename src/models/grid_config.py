@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
 from torch import Tensor
 
-from src.models.packed_latents import TexelIndex, block_mask, row_bytes
+from src.models.packed_latents import block_mask, index_bytes, row_bytes
 
 LATENT_BITS = (4, 6, 8)
 TILE_SIZE = 256  # of the tiles over which the field averages PSNR
@@ -78,17 +79,27 @@ class GridConfig:
 
 def resident_bytes(config: GridConfig, mask: Tensor) -> int:
     """What must stay in memory to decode any texel of ``mask`` H x W: latents, indices, F2 and the frames' scales."""
-    latents = 0
-    for stride, channels in ((1, config.latent_dim), *config.coarse):
-        index = TexelIndex(block_mask(mask, stride))
-        latents += index.row_count * row_bytes(channels, config.latent_bits) + index.size_bytes
-    return latents + sum(math.prod(shape) for shape in config.f2_shapes) * 2 + len(config.hours) * 4
+    return _resident_bytes(config, _block_counts(config, mask))
 
 
 def largest_latent_dim(budget_bytes: float, mask: Tensor, config: GridConfig) -> int:
     """The most channels at full resolution, beside the coarser ones of ``config``, that ``budget_bytes`` hold; or 0."""
-    fixed, one = (resident_bytes(config.with_latent_dim(channels), mask) for channels in (0, 1))
-    guess = int((budget_bytes - fixed) / max(1, one - fixed)) + 2  # bytes are whole: more fit than the first one says
-    most = min(len(config.hours) * 3, max(0, 2 * guess))
-    fits = (k for k in range(most, 0, -1) if resident_bytes(config.with_latent_dim(k), mask) <= budget_bytes)
+    counts = _block_counts(config, mask)
+    channels = range(len(config.hours) * 3, 0, -1)
+    fits = (k for k in channels if _resident_bytes(config.with_latent_dim(k), counts) <= budget_bytes)
     return next(fits, 0)
+
+
+def _block_counts(config: GridConfig, mask: Tensor) -> list[tuple[int, int]]:
+    """(blocks, valid blocks) of each level, full resolution first."""
+    blocks = [block_mask(mask, stride) for stride in (1, *(stride for stride, _ in config.coarse))]
+    return [(level.numel(), int(level.sum())) for level in blocks]
+
+
+def _resident_bytes(config: GridConfig, counts: Sequence[tuple[int, int]]) -> int:
+    channels = [config.latent_dim, *(of_blocks for _, of_blocks in config.coarse)]
+    latents = sum(
+        index_bytes(blocks) + valid * row_bytes(width, config.latent_bits)
+        for (blocks, valid), width in zip(counts, channels, strict=True)
+    )
+    return latents + sum(math.prod(shape) for shape in config.f2_shapes) * 2 + len(config.hours) * 4

@@ -28,9 +28,9 @@ def choose_sizes(data: LightmapTexels, shape: GridConfig, budget_bytes: float) -
     fitting = []
     for coarse in COARSE_CHOICES:
         config = replace(shape, coarse=tuple(level for level in coarse if level[1] <= 3 * len(shape.hours)))
-        latent_dim = largest_latent_dim(budget_bytes, data.mask, config)
-        if latent_dim > 0:
-            fitting.append(config.with_latent_dim(latent_dim))
+        config = config.with_latent_dim(largest_latent_dim(budget_bytes, data.mask, config))
+        if config.latent_dim > 0 and config not in fitting:  # a day of few hours has no use for many channels
+            fitting.append(config)
     if len(fitting) < 2:
         return next(iter(fitting), None)
     texels, mask = _sample(data)
