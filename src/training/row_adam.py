@@ -14,8 +14,9 @@ class RowAdam(torch.optim.Optimizer):
     """Adam that updates only the rows with a gradient, each by its own step count.
 
     A parameter with a sparse gradient (``F.embedding(..., sparse=True)``) is a table: its other rows and their moments
-    stay untouched, so that a step costs what the batch costs. Other parameters get plain Adam. ``torch.optim.SparseAdam`` corrects the moments' bias by the number of all steps, which makes the first steps
-    of rarely seen rows up to ten times too large. Kingma and Ba, ICLR 2015.
+    stay untouched, so that a step costs what the batch costs. Other parameters get plain Adam.
+    ``torch.optim.SparseAdam`` corrects the moments' bias by the number of all steps, which makes the first steps of
+    rarely seen rows up to ten times too large. Kingma and Ba, ICLR 2015.
     """
 
     def __init__(
