@@ -69,17 +69,17 @@ class RelitSamples:
         import torch
 
         from src.data.captures import Stage, find_captures
-        from src.data.delit_layout import Pair, choose_pairs, unturned
+        from src.data.delit_layout import Pair, choose_split, unturned
         from src.data.environments import list_environments
         from src.data.lights import read_lights
         from src.data.olat_stacks import OlatStacks
         from src.data.relight_batches import RelightBatches
 
-        held = choose_pairs(arguments.data_root, "val", **HELD_OUT)
+        held = choose_split(arguments.data_root, **HELD_OUT)["val"]
         lights = read_lights(arguments.lights or arguments.olat_root / "lights.json")
         whole = find_captures(arguments.olat_root, lights, arguments.data_root / "subjects")
-        subjects, names = {pair.subject for pair in held}, {unturned(pair.environment_name) for pair in held}
-        stage = Stage(tuple(c for c in whole.captures if c.name in subjects), whole.light_sets)
+        stage = Stage(tuple(c for c in whole.captures if c.name in held["subjects"]), whole.light_sets)
+        names = set(map(unturned, held["environments"]))
         folder = arguments.env_dir or arguments.data_root / "env_maps"
         environments = [path for path in list_environments(folder) if unturned(path.stem) in names]
         batches = RelightBatches(

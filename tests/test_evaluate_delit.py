@@ -15,6 +15,7 @@ from src.data.delit_dataset import DelitDataset
 from src.data.delit_layout import choose_pairs, find_pairs
 from src.data.lights import read_lights
 from src.data.olat import LightCells
+from src.data.splits import read_splits
 from src.evaluation.delit_methods import model_method
 from src.evaluation.delit_quality import STRATA, measure_methods, skin_stratum
 from src.models import delit_model
@@ -71,7 +72,7 @@ def test_checkpoints_beside_references_as_tables_json_and_sheet(stage, checkpoin
     assert (report["split"], report["lights"], report["image_size"], report["env_height"]) == ("val", 24, 16, 16)
     assert LPIPS_BACKBONES["alex"] in report["skipped"]["LPIPS"]
 
-    pairs = find_pairs(stage / "set", "val")
+    pairs = choose_pairs(stage / "set", "val")
     cells = LightCells(read_lights(stage / "olat" / "lights.json"))
     model = model_method("same", delit_model.load(checkpoints[0]))
     (measured,) = measure_methods([model], DelitDataset(pairs, **SIZES), cells)
@@ -98,7 +99,7 @@ def test_checkpoints_beside_references_as_tables_json_and_sheet(stage, checkpoin
 
 
 def test_predictions_that_are_the_truth_have_no_error(stage, tmp_path):
-    pairs = find_pairs(stage / "set", "val")
+    pairs = choose_pairs(stage / "set", "val")
     folder = tmp_path / "results"
     for pair in pairs:
         stem = folder / pair.subject / "relit" / pair.environment_name
@@ -143,7 +144,9 @@ def test_videos_alone(tmp_path, capsys):
 
 def test_pairs_are_chosen_by_file_or_by_flags(stage, tmp_path):
     root = stage / "set"
-    assert choose_pairs(root, "val") == find_pairs(root, "val")
+    written = read_splits(root / "splits.json")["val"]
+    shown = [f"{subject}/{name}" for subject in written["subjects"] for name in written["environments"]]
+    assert shown and [pair.name for pair in choose_pairs(root, "val")] == shown
     assert choose_pairs(root, "all") == find_pairs(root)
     val, train = (choose_pairs(root, side, ["ID001"], ["env_002", "env_003"]) for side in ("val", "train"))
     assert [pair.name for pair in val] == ["ID001/env_002", "ID001/env_003"]

@@ -16,7 +16,7 @@ import torch
 
 import prepare_olat
 import train_delit as script
-from src.data.delit_layout import find_pairs
+from src.data.delit_layout import choose_pairs
 from src.data.pair_batches import PairBatches
 from src.data.relight_batches import RelightBatches
 from src.models import delit_model
@@ -239,6 +239,18 @@ def test_no_version_of_a_held_out_environment_lights_the_training(stage, tmp_pat
     data = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))["data"]
     assert {name.split("/")[1] for name in data["validation_pairs"]} == {"env_002_r000", "env_002_r180"}
     assert data["environments"] == ["env_001", "env_003", "env_004"]
+
+
+def test_a_held_out_environment_without_a_validation_pair_lights_no_training(stage, tmp_path):
+    root = Path(shutil.copytree(stage / "set", tmp_path / "set"))
+    (root / "splits.json").unlink()
+    for path in (root / "subjects" / "ID002" / "relit").glob("env_003.*"):
+        path.unlink()
+    flags = {"data_root": root, "num_epochs": 1, "val_subjects": ["ID002"], "val_envs": ["env_002", "env_003"]}
+    train(stage, tmp_path / "run", relight=True, **flags)
+    data = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))["data"]
+    assert data["validation_pairs"] == ["ID002/env_002"]
+    assert data["environments"] == ["env_001", "env_004"]
 
 
 def test_without_flags_the_defaults_are_the_documented_ones():
@@ -480,7 +492,7 @@ def environments_elsewhere(stage):
 
 
 def broken_picture(stage):
-    pair = find_pairs(stage / "set", "train")[0]
+    pair = choose_pairs(stage / "set", "train")[0]
     pair.relit.write_bytes(b"nonsense")
     return {"num_workers": 1}, (pair.relit.name,)
 

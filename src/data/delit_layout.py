@@ -29,46 +29,55 @@ class Pair:
         return f"{self.subject}/{self.environment_name}"
 
 
-def find_pairs(data_root: Path, split: str | None = None) -> list[Pair]:
-    """All pairs below ``data_root`` in natural order; with ``split`` "train" or "val" those of ``splits.json``.
+def find_pairs(data_root: Path, side: Split | None = None) -> list[Pair]:
+    """All pairs below ``data_root`` in natural order, or those of the subjects and environments of one ``side``.
 
-    Subjects and environments of the two sides are never combined. Raises InputError naming what is missing.
+    Raises InputError naming what is missing.
     """
     environments = {path.stem: path for path in list_images(data_root / "env_maps", HDR_SUFFIXES)}
-    allowed = read_splits(data_root / "splits.json")[split] if split else None
     pairs = []
     for folder in subject_folders(data_root / "subjects"):
-        if allowed and folder.name not in allowed["subjects"]:
+        if side and folder.name not in side["subjects"]:
             continue
         flat_lit = find_picture(folder, "flat_lit")
         if flat_lit is None:
             raise InputError(folder, "has no flat_lit.exr or flat_lit.png", "prepare this subject again")
         for relit in list_images(folder / "relit"):
-            if allowed and relit.stem not in allowed["environments"]:
+            if side and relit.stem not in side["environments"]:
                 continue
             if relit.stem not in environments:
                 raise InputError(relit, f"env_maps holds no {relit.stem}.hdr or .exr", "add it, or remove the picture")
             mask = find_picture(folder, "mask")
             pairs.append(Pair(folder.name, relit.stem, relit, flat_lit, mask, environments[relit.stem]))
-    if not pairs:
-        side = f" for {split}" if split else ""
-        raise InputError(data_root, f"holds no pairs{side}", "check splits.json and subjects/*/relit")
+    if not pairs and side is None:
+        raise InputError(data_root, "holds no pairs", "check subjects/*/relit")
     return pairs
 
 
 def choose_pairs(
     data_root: Path, split: str, val_subjects: Sequence[str] | None = None, val_envs: Sequence[str] | None = None
 ) -> list[Pair]:
-    """The pairs of "train", "val" or "all"; :func:`find_pairs` says what a split is.
+    """The pairs of "all", or of "train" or "val" as :func:`choose_split` takes them apart."""
+    if split == "all":
+        return find_pairs(data_root)
+    chosen = find_pairs(data_root, choose_split(data_root, val_subjects, val_envs)[split])
+    if not chosen:
+        fix = "choose other --val_subjects and --val_envs, or check splits.json"
+        raise InputError(data_root, f"holds no pairs for {split}", fix)
+    return chosen
 
-    It is that of ``splits.json`` unless ``val_subjects`` or ``val_envs`` (names, or one number, as
+
+def choose_split(
+    data_root: Path, val_subjects: Sequence[str] | None = None, val_envs: Sequence[str] | None = None
+) -> dict[str, Split]:
+    """Which subjects and environments are for "train" and which for "val", whether a pair has both or none.
+
+    It is ``splits.json`` unless ``val_subjects`` or ``val_envs`` (names, or one number, as
     :func:`src.data.splits.choose_validation` takes them) hold out others or there is no such file. Turned versions of
     one environment (``NAME_r090``) stay together.
     """
-    if split == "all":
-        return find_pairs(data_root)
     if val_subjects is None and val_envs is None and (data_root / "splits.json").exists():
-        return find_pairs(data_root, split)
+        return read_splits(data_root / "splits.json")
     pairs = find_pairs(data_root)
     environments = sorted({pair.environment_name for pair in pairs}, key=natural_key)
     # Where subjects have few of the environments, a tenth of either may have no pair in common: then hold out more.
@@ -81,19 +90,10 @@ def choose_pairs(
             val_subjects,
             share,
         )
-        held = _on_side(pairs, sides["val"])
-        if held:
+        held = sides["val"]
+        if any(p.subject in held["subjects"] and p.environment_name in held["environments"] for p in pairs):
             break
-    chosen = held if split == "val" else _on_side(pairs, sides[split])
-    if not chosen:
-        raise InputError(data_root, f"holds no pairs for {split}", "choose other --val_subjects and --val_envs")
-    return chosen
-
-
-def _on_side(pairs: Sequence[Pair], side: Split) -> list[Pair]:
-    return [
-        pair for pair in pairs if pair.subject in side["subjects"] and pair.environment_name in side["environments"]
-    ]
+    return sides
 
 
 def unturned(environment_name: str) -> str:

@@ -12,7 +12,7 @@ from prepare_olat import main as prepare
 from src.data.delit_augmentation import Sample, augment, camera_noise, crop, flip, jpeg, light_gain, scale_light
 from src.data.delit_check import main as check
 from src.data.delit_dataset import DelitDataset, fit_square
-from src.data.delit_layout import find_pairs
+from src.data.delit_layout import choose_pairs, find_pairs
 from src.data.olat import LightCells, relight
 from src.utils.cli import InputError
 from src.utils.image_io import read_linear, write_display, write_linear
@@ -53,7 +53,7 @@ def small(pairs, **options) -> DelitDataset:
 
 def test_pairs_follow_the_split(prepared):
     assert len(find_pairs(prepared)) == 16
-    train, val = find_pairs(prepared, "train"), find_pairs(prepared, "val")
+    train, val = choose_pairs(prepared, "train"), choose_pairs(prepared, "val")
     assert len(train) == 9 and len(val) == 1
     assert not {p.subject for p in train} & {p.subject for p in val}
     assert not {p.environment_name for p in train} & {p.environment_name for p in val}
