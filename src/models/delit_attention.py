@@ -6,12 +6,13 @@ A U-Net whose coarsest features are tokens that attend to one another. It begins
 - **Environment**: every direction of the sphere asks the tokens. A query is made from its direction, not from a place
   in the picture: pixels of the environment are not aligned with pixels of the face. Coarse to fine, from 8 rows on,
   with columns that wrap around; each level adds its correction to the one before.
-- **Flat-lit**: four answers, mixed pixel by pixel in the logarithm, and a correction. The picture divided by the
-  guessed shading; the picture divided by the shading that the predicted environment would cause; the guessed flat-lit
-  picture, and one drawn from features at half the size, for shadows that leave nothing to divide. For the second: a
-  Lambertian pixel's ratio of lit to flat-lit is an average of the environment, weighted by how much light of each
-  direction gets there; so every pixel's shading is a convex combination of the environment seen through lobes all
-  around, and a pixel has only to say which of them it sees. Skip connections at every level.
+- **Flat-lit**: three answers, mixed pixel by pixel in the logarithm, and a smooth correction from features at a quarter
+  of the size. The picture divided by the guessed shading; the picture divided by the shading that the predicted
+  environment would cause; and one drawn from features at half the size, for shadows that leave nothing to divide. For
+  the second: a Lambertian pixel's ratio of lit to flat-lit is an average of the environment, weighted by how much light
+  of each direction gets there; so every pixel's shading is a convex combination of the environment seen through lobes
+  all around, and a pixel has only to say which of them it sees. Skip connections at every level. Fine detail can only
+  come from the picture: drawn freely, it would be that of the people who were trained on.
 
 At the end the environment is corrected once more: dividing the picture by the flat-lit one leaves shading, and the
 light that explains it is found by least squares (:mod:`src.models.light_solve`).
@@ -113,12 +114,15 @@ class AttentionDelit(nn.Module):
             ResidualBlock(width, depth) for width, depth in zip(widths[-2:0:-1], depths[-2::-1], strict=True)
         )
         self.direct = nn.Conv2d(widths[1], 3, 1)
-        self.full = nn.Conv2d(2 * widths[0] + 9, base_dim // 2, 3, padding=1)
-        self.flat_head = nn.Conv2d(base_dim // 2, 8, 1)  # shares of the four answers, correction, mask
-        nn.init.zeros_(self.flat_head.weight)
+        self.correction = nn.Conv2d(widths[2], 3, 1)
+        self.full = nn.Conv2d(2 * widths[0] + 6, base_dim // 2, 3, padding=1)
+        self.flat_head = nn.Conv2d(base_dim // 2, 4, 1)  # shares of the three answers, mask
         with torch.no_grad():
+            for layer in (self.correction, self.flat_head):
+                layer.weight.zero_()
+                layer.bias.zero_()
             self.direct.bias.fill_(math.log(_USUAL_ALBEDO))
-            self.flat_head.bias.copy_(torch.tensor([0.0, -2.0, 0.0, -2.0, 0.0, 0.0, 0.0, 0.0]))
+            self.flat_head.bias[1:3] = -1.0
         self.codec = codec
         self.first_guess = FirstGuess(LOBES)
         self.environment = EnvironmentHead(widths[-1], env_height, env_width, codec)
@@ -149,7 +153,7 @@ class AttentionDelit(nn.Module):
 
         x = tokens.transpose(1, 2).unflatten(2, x.shape[-2:])
         for up, merge, skip in zip(self.up[:-1], self.merge, levels[-2::-1], strict=True):
-            x = merge(skip + F.interpolate(up(x), scale_factor=2.0, mode="bilinear", align_corners=False))
+            coarser, x = x, merge(skip + F.interpolate(up(x), scale_factor=2.0, mode="bilinear", align_corners=False))
         environment = self.codec.decode(code)
         transfer, light, shading = self.shading(x, environment)
         log_picture = torch.log(picture + DIM)
@@ -157,13 +161,13 @@ class AttentionDelit(nn.Module):
         answers = [
             log_picture - _enlarge(guess.log_shading, size),
             log_picture - torch.log(_enlarge(shading, size) + DIM),
-            _enlarge(guess.log_flat, size),
             _enlarge(self.direct(x), size),
         ]
         x = F.silu(torch.cat([full, _enlarge(self.up[-1](x), size)], dim=1))
-        x = F.silu(self.full(torch.cat([x, answers[0], *answers[2:]], dim=1)))
-        shares, correction, mask = self.flat_head(x).float().split([4, 3, 1], dim=1)
+        x = F.silu(self.full(torch.cat([x, answers[0], answers[2]], dim=1)))
+        shares, mask = self.flat_head(x).float().split([3, 1], dim=1)
         shares = torch.softmax(shares, dim=1).split(1, dim=1)
+        correction = _enlarge(self.correction(coarser), size).float()
         log_flat = sum(share * answer for share, answer in zip(shares, answers, strict=True)) + correction
         flat_lit = (torch.exp(log_flat.clamp_max(_LARGEST_LOG)) - DIM).clamp_min(0.0)
         mask = torch.sigmoid(mask)

@@ -15,6 +15,7 @@ from typing import Any
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
+EXIT_OUTPUT_CLOSED = 141  # as shells report SIGPIPE
 MAX_HOURS = 100_000
 
 # Windows has no disk quota of this kind.
@@ -48,8 +49,8 @@ MainFunction = Callable[[Sequence[str] | None], int]
 def script(main: MainFunction) -> MainFunction:
     """Decorate a script's ``main(argv) -> exit status``: expected failures become one line on stderr.
 
-    Wrong input and a file system that refuses give status 2, Ctrl-C gives 130; anything else is a bug and keeps its
-    traceback.
+    Wrong input and a file system that refuses give status 2, Ctrl-C gives 130, output that nobody reads any more 141;
+    anything else is a bug and keeps its traceback.
     """
 
     @functools.wraps(main)
@@ -60,6 +61,9 @@ def script(main: MainFunction) -> MainFunction:
             return main(argv)
         except InputError as error:
             return _fail(str(error))
+        except BrokenPipeError:  # whoever reads the output, such as "| head", has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_OUTPUT_CLOSED
         except OSError as error:
             if error.errno not in _ENVIRONMENT_ERRNOS:
                 raise

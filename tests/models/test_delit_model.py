@@ -133,22 +133,25 @@ def test_what_is_spread_from_lobes_has_no_seam(env_height):
 
 
 def test_the_environment_is_what_explains_the_shading():
-    """Where the network sees a person, re-rendering its flat-lit picture comes nearer to the picture by the solve."""
-    model, relit = make("attention", 16), portrait(64, 64, count=4)
-    with torch.no_grad():
-        model.network.flat_head.bias[-1] = 20.0  # the mask
+    """Where networks see a person, re-rendering their flat-lit picture comes nearer to the picture by the solve."""
+    relit, ratios = portrait(64, 64, count=4), []
+    for seed in range(8):
+        model = make("attention", 16, seed=seed)
+        with torch.no_grad():
+            model.network.flat_head.bias[-1] = 20.0  # the mask
 
-    def unexplained():
-        output = model(relit)
-        light = model.environment(output).flatten(2) @ output.lobes.T
-        shading = torch.einsum("nkhw,nck->nchw", output.transfer, light)
-        size = shading.shape[-2:]
-        lit, flat = (torch.nn.functional.adaptive_avg_pool2d(x, size) for x in (relit, output.flat_lit))
-        return (lit - shading * flat).abs().mean() / lit.mean()
+        def unexplained(model=model):
+            output = model(relit)
+            light = model.environment(output).flatten(2) @ output.lobes.T
+            shading = torch.einsum("nkhw,nck->nchw", output.transfer, light)
+            size = shading.shape[-2:]
+            lit, flat = (torch.nn.functional.adaptive_avg_pool2d(x, size) for x in (relit, output.flat_lit))
+            return (lit - shading * flat).abs().mean() / lit.mean()
 
-    solved = unexplained()
-    model.network._explain = lambda picture, flat_lit, mask, transfer, light: torch.zeros_like(light)
-    assert solved < 0.8 * unexplained()
+        solved = unexplained()
+        model.network._explain = lambda picture, flat_lit, mask, transfer, light: torch.zeros_like(light)
+        ratios.append((solved / unexplained()).item())
+    assert max(ratios) < 1 and sum(ratios) / len(ratios) < 0.8
 
 
 def test_an_untrained_attention_model_sees_ordinary_light():

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from src.models import first_guess
-from src.models.first_guess import DIM, FLAT_SIZE, SHADING_SIZE, THUMBNAIL, FirstGuess
+from src.models.first_guess import DIM, SHADING_SIZE, THUMBNAIL, FirstGuess
 from src.utils import checkpoint
 
 LOBES = 5
@@ -20,7 +20,7 @@ def pictures(count: int, size: int = 32, seed: int = 0) -> torch.Tensor:
 
 
 def samples(count: int = 400, size: int = 32, batch_size: int = 50, seed: int = 0) -> list[Sample]:
-    """Batches whose light is linear in the features, seen under a flat-lit picture that is half the lit one."""
+    """Batches whose light is linear in the features; the flat-lit picture is half the lit one."""
     batches = []
     for picture in pictures(count, size, seed).split(batch_size):
         mask = torch.zeros(len(picture), 1, size, size)
@@ -52,8 +52,8 @@ def test_light_that_is_linear_in_the_features_is_found(fitted):
     assert explained(fitted(unseen).light, linear_light(unseen)) > 0.99
 
 
-def test_shading_and_flat_lit_are_found_within_the_mask(fitted):
-    """They vary in far fewer directions than are kept."""
+def test_shading_is_found_within_the_mask(fitted):
+    """It varies in far fewer directions than are kept."""
     unseen, _, flat_lit, _ = samples(50, seed=1)[0]
     guess = fitted(unseen)
     lit, flat = (F.adaptive_avg_pool2d(image, SHADING_SIZE) for image in (unseen, flat_lit))
@@ -61,12 +61,7 @@ def test_shading_and_flat_lit_are_found_within_the_mask(fitted):
     expected = torch.log(lit + DIM) - torch.log(flat + DIM)
     torch.testing.assert_close(guess.log_shading[inside], expected[inside], rtol=0, atol=0.1)
     assert explained(guess.log_shading[inside], expected[inside]) > 0.95
-    expected = torch.log(F.adaptive_avg_pool2d(flat_lit, FLAT_SIZE) + DIM)
-    inside = (..., slice(FLAT_SIZE // 4, None), slice(FLAT_SIZE // 4, None))
-    assert explained(guess.log_flat[inside], expected[inside]) > 0.97
     assert guess.log_shading[..., : SHADING_SIZE // 4, :].abs().max() < 1e-3
-    outside = guess.log_flat[..., : FLAT_SIZE // 4, :]
-    torch.testing.assert_close(outside, torch.full_like(outside, math.log(DIM)), rtol=0, atol=1e-3)
 
 
 def test_the_directions_that_vary_most_are_kept(monkeypatch):
@@ -79,17 +74,17 @@ def test_the_directions_that_vary_most_are_kept(monkeypatch):
     picture = pictures(100, seed=1)
     shares = []
     for guess in (few, many):
-        log_flat = guess(picture).log_flat
-        centred = (log_flat - log_flat.mean(0)).flatten(1)
+        log_shading = guess(picture).log_shading
+        centred = (log_shading - log_shading.mean(0)).flatten(1)
         shares.append(centred.square().sum().item())
-        assert torch.linalg.matrix_rank(centred, rtol=1e-4) <= guess.pictures.out_features
+        assert torch.linalg.matrix_rank(centred, rtol=1e-4) <= guess.reduced.out_features
     assert 0.3 < shares[0] / shares[1] < 1, "4 of 27 directions hold more than their share"
 
 
 @pytest.mark.parametrize("size", [(16, 16), (33, 47), (20, 12), (128, 64)])
 def test_pictures_of_any_size_are_looked_at(fitted, size):
     guess = fitted(torch.rand(2, 3, *size))
-    shapes = [(2, 3, LOBES), (2, 3, SHADING_SIZE, SHADING_SIZE), (2, 3, FLAT_SIZE, FLAT_SIZE)]
+    shapes = [(2, 3, LOBES), (2, 3, SHADING_SIZE, SHADING_SIZE)]
     assert [tuple(value.shape) for value in guess] == shapes
     assert all(value.isfinite().all() and value.dtype == torch.float32 for value in guess)
 
