@@ -188,7 +188,7 @@ def test_the_first_guess_is_fitted_before_training_and_stays(stage, tmp_path, mo
     content = train(stage, tmp_path / "run", relight=relight, ema=0.9, learning_rate=1e-2, weight_decay=0.1)
     *names, fitted = seen
     assert len(names) == 8 and all("/env_0" in name for name in names)
-    assert fitted["light.weight"].abs().max() > 0 and fitted["pictures.weight"].abs().max() > 0
+    assert fitted["light.weight"].abs().max() > 0 and fitted["reduced.weight"].abs().max() > 0
     for name, value in fitted.items():
         assert torch.equal(content["model"]["state"][f"network.first_guess.{name}"], value), name
     train(stage, tmp_path / "run", relight=relight, ema=0.9, learning_rate=1e-2, weight_decay=0.1)
