@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from src.data.captures import Stage, find_captures
 from src.data.delit_dataset import DelitDataset
@@ -111,8 +110,7 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
     trainer = Trainer(task, optimizer, batches, group, arguments.output_dir, engine, identity, FILE_NAMES)
     resumed = trainer.resume(None if arguments.resume in ("auto", "never") else Path(arguments.resume))
     if not resumed and arguments.pretrained is None:
-        first, count = first_batches(batches, arguments.batch_size), -(-START_SAMPLES // arguments.batch_size)
-        model.start(tqdm(first, "first guess", count, leave=False, unit="batch", disable=not group.is_main))
+        model.start(first_batches(batches, arguments.batch_size))
     trainer.fit()
     return trainer
 
