@@ -15,8 +15,6 @@ from tqdm import tqdm
 
 from src.utils.atomic import atomic_path
 
-_SCREEN_SECONDS, _FILE_SECONDS = 0.5, 10.0  # between two states of the bar; a file keeps all of them
-
 
 class Logger:
     """Writes nothing unless ``is_main``. ``total`` counts optimizer steps; None when only the time is limited."""
@@ -28,12 +26,7 @@ class Logger:
 
             self._writer = SummaryWriter(str(run_dir / "logs"), purge_step=first_step or None)
         self._bar = tqdm(
-            total=total,
-            initial=first_step,
-            unit="step",
-            disable=not is_main,
-            dynamic_ncols=True,
-            mininterval=_SCREEN_SECONDS if sys.stderr.isatty() else _FILE_SECONDS,
+            total=total, initial=first_step, unit="step", disable=not is_main, dynamic_ncols=True, mininterval=0.5
         )
 
     def advance(self, steps: int = 1) -> None:
