@@ -61,7 +61,9 @@ def script(main: MainFunction) -> MainFunction:
             return main(argv)
         except InputError as error:
             return _fail(str(error))
-        except BrokenPipeError:  # whoever reads the output, such as "| head", has seen enough
+        except BrokenPipeError:
+            if not _output_is_closed():
+                raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_OUTPUT_CLOSED
         except OSError as error:
@@ -75,6 +77,15 @@ def script(main: MainFunction) -> MainFunction:
             warnings.formatwarning = format_before
 
     return guarded
+
+
+def _output_is_closed() -> bool:
+    """Whoever reads the output, such as ``| head``, has seen enough; pipes to other processes break for other reasons."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def _format_warning(message: Warning | str, *_: object) -> str:

@@ -35,6 +35,11 @@ raise SystemExit(script(lambda argv: [print("x" * 99) for _ in range(9999)])([])
     assert process.wait() == 141 and process.stderr.read() == b""
 
 
+def test_a_pipe_to_another_process_that_breaks_is_not_silent():
+    with pytest.raises(BrokenPipeError):
+        run(raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
+
+
 def raising(error: BaseException):
     def body() -> int:
         raise error
