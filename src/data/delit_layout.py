@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,11 +60,16 @@ def choose_pairs(
     """The pairs of "all", or of "train" or "val" as :func:`choose_split` takes them apart."""
     if split == "all":
         return find_pairs(data_root)
-    chosen = find_pairs(data_root, choose_split(data_root, val_subjects, val_envs)[split])
-    if not chosen:
+    return pairs_on_side(data_root, split, choose_split(data_root, val_subjects, val_envs))
+
+
+def pairs_on_side(data_root: Path, side: str, split: Mapping[str, Split]) -> list[Pair]:
+    """The pairs of ``split``'s "train" or "val"; InputError where there are none."""
+    pairs = find_pairs(data_root, split[side])
+    if not pairs:
         fix = "choose other --val_subjects and --val_envs, or check splits.json"
-        raise InputError(data_root, f"holds no pairs for {split}", fix)
-    return chosen
+        raise InputError(data_root, f"holds no pairs for {side}", fix)
+    return pairs
 
 
 def choose_split(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from src.data.captures import Stage, find_captures
 from src.data.delit_dataset import DelitDataset
-from src.data.delit_layout import choose_pairs, choose_split, unturned
+from src.data.delit_layout import choose_split, pairs_on_side, unturned
 from src.data.environments import list_environments
 from src.data.lights import read_lights
 from src.data.olat_stacks import OlatStacks
@@ -63,8 +63,8 @@ def open_delit_data(arguments: argparse.Namespace) -> DelitData:
 
     ``splits.json`` of the data root decides unless ``--val_subjects`` or ``--val_envs`` name others.
     """
-    held_out = arguments.val_subjects, arguments.val_envs
-    sides = {side: choose_pairs(arguments.data_root, side, *held_out) for side in ("train", "val")}
+    split = choose_split(arguments.data_root, arguments.val_subjects, arguments.val_envs)
+    sides = {side: pairs_on_side(arguments.data_root, side, split) for side in ("train", "val")}
     cache = arguments.cache_dir or arguments.output_dir / "cache"
     sizes = {name: getattr(arguments, name) for name in ("image_size", "env_height", "env_width")}
     train = DelitDataset(
@@ -77,7 +77,7 @@ def open_delit_data(arguments: argparse.Namespace) -> DelitData:
         whole = find_captures(arguments.olat_root, read_lights(arguments.lights), masks)
         subjects = {pair.subject for pair in sides["train"]}
         stage = Stage(tuple(c for c in whole.captures if c.name in subjects), whole.light_sets)
-        held = set(map(unturned, choose_split(arguments.data_root, *held_out)["val"]["environments"]))
+        held = set(map(unturned, split["val"]["environments"]))
         environments = tuple(p for p in list_environments(arguments.env_dir) if unturned(p.stem) not in held)
     return DelitData(train, validation, stage, environments)
 

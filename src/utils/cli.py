@@ -15,7 +15,6 @@ from typing import Any
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
-EXIT_OUTPUT_CLOSED = 141  # as shells report SIGPIPE
 MAX_HOURS = 100_000
 
 # Windows has no disk quota of this kind.
@@ -49,8 +48,8 @@ MainFunction = Callable[[Sequence[str] | None], int]
 def script(main: MainFunction) -> MainFunction:
     """Decorate a script's ``main(argv) -> exit status``: expected failures become one line on stderr.
 
-    Wrong input and a file system that refuses give status 2, Ctrl-C gives 130, output that nobody reads any more 141;
-    anything else is a bug and keeps its traceback.
+    Wrong input and a file system that refuses give status 2, Ctrl-C gives 130; anything else is a bug and keeps its
+    traceback.
     """
 
     @functools.wraps(main)
@@ -61,11 +60,6 @@ def script(main: MainFunction) -> MainFunction:
             return main(argv)
         except InputError as error:
             return _fail(str(error))
-        except BrokenPipeError:
-            if not _output_is_closed():
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return EXIT_OUTPUT_CLOSED
         except OSError as error:
             if error.errno not in _ENVIRONMENT_ERRNOS:
                 raise
@@ -77,15 +71,6 @@ def script(main: MainFunction) -> MainFunction:
             warnings.formatwarning = format_before
 
     return guarded
-
-
-def _output_is_closed() -> bool:
-    """Whoever reads the output, such as ``| head``, has seen enough; pipes to other processes break for other reasons."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return True
-    return False
 
 
 def _format_warning(message: Warning | str, *_: object) -> str:

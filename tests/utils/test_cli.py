@@ -24,22 +24,6 @@ def run(body) -> int:
     return script(lambda argv: body())([])
 
 
-def test_output_that_nobody_reads_any_more_ends_the_script_quietly():
-    body = """
-from src.utils.cli import script
-raise SystemExit(script(lambda argv: [print("x" * 99) for _ in range(9999)])([]))
-"""
-    process = subprocess.Popen([sys.executable, "-c", body], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.wait() == 141 and process.stderr.read() == b""
-
-
-def test_a_pipe_to_another_process_that_breaks_is_not_silent():
-    with pytest.raises(BrokenPipeError):
-        run(raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
-
-
 def raising(error: BaseException):
     def body() -> int:
         raise error
