@@ -108,13 +108,13 @@ def path_ending_in(suffixes: Sequence[str], text: str) -> Path:
 
 
 def evaluate_lightmap(arguments: argparse.Namespace) -> int:
-    from src.evaluation.lightmap_run import run
+    from src.evaluation.lightmap.run import run
 
     return run(arguments)
 
 
 def evaluate_delit(arguments: argparse.Namespace) -> int:
-    from src.evaluation.delit_run import run
+    from src.evaluation.delit.run import run
 
     return run(arguments)
 

@@ -41,8 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from src.export.bundle import write_bundle
     from src.export.grid import export_grid
-    from src.export.lightmap import export_lightmap
-    from src.models import compressor, latent_grid
+    from src.export.siren import export_siren
+    from src.models import compressor
+    from src.models.grid import latent_grid
     from src.training.distributed import resolve_device
     from src.utils import checkpoint
 
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             written.append(arguments.bundle / f"{name}{BUNDLE_SUFFIX}" if name else arguments.bundle)
             write_bundle(written[-1], model)
         if arguments.out_dir:
-            written += (export_grid if is_grid else export_lightmap)(model, arguments.out_dir / name)
+            written += (export_grid if is_grid else export_siren)(model, arguments.out_dir / name)
 
     for path in written:
         print(f"{path}  {path.stat().st_size / 1e6:.3g} MB")

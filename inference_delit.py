@@ -55,11 +55,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
 
-    from src.inference.delighter import Delighter
-    from src.inference.delit_stills import StillOutputs, delight_still
-    from src.inference.delit_video import VideoOptions, delight_video
+    from src.inference.delit.delighter import Delighter
+    from src.inference.delit.self_check import SelfCheck, find_stage
+    from src.inference.delit.stills import StillOutputs, delight_still
+    from src.inference.delit.video import VideoOptions, delight_video
     from src.inference.runner import Summary, run_jobs, still_workers
-    from src.inference.self_check import SelfCheck, find_stage
     from src.inference.work_list import find_jobs
     from src.models.delit_model import load
     from src.training.distributed import processes

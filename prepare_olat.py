@@ -24,15 +24,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.data.captures import TRANSFERS, Stage, find_captures
-from src.data.contact_sheet import write_contact_sheet
-from src.data.environments import list_environments, plan_environments
-from src.data.faceolat import find_faceolat_captures, is_faceolat
-from src.data.lights import read_lights
-from src.data.olat import WEIGHTS
-from src.data.portrait_mask import MASK_SOURCES, mask_source
-from src.data.splits import update_splits
-from src.data.training_set import (
+from src.data.portrait.overview import write_contact_sheet
+from src.data.portrait.splits import update_splits
+from src.data.stage.captures import TRANSFERS, Stage, find_captures
+from src.data.stage.environments import list_environments, plan_environments
+from src.data.stage.faceolat import find_faceolat_captures, is_faceolat
+from src.data.stage.lights import read_lights
+from src.data.stage.mask import MASK_SOURCES, mask_source
+from src.data.stage.olat import WEIGHTS
+from src.data.stage.training_set import (
     COMPOSITES,
     Settings,
     make_jobs,
@@ -118,7 +118,7 @@ def find_stage(args: argparse.Namespace) -> Stage:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     if args.synthetic is not None:
-        from src.data.synthetic import make_light_stage
+        from src.data.stage.synthetic.light_stage import make_light_stage
 
         args.olat_root = make_light_stage(
             args.out_root / "stage",

@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.num_workers:
         print("--num_workers has no effect: batches are gathered on the device, no worker loads them", file=sys.stderr)
 
-    from src.data.lightmap_frames import open_lightmaps
+    from src.data.lightmap.sources import open_lightmaps
     from src.tasks.lightmap_runs import format_summary, train_lightmaps
     from src.training.distributed import processes
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks import peer_loop
-from src.export.lightmap import F2_WEIGHTS, LATENT_MAP, export_lightmap
+from src.export.siren import F2_WEIGHTS, LATENT_MAP, export_siren
 from src.models.compressor import CompressorConfig, LightmapCompressor, load_exported
 from src.utils import cli
 
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = LightmapCompressor(CompressorConfig(size, size, tuple(float(hour) for hour in range(24)))).eval()
     plain = plain_copy(model)
     with tempfile.TemporaryDirectory() as folder:
-        export_lightmap(model, Path(folder))
+        export_siren(model, Path(folder))
         decoder = load_exported(Path(folder) / LATENT_MAP, Path(folder) / F2_WEIGHTS)
         latents = torch.from_numpy(np.load(Path(folder) / LATENT_MAP)).flatten(0, 1)
         picks = torch.randint(size * size, (RANDOM_TEXELS,))

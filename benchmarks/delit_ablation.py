@@ -96,7 +96,7 @@ def without(name: str) -> Iterator[None]:
 def run_variant(arguments: argparse.Namespace, name: str, argv: list[str], sets: Mapping) -> dict | None:
     """The figures by title, trained and measured unless that is done; None where training fails."""
     import train_delit
-    from src.evaluation.delit_methods import model_method
+    from src.evaluation.delit.methods import model_method
     from src.models.delit_model import load
 
     folder = folder_of(arguments, name)

@@ -28,8 +28,8 @@ import cv2
 import numpy as np
 import torch
 
-from src.inference.delighter import Delighter
-from src.inference.delit_video import VideoOptions, delight_video
+from src.inference.delit.delighter import Delighter
+from src.inference.delit.video import VideoOptions, delight_video
 from src.inference.faces import find_face
 from src.inference.work_list import Job
 from src.models.delit_model import DelitModel, load

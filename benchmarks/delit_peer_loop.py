@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
-from src.data.delit_augmentation import Sample, augment
-from src.data.delit_dataset import DelitDataset, to_item
+from src.data.portrait.delit_dataset import DelitDataset, to_item
+from src.data.portrait.pair_augmentation import Sample, augment
 from src.losses.delit_loss import DelitLoss, DelitLossOptions
 from src.tasks.delit_training import make_model
 from src.utils.image_io import read_linear, read_mask

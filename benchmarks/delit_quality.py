@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from src.utils import cli
 
 if TYPE_CHECKING:
-    from src.data.delit_dataset import DelitDataset
-    from src.evaluation.delit_methods import Method
+    from src.data.portrait.delit_dataset import DelitDataset
+    from src.evaluation.delit.methods import Method
 
 SIZES = {"env_height": 32, "env_width": 64, "base_dim": 32, "batch_size": 8, "learning_rate": 2e-3}
 HELD_OUT = {"val_subjects": ["2"], "val_envs": ["5"]}
@@ -68,12 +68,12 @@ class RelitSamples:
     def __init__(self, arguments: argparse.Namespace, cache_dir: Path) -> None:
         import torch
 
-        from src.data.captures import Stage, find_captures
-        from src.data.delit_layout import Pair, choose_split, unturned
-        from src.data.environments import list_environments
-        from src.data.lights import read_lights
-        from src.data.olat_stacks import OlatStacks
-        from src.data.relight_batches import RelightBatches
+        from src.data.portrait.layout import Pair, choose_split, unturned
+        from src.data.portrait.olat_stacks import OlatStacks
+        from src.data.portrait.relight_batches import RelightBatches
+        from src.data.stage.captures import Stage, find_captures
+        from src.data.stage.environments import list_environments
+        from src.data.stage.lights import read_lights
 
         held = choose_split(arguments.data_root, **HELD_OUT)["val"]
         lights = read_lights(arguments.lights or arguments.olat_root / "lights.json")
@@ -105,8 +105,8 @@ class RelitSamples:
 
 def open_sets(arguments: argparse.Namespace, cache_dir: Path) -> tuple[DelitDataset, dict[str, DelitDataset]]:
     """The training pairs, and by title what is left out: pairs and, with OLATs, subjects relit."""
-    from src.data.delit_dataset import DelitDataset
-    from src.data.delit_layout import choose_pairs
+    from src.data.portrait.delit_dataset import DelitDataset
+    from src.data.portrait.layout import choose_pairs
 
     sizes = {"image_size": arguments.image_size, "env_height": 64, "env_width": 128}
     train, held = (
@@ -121,8 +121,8 @@ def open_sets(arguments: argparse.Namespace, cache_dir: Path) -> tuple[DelitData
 
 def measure(methods: Sequence[Method], sets: Mapping[str, DelitDataset]) -> dict[str, dict]:
     """``{title: {method: {figure: mean}}}``, the light domain by 331 even lights."""
-    from src.data.olat import LightCells
-    from src.evaluation.delit_quality import measure_methods
+    from src.data.stage.olat import LightCells
+    from src.evaluation.delit.quality import measure_methods
     from src.utils.sphere import fibonacci_sphere
 
     cells = LightCells(fibonacci_sphere(331))
@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
 
     import train_delit
-    from src.evaluation.delit_methods import input_method, mean_environment_methods, model_method
+    from src.evaluation.delit.methods import input_method, mean_environment_methods, model_method
     from src.models.delit_model import load
 
     status = train_delit.main(training_arguments(arguments))

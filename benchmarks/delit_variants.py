@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.losses.delit_loss import DelitLoss
-from src.models.delit_attention import AttentionDelit, ResidualBlock
+from src.models.delit.attention import AttentionDelit, ResidualBlock
 
 
 class WithoutSkips(AttentionDelit):

@@ -46,12 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from src.export.bundle import read_bundle
     from src.models.compressor import CompressorConfig, LightmapCompressor
-    from src.models.lightmap_decoder import LightmapDecoder, StoredLatents
+    from src.models.siren_decoder import SirenDecoder, StoredLatents
 
     grid = read_bundle(arguments.bundle)
     config = CompressorConfig(grid.height, grid.width, grid.hours)
     latents = np.random.default_rng(0).uniform(-1, 1, (grid.height, grid.width, config.latent_dim)).astype(np.float32)
-    siren = LightmapDecoder(
+    siren = SirenDecoder(
         StoredLatents(latents, torch.device("cpu")), LightmapCompressor(config).f2, grid.height, grid.width
     )
 

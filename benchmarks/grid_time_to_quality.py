@@ -83,9 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from src.data.lightmap_frames import open_lightmaps
-    from src.data.lightmap_texels import LightmapTexels
-    from src.models.latent_grid import LatentGrid
+    from src.data.lightmap.sources import open_lightmaps
+    from src.data.lightmap.texels import LightmapTexels
+    from src.models.grid.latent_grid import LatentGrid
     from src.tasks.grid_task import GridTask
     from src.tasks.grid_training import GridOptions, grid_batches, grid_config, grid_optimizer
 

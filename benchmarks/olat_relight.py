@@ -22,10 +22,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from src.data.captures import read_blocks
-from src.data.environments import read_environment
-from src.data.lights import read_lights
-from src.data.olat import WEIGHTS, LightCells, accumulate
+from src.data.stage.captures import read_blocks
+from src.data.stage.environments import read_environment
+from src.data.stage.lights import read_lights
+from src.data.stage.olat import WEIGHTS, LightCells, accumulate
 from src.utils.cli import Parser, positive_int, script
 from src.utils.image_io import image_size, list_images, read_linear, read_mask
 

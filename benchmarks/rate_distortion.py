@@ -44,10 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import numpy as np
 
-    from src.data.lightmap_frames import open_lightmaps
-    from src.data.lightmap_texels import LightmapTexels
+    from src.data.lightmap.sources import open_lightmaps
+    from src.data.lightmap.texels import LightmapTexels
     from src.export.bundle import read_bundle, write_bundle
-    from src.models.latent_grid import load
+    from src.models.grid.latent_grid import load
     from src.tasks.grid_training import GridOptions, train_grid
     from src.training.distributed import processes
     from src.utils.tile_metrics import tile_metrics

@@ -21,9 +21,9 @@ import torch
 
 from benchmarks import peer_loop
 from src.data.lightmap_dataset import LightmapDataset, TexelBatches
-from src.losses.lightmap_loss import CPU_SLICE_SAMPLES
+from src.losses.siren_loss import CPU_SLICE_SAMPLES
 from src.models.compressor import CompressorConfig, LightmapCompressor
-from src.tasks.lightmap_task import LightmapTask
+from src.tasks.siren_task import SirenTask
 from src.training.distributed import Processes
 from src.utils import cli
 from train import SAMPLES
@@ -39,7 +39,7 @@ class OurLoop:
     def __init__(self, data: LightmapDataset, seed: int = 0) -> None:
         torch.manual_seed(seed)
         self.model = LightmapCompressor(CompressorConfig(data.height, data.width, data.hour_values))
-        self.task = LightmapTask(self.model, data, Processes(0, 1, torch.device("cpu")))
+        self.task = SirenTask(self.model, data, Processes(0, 1, torch.device("cpu")))
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE, fused=True)
         self._batches = TexelBatches(data, BATCH_SIZE, None, seed)
         self._epoch, self._stream = -1, iter(())

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from src.data.lightmap_texels import LightmapTexels
-from src.models.grid_config import GridConfig
-from src.models.latent_grid import LatentGrid
+from src.data.lightmap.texels import LightmapTexels
+from src.models.grid.config import GridConfig
+from src.models.grid.latent_grid import LatentGrid
 
 HOURS = (0.0, 3.0, 5.9, 6.0, 9.0, 12.0, 15.0, 18.0, 18.1, 21.0)
 
 
 class ExampleLightmap:
-    """What :func:`src.data.lightmap_frames.open_lightmaps` gives for a folder, without the folder."""
+    """What :func:`src.data.lightmap.sources.open_lightmaps` gives for a folder, without the folder."""
 
     name = "example"
     is_radiance = True

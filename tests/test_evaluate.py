@@ -8,17 +8,17 @@ import torch
 
 import evaluate
 import train
-from src.data.lightmap_frames import open_lightmaps
-from src.data.lightmap_texels import LightmapTexels
-from src.evaluation.peers import PEERS
+from src.data.lightmap.sources import open_lightmaps
+from src.data.lightmap.texels import LightmapTexels
+from src.evaluation.lightmap.peers import PEERS
 from src.export.bundle import read_bundle, write_bundle
 from src.models.compressor import load
-from src.models.grid_config import GridConfig
-from src.models.latent_grid import CHECKPOINT_KIND, LatentGrid
+from src.models.grid.config import GridConfig
+from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
 from src.utils import checkpoint, image_io
 from src.utils.metrics import LPIPS_BACKBONES
 from src.utils.tile_metrics import tile_metrics
-from tests.data.test_hprc import write_set
+from tests.data.lightmap.test_hprc import write_set
 
 HEIGHT, WIDTH = 20, 28
 

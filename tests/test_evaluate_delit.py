@@ -11,13 +11,13 @@ import torch
 
 import evaluate
 import prepare_olat
-from src.data.delit_dataset import DelitDataset
-from src.data.delit_layout import choose_pairs, find_pairs
-from src.data.lights import read_lights
-from src.data.olat import LightCells
-from src.data.splits import read_splits
-from src.evaluation.delit_methods import model_method
-from src.evaluation.delit_quality import STRATA, measure_methods, skin_stratum
+from src.data.portrait.delit_dataset import DelitDataset
+from src.data.portrait.layout import choose_pairs, find_pairs
+from src.data.portrait.splits import read_splits
+from src.data.stage.lights import read_lights
+from src.data.stage.olat import LightCells
+from src.evaluation.delit.methods import model_method
+from src.evaluation.delit.quality import STRATA, measure_methods, skin_stratum
 from src.models import delit_model
 from src.models.delit_model import CHECKPOINT_KIND, DelitConfig, DelitModel
 from src.utils import checkpoint
@@ -25,7 +25,7 @@ from src.utils.cli import InputError
 from src.utils.image_io import image_size, read_linear, write_linear
 from src.utils.metrics import LPIPS_BACKBONES
 from src.utils.video_io import VideoWriter
-from tests.data.stage import write_stage
+from tests.tiny_stage import write_stage
 
 SIZES = {"image_size": 16, "env_height": 16, "env_width": 32}
 

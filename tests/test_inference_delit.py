@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 
 import inference_delit
-from src.inference import delit_stills
 from src.inference.crops import portrait_crop
-from src.inference.delighter import Delighter
+from src.inference.delit import stills as delit_stills
+from src.inference.delit.delighter import Delighter
 from src.inference.faces import FaceTracker, find_face
 from src.inference.temporal import CutDetector
 from src.utils.color import linear_to_srgb
 from src.utils.image_io import image_size, read_alpha, read_display, read_linear, write_display, write_linear
 from src.utils.video_io import VideoReader, VideoWriter
-from tests.data.stage import write_stage
 from tests.inference.models import write_checkpoint
 from tests.tiny_runs import one_error_line, ranks
+from tests.tiny_stage import write_stage
 
 ROOT = Path(__file__).resolve().parents[1]
 PORTRAITS = ROOT.parent / "shared" / "data" / "portraits"

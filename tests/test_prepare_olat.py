@@ -11,14 +11,14 @@ import OpenEXR
 import pytest
 
 from prepare_olat import main
-from src.data import portrait_mask
-from src.data.captures import Capture
-from src.data.portrait_mask import mask_from_maximum, mask_source
-from src.data.splits import make_splits, read_splits
+from src.data.portrait.splits import make_splits, read_splits
+from src.data.stage import mask as portrait_mask
+from src.data.stage.captures import Capture
+from src.data.stage.mask import mask_from_maximum, mask_source
 from src.utils.cli import InputError
 from src.utils.image_io import image_size, list_images, read_linear, read_mask, write_linear
 from src.utils.sphere import perspective_directions, resize_environment, rotate_environment_y, sample_environment
-from tests.data.stage import HEIGHT, WIDTH, ball_normals, write_stage
+from tests.tiny_stage import HEIGHT, WIDTH, ball_normals, write_stage
 
 
 def run(root: Path, out: Path, *more: str) -> int:

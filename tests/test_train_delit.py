@@ -16,9 +16,9 @@ import torch
 
 import prepare_olat
 import train_delit as script
-from src.data.delit_layout import choose_pairs
-from src.data.pair_batches import PairBatches
-from src.data.relight_batches import RelightBatches
+from src.data.portrait.layout import choose_pairs
+from src.data.portrait.pair_batches import PairBatches
+from src.data.portrait.relight_batches import RelightBatches
 from src.models import delit_model
 from src.tasks import delit_training
 from src.training import meter
@@ -26,8 +26,8 @@ from src.training.trainer import Trainer
 from src.utils import checkpoint
 from src.utils.metrics import LPIPS_BACKBONES
 from tests import tiny_runs
-from tests.data.stage import write_stage
 from tests.tiny_runs import one_error_line
+from tests.tiny_stage import write_stage
 
 LATEST, BEST = "checkpoint_latest.pth", "checkpoint_best.pth"
 SIZES = {"image_size": 32, "env_height": 8, "env_width": 16, "base_dim": 32}

@@ -11,13 +11,13 @@ import evaluate
 import train as script
 from src.export.bundle import read_bundle
 from src.models.compressor import load
-from src.models.latent_grid import CHECKPOINT_KIND
+from src.models.grid.latent_grid import CHECKPOINT_KIND
 from src.training.trainer import Trainer
 from src.utils import checkpoint, image_io
 from src.utils.texel_grid import texel_xy
 from src.utils.tile_metrics import tile_metrics
 from tests import tiny_runs
-from tests.data.test_hprc import write_config
+from tests.data.lightmap.test_hprc import write_config
 from tests.tiny_runs import assert_same_state, one_error_line, smooth_frame
 
 HOURS = (0.0, 5.9, 6.0, 12.0, 18.0)
@@ -88,7 +88,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*images, not 24")
 
 
 def valid_psnr(folder, decoder):
-    from src.data.lightmap_frames import open_lightmaps
+    from src.data.lightmap.sources import open_lightmaps
 
     frames, hours, mask = open_lightmaps(folder)[0].load()
     return tile_metrics(frames, decoder.render(hours.tolist()), mask).psnr_db
@@ -249,7 +249,7 @@ def test_one_f2_for_all(hprc, tmp_path, capsys):
     shared = read_bundle(run / "day.tod")
     assert shared.lightmap_names == ("Hall:0", "Hall:7")
     printed = capsys.readouterr().out
-    from src.data.lightmap_frames import open_lightmaps
+    from src.data.lightmap.sources import open_lightmaps
 
     for lightmap in open_lightmaps(hprc):
         decoder = shared.lightmap(lightmap.name)

@@ -104,7 +104,7 @@ def _context() -> multiprocessing.context.BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     # PyTorch's optimizers import its compiler, which takes longest of all.
-    modules = ["torch._dynamo", "torch.utils.tensorboard", "train", "src.tasks.lightmap_task", "src.export.lightmap"]
+    modules = ["torch._dynamo", "torch.utils.tensorboard", "train", "src.tasks.siren_task", "src.export.siren"]
     context.set_forkserver_preload([*modules, "train_delit", "src.tasks.delit_training"])
     return context
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.data.lightmap_frames import Lightmap, open_lightmaps
+from src.data.lightmap.sources import Lightmap, open_lightmaps
 from src.utils.cli import InputError
 from src.utils.radiance_transfer import RadianceTransfer
 from src.utils.seeding import generator
@@ -53,7 +53,7 @@ class LightmapDataset:
     def from_folder(
         cls, folder: str | Path, hours: Sequence[float] | None = None, device: str | torch.device = "cpu"
     ) -> LightmapDataset:
-        """Read a folder of images (see :mod:`src.data.lightmap_sequence` for order and hours).
+        """Read a folder of images (see :mod:`src.data.lightmap.sequence` for order and hours).
 
         Raises :class:`InputError` when a file cannot be read or is of another size than the others.
         """

@@ -15,10 +15,10 @@ import torch
 
 from src.export import plane_codec
 from src.export.entropy import CorruptStream
-from src.models.grid_config import LATENT_BITS, GridConfig
-from src.models.grid_decoder import GridDecoder
-from src.models.latent_levels import LatentLevels
-from src.models.packed_latents import block_mask
+from src.models.grid.config import LATENT_BITS, GridConfig
+from src.models.grid.decoder import GridDecoder
+from src.models.grid.latent_levels import LatentLevels
+from src.models.grid.packed_latents import block_mask
 from src.utils.atomic import atomic_path
 from src.utils.cli import InputError, describe_os_error
 

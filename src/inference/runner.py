@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from src.inference.work_list import Job
 from src.utils.cli import InputError, describe_os_error
-from src.utils.parallel import run_parallel, worker_count
+from src.utils.core_slices import run_parallel, worker_count
 
 _MOST_READERS = 4  # threads that read and write pictures for one GPU
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from src.inference.delighter import Prediction
+from src.inference.delit.delighter import Prediction
 from src.inference.upsampling import resize
 
 # Cuts: mean absolute difference of frames reduced to this size, in sRGB values of [0, 1], and its ratio to the shot's

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from src.models import latent_grid
 from src.models.f2 import F2
-from src.models.grid_decoder import GridDecoder
-from src.models.grid_f2 import STATE_MARK, decoder_from_exported
-from src.models.lightmap_decoder import ComputedLatents, LightmapDecoder, StoredLatents
+from src.models.grid import latent_grid
+from src.models.grid.decoder import GridDecoder
+from src.models.grid.engine_f2 import STATE_MARK, decoder_from_exported
 from src.models.radiance_f2 import split_transfer
 from src.models.siren import Siren
+from src.models.siren_decoder import ComputedLatents, SirenDecoder, StoredLatents
 from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.radiance_transfer import RadianceTransfer
@@ -75,13 +75,13 @@ class LightmapCompressor(nn.Module):
         """Texels ``xy`` M x 2 at every one of ``hours`` T -> M x T x 3 in (0, 1)."""
         return self.f2.outer(self.f1(xy), hours)
 
-    def decoder(self) -> LightmapDecoder:
+    def decoder(self) -> SirenDecoder:
         size = self.config.height, self.config.width
         latents = ComputedLatents(self.f1, *size)
-        return LightmapDecoder(latents, self.f2, *size, self.config.hours, self.config.transfer)
+        return SirenDecoder(latents, self.f2, *size, self.config.hours, self.config.transfer)
 
 
-def load(path: str | Path, device: str | torch.device = "cpu") -> LightmapDecoder | GridDecoder:
+def load(path: str | Path, device: str | torch.device = "cpu") -> SirenDecoder | GridDecoder:
     """The decoder of a checkpoint that ``train.py`` wrote, whatever its F1; both have the same methods.
 
     Raises :class:`InputError` if it is not one.
@@ -105,7 +105,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Lightmap
 
 def load_exported(
     latent_path: str | Path, f2_path: str | Path, device: str | torch.device = "cpu"
-) -> LightmapDecoder | GridDecoder:
+) -> SirenDecoder | GridDecoder:
     """The decoder of ``latent_map.npy`` with ``f2_state_dict.pt`` or ``f2_ts.pt``.
 
     Raises :class:`InputError` if a file is not what it should be or the two do not fit each other.
@@ -136,4 +136,4 @@ def load_exported(
         raise InputError(f2_path, "does not hold the weights of an F2", "give f2_state_dict.pt or f2_ts.pt") from error
     f2 = f2.to(device)
     stored = StoredLatents(latents, torch.device(device))
-    return LightmapDecoder(stored, f2, *latents.shape[:2], transfer=transfer)
+    return SirenDecoder(stored, f2, *latents.shape[:2], transfer=transfer)

@@ -5,7 +5,7 @@ Parameters, FLOPs, memory and output shapes of both architectures:
     python -m src.models.delit_model [--image_size 512] [--base_dim 64]
 
 ``simplified`` is the plain encoder-decoder with two decoders; ``attention`` is described in
-:mod:`src.models.delit_attention`. Both see the picture at unit exposure and predict the environment relative to it:
+:mod:`src.models.delit.attention`. Both see the picture at unit exposure and predict the environment relative to it:
 twice the light gives the same flat-lit picture and twice the environment, exactly.
 """
 
@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.models.delit_attention import AttentionDelit
+from src.models.delit.attention import AttentionDelit
 from src.utils import checkpoint, cli
 from src.utils.color import srgb_to_linear
 from src.utils.hdr_codec import CODECS, Codec, make_codec

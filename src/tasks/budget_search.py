@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.lightmap_texels import LightmapTexels
+from src.data.lightmap.texels import LightmapTexels
 from src.export.bundle import encode_bundle
-from src.models.latent_grid import load_model
+from src.models.grid.latent_grid import load_model
 from src.tasks.grid_task import GridTask
 from src.tasks.grid_training import GridOptions, grid_config, train_grid
 from src.training.distributed import Processes

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.data.delit_dataset import DelitDataset
-from src.evaluation.delit_metrics import environment_metrics, flat_lit_metrics
+from src.data.portrait.delit_dataset import DelitDataset
+from src.evaluation.delit.metrics import environment_metrics, flat_lit_metrics
 from src.losses.delit_loss import DelitLoss
 from src.models.delit_model import CHECKPOINT_KIND, DelitModel
 from src.training.distributed import Processes

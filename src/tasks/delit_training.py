@@ -11,14 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from src.data.captures import Stage, find_captures
-from src.data.delit_dataset import DelitDataset
-from src.data.delit_layout import choose_split, pairs_on_side, unturned
-from src.data.environments import list_environments
-from src.data.lights import read_lights
-from src.data.olat_stacks import OlatStacks
-from src.data.pair_batches import PairBatches
-from src.data.relight_batches import RelightBatches
+from src.data.portrait.delit_dataset import DelitDataset
+from src.data.portrait.layout import choose_split, pairs_on_side, unturned
+from src.data.portrait.olat_stacks import OlatStacks
+from src.data.portrait.pair_batches import PairBatches
+from src.data.portrait.relight_batches import RelightBatches
+from src.data.stage.captures import Stage, find_captures
+from src.data.stage.environments import list_environments
+from src.data.stage.lights import read_lights
 from src.losses.delit_loss import DelitLoss, DelitLossOptions
 from src.models.delit_model import DelitConfig, DelitModel, load
 from src.tasks.delit_task import DelitTask

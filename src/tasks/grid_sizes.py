@@ -12,9 +12,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from src.data.lightmap_texels import LightmapTexels
-from src.models.grid_config import GridConfig, largest_latent_dim
-from src.models.latent_grid import LatentGrid
+from src.data.lightmap.texels import LightmapTexels
+from src.models.grid.config import GridConfig, largest_latent_dim
+from src.models.grid.latent_grid import LatentGrid
 
 # (stride, channels) beside the channels at full resolution.
 COARSE_CHOICES = ((), ((2, 4),), ((4, 8),), ((4, 16),), ((2, 6), (4, 8)), ((2, 8), (4, 24)))

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.data.lightmap_texels import LightmapTexels
+from src.data.lightmap.texels import LightmapTexels
 from src.losses.grid_loss import BalancedError, decibels_to_loss, neighbour_bits
-from src.models.grid_decoder import TILE_ROWS
-from src.models.latent_grid import CHECKPOINT_KIND, LatentGrid
-from src.models.packed_latents import block_mask
+from src.models.grid.decoder import TILE_ROWS
+from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
+from src.models.grid.packed_latents import block_mask
 from src.training.task import Task
 from src.utils.color import linear_to_srgb
 from src.utils.contact_sheet import comparison_sheet

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
+from src.data.lightmap.texels import LightmapTexels
 from src.data.lightmap_dataset import TexelBatches
-from src.data.lightmap_texels import LightmapTexels
-from src.models.grid_config import GridConfig, resident_bytes
-from src.models.latent_grid import CHECKPOINT_KIND, LatentGrid
+from src.models.grid.config import GridConfig, resident_bytes
+from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
 from src.tasks.grid_sizes import choose_sizes
 from src.tasks.grid_task import GridTask
 from src.training.distributed import Processes

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.data.hprc import HprcLightmap
-from src.data.lightmap_atlas import LightmapAtlas
+from src.data.lightmap.atlas import LightmapAtlas
+from src.data.lightmap.hprc import HprcLightmap
+from src.data.lightmap.sources import Lightmap
+from src.data.lightmap.texels import LightmapTexels
 from src.data.lightmap_dataset import LightmapDataset
-from src.data.lightmap_frames import Lightmap
-from src.data.lightmap_texels import LightmapTexels
 from src.export.bundle import encode_bundle
 from src.export.grid import export_grid
-from src.export.lightmap import describe_sizes, export_lightmap
+from src.export.siren import describe_sizes, export_siren
 from src.models.compressor import load_model
-from src.models.latent_grid import load_model as load_grid
+from src.models.grid.latent_grid import load_model as load_grid
 from src.tasks.budget_search import Target, search
 from src.tasks.grid_task import GridTask
 from src.tasks.grid_training import GridOptions, train_grid
-from src.tasks.lightmap_task import LightmapTask
+from src.tasks.siren_task import SirenTask
 from src.tasks.siren_training import train_siren
 from src.training.distributed import Processes
 from src.training.run_dir import open_run_dir
@@ -106,10 +106,10 @@ def train_siren_run(
         return []
 
     model = load_model(trainer.path(BEST), group.device)
-    task = LightmapTask(model, dataset, group.alone())
+    task = SirenTask(model, dataset, group.alone())
     _, per_hour = task.psnr_db()
     write_display(run_dir / COMPARISON, task.comparison())
-    exports = export_lightmap(model, run_dir) if arguments.compute_latent else []
+    exports = export_siren(model, run_dir) if arguments.compute_latent else []
     closing = _closing(trainer.best_score, [lightmap], exports, run_dir)
     size_bytes = sum(path.stat().st_size for path in exports[:2])  # latent map and weights
     return [RunResult(lightmap.name, trainer.best_score, min(per_hour), size_bytes, run_dir, closing)]

@@ -9,7 +9,7 @@ import torch
 
 from src.data.lightmap_dataset import LightmapDataset, TexelBatches
 from src.models.compressor import CompressorConfig, LightmapCompressor
-from src.tasks.lightmap_task import LightmapTask
+from src.tasks.siren_task import SirenTask
 from src.training.distributed import Processes
 from src.training.trainer import Trainer, TrainerOptions
 
@@ -36,7 +36,7 @@ def train_siren(
         arguments.time_harmonics,
         *((dataset.transfer.frame_scale, dataset.transfer.gamma) if dataset.transfer else ()),
     )
-    task = LightmapTask(LightmapCompressor(config).to(group.device), dataset, group)
+    task = SirenTask(LightmapCompressor(config).to(group.device), dataset, group)
     optimizer = torch.optim.Adam(task.parameters(), lr=arguments.lr, fused=True)
     options = TrainerOptions(
         epochs=arguments.epochs,

@@ -11,7 +11,7 @@ import torch
 from src.export import bundle
 from src.export.bundle import decode_bundle, encode_bundle, read_bundle, write_bundle
 from src.export.entropy import CorruptStream
-from src.models.grid_decoder import GridDecoder
+from src.models.grid.decoder import GridDecoder
 from src.utils.cli import InputError
 from src.utils.texel_grid import texel_xy
 from tests.lightmap_example import HOURS, started_grid

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.inference.delighter import Prediction
+from src.inference.delit.delighter import Prediction
 from src.inference.temporal import CutDetector, RunningAverage, Smoother
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from src.models import lightmap_decoder
+from src.models import siren_decoder
 from src.models.compressor import CHECKPOINT_KIND, CompressorConfig, LightmapCompressor, load, load_exported, load_model
 from src.models.f2 import F2
-from src.models.lightmap_decoder import TILE_TEXELS
+from src.models.siren_decoder import TILE_TEXELS
 from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.texel_grid import texel_xy
@@ -78,7 +78,7 @@ def test_decode_takes_an_hour_for_each_texel_in_any_number(decoder, monkeypatch)
     whole = decoder.decode(xy, hours)
     for i in (0, 17, 49):
         torch.testing.assert_close(decoder.decode(xy[i : i + 1], float(hours[i])), whole[i : i + 1], rtol=0, atol=1e-6)
-    monkeypatch.setattr(lightmap_decoder, "TILE_TEXELS", 7)
+    monkeypatch.setattr(siren_decoder, "TILE_TEXELS", 7)
     torch.testing.assert_close(decoder.decode(xy, hours), whole, rtol=0, atol=1e-6)
     assert decoder.decode(torch.zeros(0, 2), 12).shape == (0, 3)
     assert decoder.decode([[0.0, 0.0]], 12).shape == (1, 3)
@@ -95,7 +95,7 @@ def test_a_frame_is_bit_for_bit_the_same_whatever_else_is_asked_for(decoder, hid
         several = decoder.render(hours[:count])
         for frame, expected in zip(several, alone, strict=False):
             assert np.array_equal(frame, expected)
-    monkeypatch.setattr(lightmap_decoder, "RENDER_BYTES", 3 * decoder.height * decoder.width * 12)
+    monkeypatch.setattr(siren_decoder, "RENDER_BYTES", 3 * decoder.height * decoder.width * 12)
     assert np.array_equal(decoder.render(hours[:8]), np.stack(alone[:8])), "in groups of three"
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.data.lightmap_texels import LightmapTexels
-from src.models.grid_config import GridConfig, resident_bytes
+from src.data.lightmap.texels import LightmapTexels
+from src.models.grid.config import GridConfig, resident_bytes
 from src.tasks import grid_sizes
 from src.tasks.grid_sizes import choose_sizes, start_psnr_db
 

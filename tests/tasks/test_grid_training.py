@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.models.latent_grid import load, load_model
+from src.models.grid.latent_grid import load, load_model
 from src.tasks.grid_task import FREEZE_AT
 from src.tasks.grid_training import GridOptions, train_grid
 from src.training.distributed import processes

@@ -21,8 +21,9 @@ from PIL import Image
 from src.utils import image_io
 from src.utils.cli import InputError
 from src.utils.color import linear_to_srgb, srgb_to_linear
+from tests.shared_data import SHARED
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = SHARED / "data"
 each_example_overwrites = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -398,10 +399,10 @@ def test_natural_key_is_a_total_order(names):
     assert once == sorted(reversed(names), key=image_io.natural_key)
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not here")
+@pytest.mark.skipif(not DATA.exists(), reason="the shared data is not here")
 def test_real_pictures():
     for folder in ("hdri", "portraits", "tod_courtyard_exr", "tod_courtyard_png"):
-        for path in image_io.list_images(SHARED / folder)[:4]:
+        for path in image_io.list_images(DATA / folder)[:4]:
             image = image_io.read_linear(path)
             assert image.shape == (*image_io.image_size(path), 3) and image.min() >= 0 and image.max() > 0
 

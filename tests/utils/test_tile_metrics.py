@@ -1,5 +1,4 @@
 import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,8 +6,7 @@ import torch
 from PIL import Image
 
 from src.utils.tile_metrics import hprc_score, tile_metrics
-
-SHARED = Path(__file__).resolve().parents[3] / "shared"
+from tests.shared_data import SHARED
 
 
 def frames_and_mask(height=40, width=50, count=3, seed=0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

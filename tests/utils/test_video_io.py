@@ -16,8 +16,9 @@ import pytest
 from src.utils import image_io
 from src.utils.cli import InputError
 from src.utils.video_io import FrameFolder, VideoReader, VideoWriter, open_frames
+from tests.shared_data import SHARED
 
-CLIPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "portraits"
+CLIPS = SHARED / "data" / "portraits"
 DECODES_EXACTLY = int(av.__version__.split(".")[0]) >= 18  # before, PyAV cannot ask swscale for it
 needs_clips = pytest.mark.skipif(not CLIPS.exists(), reason="the shared data is not here")
 

@@ -1,0 +1,92 @@
+"""Augmentation of delighting pairs that stays physically true.
+
+Exposure and white balance act on the light: the relit picture and the environment change together, the flat-lit
+picture does not. A horizontal flip mirrors all three, the environment about x = 0. A crop moves all pictures of the
+person. Noise and JPEG belong to the camera: only the relit picture gets them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from src.data.stage.captures import resize_area
+from src.utils.color import linear_to_srgb, srgb_to_linear
+from src.utils.sphere import flip_environment
+
+
+@dataclass(frozen=True)
+class Sample:
+    """``relit``, ``flat_lit`` S x S x 3, ``mask`` S x S, ``environment`` H x 2H x 3; linear float32."""
+
+    relit: np.ndarray
+    flat_lit: np.ndarray
+    mask: np.ndarray
+    environment: np.ndarray
+
+
+def augment(sample: Sample, rng: np.random.Generator) -> Sample:
+    """All augmentations with random strengths from ``rng``."""
+    if rng.uniform() < 0.5:
+        sample = flip(sample)
+    sample = scale_light(sample, light_gain(rng))
+    sample = crop(sample, scale=float(rng.uniform(0.8, 1.0)), row=float(rng.uniform()), column=float(rng.uniform()))
+    relit = sample.relit
+    if rng.uniform() < 0.5:
+        relit = camera_noise(relit, rng, photons=float(np.exp(rng.uniform(np.log(300), np.log(10_000)))))
+    if rng.uniform() < 0.3:
+        relit = jpeg(relit, quality=int(rng.integers(60, 96)))
+    return replace(sample, relit=relit)
+
+
+def flip(sample: Sample) -> Sample:
+    """Mirror left to right: a picture under the mirrored environment of the mirrored person."""
+    return Sample(
+        sample.relit[:, ::-1], sample.flat_lit[:, ::-1], sample.mask[:, ::-1], flip_environment(sample.environment)
+    )
+
+
+def light_gain(rng: np.random.Generator) -> np.ndarray:
+    """A gain per colour: exposure within +-1 stop and a white balance along red-blue and a little green."""
+    exposure = 2.0 ** rng.uniform(-1, 1)
+    warmth, tint = rng.uniform(-0.15, 0.15), rng.uniform(-0.05, 0.05)
+    return (exposure * np.array([1 + warmth, 1 + tint, 1 - warmth])).astype(np.float32)
+
+
+def scale_light(sample: Sample, gain: np.ndarray) -> Sample:
+    """Multiply the light by ``gain`` ``(3,)``: exact, as pictures are linear in it, colour by colour."""
+    return replace(sample, relit=sample.relit * gain, environment=sample.environment * gain)
+
+
+def crop(sample: Sample, scale: float, row: float, column: float) -> Sample:
+    """Cut a square of ``scale`` times the side, at ``row`` and ``column`` in [0, 1] of what is left, and enlarge it."""
+    size = sample.relit.shape[0]
+    side = max(1, round(size * scale))
+    top, left = round(row * (size - side)), round(column * (size - side))
+    window = (slice(top, top + side), slice(left, left + side))
+    return replace(
+        sample,
+        relit=resize_area(np.ascontiguousarray(sample.relit[window]), size, size),
+        flat_lit=resize_area(np.ascontiguousarray(sample.flat_lit[window]), size, size),
+        mask=resize_area(np.ascontiguousarray(sample.mask[window]), size, size),
+    )
+
+
+def camera_noise(relit: np.ndarray, rng: np.random.Generator, photons: float) -> np.ndarray:
+    """Photon noise of a sensor that counts ``photons`` at the 99th percentile, and read noise of 2."""
+    white = max(float(np.percentile(relit, 99)), 1e-6)
+    counts = relit * (photons / white)
+    noisy = counts + rng.normal(0, 1, relit.shape) * np.sqrt(counts.clip(0, None) + 4.0)
+    return (noisy * (white / photons)).clip(0, None).astype(np.float32)
+
+
+def jpeg(relit: np.ndarray, quality: int) -> np.ndarray:
+    """JPEG at ``quality``, exposed so that the 99.5th percentile is white; what is brighter keeps its value."""
+    import cv2
+
+    white = max(float(np.percentile(relit, 99.5)), 1e-6)
+    display = (linear_to_srgb(relit / white)[..., ::-1] * 255 + 0.5).astype(np.uint8)
+    _, data = cv2.imencode(".jpg", display, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+    return np.where(relit > white, relit, srgb_to_linear(decoded) * white).astype(np.float32)

@@ -1,0 +1,115 @@
+"""``evaluate.py delit``: delighting against the true flat-lit pictures and environments."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from src.data.portrait.delit_dataset import DelitDataset
+from src.data.portrait.layout import choose_pairs
+from src.data.stage.captures import Stage, find_captures
+from src.data.stage.lights import read_lights
+from src.data.stage.olat import LightCells
+from src.evaluation.delit.methods import (
+    input_method,
+    mean_environment_methods,
+    model_method,
+    oracle_methods,
+    predictions_method,
+)
+from src.evaluation.delit.quality import Row, measure_methods
+from src.evaluation.delit.report import format_tables, format_videos, write_contact_sheet, write_json
+from src.evaluation.delit.video import measure_videos
+from src.evaluation.perceptual import find_lpips
+from src.models import delit_model
+from src.models.delit_model import DelitModel
+from src.utils.cli import InputError
+from src.utils.sphere import fibonacci_sphere
+
+DEFAULT_IMAGE_SIZE, DEFAULT_ENV_HEIGHT = 512, 128
+DEFAULT_LIGHTS = 331  # of the light stage that the published data comes from
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure what ``arguments`` (see evaluate.py) name, print the tables, write the files; the exit status."""
+    require_sense(arguments)
+    described: dict[str, object] = {}
+    skipped: dict[str, str] = {}
+    rows = measure_pairs(arguments, described, skipped) if arguments.data_root else []
+    if rows:
+        print(format_tables(rows))
+    videos = measure_videos(arguments.videos, arguments.video_inputs) if arguments.videos else {}
+    if videos:
+        print("\n" * bool(rows) + format_videos(videos))
+    for name, reason in skipped.items():
+        print(f"skipped {name}: {reason}")
+    if arguments.json:
+        write_json(arguments.json, rows, videos, {**described, "skipped": skipped})
+    return 0
+
+
+def require_sense(arguments: argparse.Namespace) -> None:
+    """Raise InputError when there is nothing to measure, or a flag that would be ignored."""
+    if not (arguments.data_root or arguments.videos):
+        raise InputError("--data_root", "nothing to measure", "give --data_root or --videos")
+    for flag in ("checkpoint", "predictions", "olat_root", "contact_sheet"):
+        if getattr(arguments, flag) and not arguments.data_root:
+            raise InputError(f"--{flag}", "needs pairs to be measured on", "give --data_root")
+    if arguments.video_inputs and not arguments.videos:
+        raise InputError("--video_inputs", "has no results to go with", "give --videos")
+
+
+def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], skipped: dict[str, str]) -> list[Row]:
+    """The rows of all methods, models before references; what they were measured on is put into ``described``."""
+    held_out = (arguments.val_subjects, arguments.val_envs)
+    pairs = choose_pairs(arguments.data_root, arguments.split, *held_out)
+    train = choose_pairs(arguments.data_root, "train", *held_out)
+    models = [(path, load_model(path, arguments.device)) for path in arguments.checkpoint or ()]
+    first = models[0][1].config if models else None
+    image_size = arguments.image_size or (first.image_size if first else DEFAULT_IMAGE_SIZE)
+    env_height = arguments.env_height or (first.env_height if first else DEFAULT_ENV_HEIGHT)
+    sizes = {"image_size": image_size, "env_height": env_height, "env_width": 2 * env_height}
+    dataset = DelitDataset(pairs, **sizes)
+
+    stage, lights = open_stage(arguments.olat_root, arguments.lights)
+    methods = [model_method(name, model, arguments.device) for name, model in named(models)]
+    if arguments.predictions:
+        methods.append(predictions_method(arguments.predictions, pairs, image_size))
+    means = mean_environment_methods(DelitDataset(train, **sizes))
+    methods += [input_method(), *means]
+    cells = LightCells(fibonacci_sphere(DEFAULT_LIGHTS) if lights is None else lights)
+    if stage is not None:
+        methods += oracle_methods(stage, cells, means[0])
+
+    lpips = find_lpips(arguments.lpips_weights, skipped)
+    rows = measure_methods(methods, dataset, cells, lpips, lambda indices: tqdm(indices, "pairs", leave=False))
+    if arguments.contact_sheet:
+        write_contact_sheet(arguments.contact_sheet, methods[0], rows[0], dataset)
+    described |= {"data_root": str(arguments.data_root), "split": arguments.split, **sizes, "lights": len(cells)}
+    return rows
+
+
+def load_model(path: Path, device: str) -> DelitModel:
+    """The model on its device; InputError also where there is no such device."""
+    model = delit_model.load(path)
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError("--device", f"{device} cannot be used ({reason})", "give cpu, cuda or mps") from None
+
+
+def named(models: list[tuple[Path, DelitModel]]) -> list[tuple[str, DelitModel]]:
+    """Each model with its file's last two names, for instance ``run/checkpoint_best.pth``."""
+    return [("/".join(path.resolve().parts[-2:]), model) for path, model in models]
+
+
+def open_stage(olat_root: Path | None, lights: Path | None) -> tuple[Stage | None, np.ndarray | None]:
+    """(captures, light directions), either None where nothing was given to find it by."""
+    if olat_root is None:
+        return None, None if lights is None else read_lights(lights)
+    directions = read_lights(lights or olat_root / "lights.json")
+    return find_captures(olat_root, directions), directions

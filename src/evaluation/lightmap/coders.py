@@ -1,0 +1,76 @@
+"""The coders that are compared: our own files and the peers, each at each of its settings."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.evaluation.lightmap.peers import PEERS
+from src.evaluation.lightmap.quality import Coded, Row, measure, summarise
+from src.utils.cli import InputError
+
+
+@dataclass(frozen=True)
+class Coder:
+    """A coder at one setting. ``code(index, lightmap, frames, mask)`` codes the index-th lightmap of the set.
+
+    ``lightmap`` has ``name``, ``hours`` and ``is_radiance``; frames T x H x W x 3, mask H x W bool.
+    """
+
+    name: str
+    setting: str
+    code: Callable[[int, Any, np.ndarray, np.ndarray], Coded]
+
+
+def file_coder(
+    name: str, files: Sequence[Path], flag: str, opened: Callable[[Path, Any], Coded], lightmap_count: int
+) -> Coder:
+    """Our own files, one per lightmap, by one of the functions of :mod:`src.evaluation.lightmap.files`.
+
+    Raises :class:`InputError` when there are more files than lightmaps, or fewer.
+    """
+    if len(files) != lightmap_count:
+        raise InputError(flag, f"{len(files)} files for {lightmap_count} lightmaps", "give one for each, in order")
+    setting = ", ".join(dict.fromkeys(f"{file.resolve().parent.name}/{file.name}" for file in files))
+    return Coder(name, setting, lambda index, lightmap, frames, mask: opened(files[index], lightmap))
+
+
+def peer_coders(names: Sequence[str], skipped: dict[str, str]) -> Iterator[Coder]:
+    """The named peers at all their settings; those that cannot run here are put into ``skipped`` with the reason."""
+    for name in names:
+        peer = PEERS[name]
+        if reason := peer.reason_to_skip():
+            skipped[name] = reason
+            continue
+        for setting in peer.settings:
+
+            def code(_: int, lightmap: Any, frames: np.ndarray, mask: np.ndarray, peer=peer, setting=setting) -> Coded:
+                return peer.encode(frames, mask, lightmap.is_radiance, setting)
+
+            yield Coder(name, peer.describe(setting), code)
+
+
+def measure_coders(
+    coders: Sequence[Coder],
+    lightmaps: Sequence[Any],
+    loaded: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    lpips: Callable | None,
+) -> list[Row]:
+    """One row per coder over all lightmaps, ``loaded`` as (frames, hours, mask) each; says each row on stderr."""
+    rows = []
+    for coder in coders:
+        start = time.perf_counter()
+        measured = []
+        for index, (lightmap, (frames, hours, mask)) in enumerate(zip(lightmaps, loaded, strict=True)):
+            coded = coder.code(index, lightmap, frames, mask)
+            measured.append(measure(lightmap.name, frames, hours, mask, coded, lpips))
+        rows.append(summarise(coder.name, coder.setting, measured))
+        line = f"{coder.name}, {coder.setting}: {rows[-1].psnr_db:.2f} dB, {rows[-1].bpp_disk:.3f} bpp on disk"
+        print(f"{line} ({time.perf_counter() - start:.0f} s)", file=sys.stderr, flush=True)
+    return rows

@@ -1,0 +1,52 @@
+"""``evaluate.py lightmap``: coded lightmaps against their images."""
+
+from __future__ import annotations
+
+import argparse
+
+from src.data.lightmap.sources import open_lightmaps
+from src.evaluation.lightmap.coders import file_coder, measure_coders, peer_coders
+from src.evaluation.lightmap.files import BUNDLE, CHECKPOINT, files_of_set, open_bundle, open_checkpoint
+from src.evaluation.lightmap.report import OURS, format_hours, format_table, plot_rate_distortion, write_json
+from src.evaluation.perceptual import find_lpips
+from src.utils.cli import InputError
+
+SIREN = "siren"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure what ``arguments`` (see evaluate.py) name, print the tables, write the files; the exit status."""
+    if not (arguments.bundle or arguments.ckpt or arguments.peers):
+        raise InputError("--bundle", "nothing to measure", "give --bundle, --ckpt or --peers")
+    skipped: dict[str, str] = {}
+    lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap or ())
+    loaded = [lightmap.load() for lightmap in lightmaps]
+    lpips = find_lpips(arguments.lpips_weights, skipped)
+
+    own = (
+        ("--bundle", arguments.bundle, BUNDLE, open_bundle),
+        ("--ckpt", arguments.ckpt, CHECKPOINT, open_checkpoint),
+    )
+    coders = [
+        file_coder(OURS, files_of_set(files, lightmaps, name), flag, opened, len(lightmaps))
+        for flag, groups, name, opened in own
+        for files in groups or ()
+    ]
+    own_count = len(coders)
+    if SIREN in arguments.peers and arguments.siren_ckpt:
+        coders.append(file_coder(SIREN, arguments.siren_ckpt, "--siren_ckpt", open_checkpoint, len(lightmaps)))
+    elif SIREN in arguments.peers:
+        skipped[SIREN] = "give the checkpoint of a default train.py run with --siren_ckpt"
+    coders += peer_coders([name for name in arguments.peers if name != SIREN], skipped)
+
+    rows = measure_coders(coders, lightmaps, loaded, lpips)
+    for row in rows[:own_count]:
+        print(f"{row.coder}, {row.setting}\n{format_hours(row)}\n")
+    print(format_table(rows))
+    for name, reason in skipped.items():
+        print(f"skipped {name}: {reason}")
+    if arguments.plot:
+        plot_rate_distortion(arguments.plot, rows, arguments.data_dir.resolve().name)
+    if arguments.json:
+        write_json(arguments.json, arguments.data_dir, lightmaps, rows, skipped)
+    return 0

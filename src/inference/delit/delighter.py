@@ -1,0 +1,174 @@
+"""From a picture to its flat-lit version at full resolution and the environment: arrays in, arrays out, no files.
+
+The network sees the portrait at the size it was trained on. What it says about flat-lit is kept as a gain,
+``log((flat + e) / (relit + e'))``, which is smooth where light is smooth. Enlarged and applied to the picture as it
+is, it keeps every detail that the network never saw, at any resolution and without seams.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.inference.crops import Crop, Face, portrait_crop, whole_picture
+from src.inference.crops import is_portrait_crop as shows_portrait
+from src.inference.faces import find_face
+from src.inference.tiling import refine_log_gain
+from src.inference.upsampling import resize, resize_mask, resize_within
+from src.models.delit_model import DelitModel, measure_exposure
+from src.utils.color import linear_to_srgb
+from src.utils.core_slices import run_parallel, worker_count
+
+# Radiance added on both sides of the gain, so that black stays finite: a share of the picture's exposure, and of the
+# flat-lit picture, whose uniform environment has radiance 1.
+_RELIT_FLOOR = 0.02
+_FLAT_FLOOR = 0.01
+SMALLEST_SIDE = 16  # that the network takes
+_SEARCHED_SIDE = 1024  # pictures are reduced to it before faces are looked for
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of one picture, at the network's resolution (h x w)."""
+
+    log_gain: np.ndarray  # h x w x 3 float32
+    relit_floor: float  # e' of the gain
+    mask: np.ndarray | None  # h x w float32 in [0, 1]
+    environment: np.ndarray  # rows x columns x 3 linear radiance
+    confidence: np.ndarray | None  # rows x columns in [0, 1]
+
+
+class Delighted(NamedTuple):
+    """One picture without its light, and that light."""
+
+    flat_lit: np.ndarray  # H x W x 3 linear radiance under a uniform environment of radiance 1, where the person is
+    prediction: Prediction
+    crop: Crop
+    note: str  # what the network was shown
+
+
+class Delighter:
+    """A trained model applied to pictures of any size.
+
+    ``flat_size``: long side at which flat-lit is predicted; above the model's own, tiles refine it.
+    ``crops``: look for a face and show the network the portrait about it, rather than the whole picture.
+    """
+
+    def __init__(self, model: DelitModel, flat_size: int | None = None, crops: bool = True) -> None:
+        self.model = model.to(memory_format=torch.channels_last)
+        self.device = next(model.parameters()).device
+        self.image_size = model.config.image_size
+        self.flat_size = max(flat_size or self.image_size, self.image_size)
+        self.crops = crops
+
+    def __call__(self, relit: np.ndarray) -> Delighted:
+        """``relit``: H x W x 3 linear radiance, of any size."""
+        crop, note = self.choose_crop(relit)
+        content = crop.cut(relit)
+        (prediction,) = self.predict([self.network_input(content)])
+        if self.flat_size > self.image_size and max(content.shape[:2]) > self.image_size:
+            prediction = self._refined(prediction, content)
+        return Delighted(self.put_back(relit, crop, prediction), prediction, crop, note)
+
+    def choose_crop(self, relit: np.ndarray) -> tuple[Crop, str]:
+        """The part to show the network, and why."""
+        whole = whole_picture(*relit.shape[:2])
+        if not self.crops:
+            return whole, "whole picture, as asked"
+        face = _find_face(relit)
+        if face is None:
+            return whole, "no face found, whole picture"
+        if shows_portrait(face, *relit.shape[:2]):
+            return whole, "a portrait crop already, whole picture"
+        crop = portrait_crop(face)
+        return crop, f"face found, crop of {crop.width} x {crop.height} at ({crop.left}, {crop.top})"
+
+    def network_input(self, content: np.ndarray, size: int | None = None) -> Tensor:
+        """3 x h x w of an H x W x 3 crop: its long side becomes ``size`` (the model's own by default)."""
+        scale = (size or self.image_size) / max(content.shape[:2])
+        height, width = (max(SMALLEST_SIDE, round(side * scale)) for side in content.shape[:2])
+        return torch.from_numpy(np.ascontiguousarray(resize(content, height, width).transpose(2, 0, 1)))
+
+    def predict(self, pictures: Sequence[Tensor]) -> list[Prediction]:
+        """Predictions of 3 x h x w pictures; those of one size go through the network together.
+
+        On a CPU every core takes its share of the pictures from the first layer to the last.
+        """
+        groups: dict[torch.Size, list[int]] = {}
+        for index, picture in enumerate(pictures):
+            groups.setdefault(picture.shape, []).append(index)
+        # Pictures that are worked on side by side have a core each already.
+        is_alone = threading.current_thread() is threading.main_thread()
+        share = -(-len(pictures) // (worker_count(self.device) if is_alone else 1))
+        parts = [part[at : at + share] for part in groups.values() for at in range(0, len(part), share)]
+        results = run_parallel([self._forward_function([pictures[index] for index in part]) for part in parts])
+        predictions: dict[int, Prediction] = {}
+        for part, result in zip(parts, results, strict=True):
+            predictions.update(zip(part, result, strict=True))
+        return [predictions[index] for index in range(len(pictures))]
+
+    def put_back(self, relit: np.ndarray, crop: Crop, prediction: Prediction) -> np.ndarray:
+        """The full frame with the gain applied within ``crop`` where the mask (or else all of the crop) says so."""
+        content = crop.cut(relit)
+        changed = content + weights(relit.shape, crop, content, prediction) * (
+            apply_gain(content, prediction) - content
+        )
+        return crop.put_back(relit, changed)
+
+    def _refined(self, coarse: Prediction, content: np.ndarray) -> Prediction:
+        """``coarse`` with the gain of overlapping tiles at ``flat_size`` (or the crop's own size, if that is less)."""
+        picture = self.network_input(content, min(self.flat_size, max(content.shape[:2])))
+
+        def tile_gains(tiles: list[Tensor]) -> list[np.ndarray]:
+            return [prediction.log_gain for prediction in self.predict(tiles)]
+
+        gain = refine_log_gain(picture, coarse.log_gain, self.image_size, tile_gains)
+        return Prediction(gain, coarse.relit_floor, coarse.mask, coarse.environment, coarse.confidence)
+
+    def _forward_function(self, pictures: list[Tensor]) -> Callable[[], list[Prediction]]:
+        return lambda: self._forward(torch.stack(pictures))
+
+    def _forward(self, relit: Tensor) -> list[Prediction]:
+        relit = relit.to(self.device).contiguous(memory_format=torch.channels_last)
+        output = self.model(relit)
+        floor = _RELIT_FLOOR * measure_exposure(relit)
+        log_gain = torch.log((output.flat_lit + _FLAT_FLOOR) / (relit + floor)).permute(0, 2, 3, 1).cpu().numpy()
+        environment = self.model.environment(output).permute(0, 2, 3, 1).cpu().numpy()
+        mask, confidence = (
+            [None] * len(relit) if planes is None else planes[:, 0].cpu().numpy()
+            for planes in (output.mask, output.confidence)
+        )
+        floors = floor.flatten().tolist()
+        return [Prediction(*values) for values in zip(log_gain, floors, mask, environment, confidence, strict=True)]
+
+
+def apply_gain(relit: np.ndarray, prediction: Prediction) -> np.ndarray:
+    """Flat-lit H x W x 3 of H x W x 3 linear radiance, by a prediction of any resolution."""
+    gain = np.exp(resize_within(prediction.log_gain, prediction.mask, *relit.shape[:2]))
+    gain *= relit + np.float32(prediction.relit_floor)
+    gain -= np.float32(_FLAT_FLOOR)
+    return np.maximum(gain, 0, out=gain)
+
+
+def weights(shape: tuple[int, ...], crop: Crop, content: np.ndarray, prediction: Prediction) -> np.ndarray:
+    """How much of a crop's ``content`` (linear) is to change, h x w x 1 in [0, 1], in a picture of ``shape``."""
+    feather = crop.feather(*shape[:2])
+    if prediction.mask is not None:
+        feather = feather * resize_mask(prediction.mask, content, prediction.relit_floor)
+    return feather[..., None]
+
+
+def _find_face(relit: np.ndarray) -> Face | None:
+    """The largest face in linear radiance: what a display would clip, or show as black, is brought into its range."""
+    scale = min(1.0, _SEARCHED_SIDE / max(relit.shape[:2]))
+    reduced = resize(relit, *(max(1, round(side * scale)) for side in relit.shape[:2]))
+    bright = float(np.percentile(reduced, 95))
+    exposure = 1.0 if 0.1 < bright <= 1.0 else 0.8 / max(bright, 1e-6)
+    face = find_face(np.rint(linear_to_srgb(reduced * np.float32(exposure)) * 255).astype(np.uint8))
+    return None if face is None else Face(face.x / scale, face.y / scale, face.side / scale)

@@ -1,0 +1,166 @@
+"""Does the predicted light explain the picture? The picture is rendered again under it, and the residual reported.
+
+With one-light-at-a-time pictures of the subject the rendering is physical: ``sum_l c_l OLAT_l``. Without them a
+coarse stand-in is used: an ellipsoid in place of the head, lit by the environment's spherical harmonics of order 2
+(Ramamoorthi and Hanrahan 2001), against the shading that flat-lit leaves, ``relit / flat_lit``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from src.data.stage.captures import Capture, Stage, check_sizes, find_captures, read_picture, reduced_size
+from src.data.stage.lights import read_lights
+from src.data.stage.olat import LightCells
+from src.inference.crops import Crop
+from src.inference.delit.delighter import Delighted
+from src.inference.upsampling import resize
+from src.utils.atomic import atomic_path
+from src.utils.cli import InputError, describe_os_error
+from src.utils.color import linear_to_srgb
+from src.utils.image_io import read_mask
+from src.utils.sphere import sh_irradiance, sh_project
+
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709
+_LOG_FLOOR = 1e-2  # radiance added before logarithms, as a share of the mean within the mask
+_OLAT_ROWS = 256  # pictures are compared at no more rows than this
+_MASK_SHARE = 0.5
+_DARK_SHARE = 0.02  # what no light makes brighter than this share of the brightest is background
+# A portrait's head within its crop, as the training portraits have it: half axes in crop sides.
+_HEAD_HALF_WIDTH, _HEAD_HALF_HEIGHT, _HEAD_ABOVE_CENTRE = 0.2, 0.29, 0.1
+_RIM = 0.9  # of the ellipsoid's outline: beyond it the normals of a real head are anybody's guess
+
+
+def find_stage(olat_root: Path | None, lights: Path | None) -> Stage | None:
+    """The captures below ``olat_root`` (``lights``: by default its lights.json); None without one."""
+    if olat_root is None:
+        return None
+    return find_captures(olat_root, read_lights(lights or olat_root / "lights.json"))
+
+
+class SelfCheck:
+    """``stage``: captures that may show the subjects of the inputs; without one every check is by spherical harmonics.
+
+    png and avif OLATs are sRGB-decoded, as the inputs are.
+    """
+
+    def __init__(self, stage: Stage | None = None) -> None:
+        self._captures = {capture.name: capture for capture in stage.captures} if stage else {}
+        self._cells = {name: LightCells(lights) for name, lights in stage.light_sets.items()} if stage else {}
+
+    def of_picture(self, source: Path, relit: np.ndarray, result: Delighted) -> dict:
+        """The report on one picture: ``relit`` H x W x 3 as the network was shown it, before any crop."""
+        environment = result.prediction.environment
+        capture = self._capture_of(source)
+        report = {
+            "input": source.name,
+            "shown": result.note,
+            "environment_mean_radiance": environment.mean(axis=(0, 1)).tolist(),
+        }
+        if capture is not None:
+            return {**report, "method": "olat", "subject": capture.name, **self._olat(capture, relit, environment)}
+        return {**report, "method": "sh", **shading_residual(relit, result)}
+
+    def of_frames(self, source: Path, frames: Sequence[dict]) -> dict:
+        """The report on a video from those on its sampled frames: the mean of every number, and all of them."""
+        numbers = [key for key, value in frames[0].items() if isinstance(value, float)]
+        means = {f"mean_{key}": float(np.mean([frame[key] for frame in frames if key in frame])) for key in numbers}
+        return {"input": source.name, "method": frames[0]["method"], **means, "frames": list(frames)}
+
+    @staticmethod
+    def write(path: Path, report: dict) -> None:
+        try:
+            with atomic_path(path) as temporary:
+                temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise describe_os_error(error, path) from error
+
+    def _capture_of(self, source: Path) -> Capture | None:
+        """The capture called like the file or one of the folders it lies in, the nearest first."""
+        names = [source.stem, *(folder.name for folder in source.resolve().parents)]
+        return next((self._captures[name] for name in names if name in self._captures), None)
+
+    def _olat(self, capture: Capture, relit: np.ndarray, environment: np.ndarray) -> dict:
+        coefficients = self._cells[capture.light_set].integrate(environment)
+        height, width = reduced_size(*check_sizes(capture), _OLAT_ROWS)
+        if abs(relit.shape[1] / relit.shape[0] - width / height) > 0.01:
+            raise InputError(
+                capture.images[0],
+                f"the OLATs are {width} x {height}, the picture {relit.shape[1]} x {relit.shape[0]}",
+                "--self_check needs pictures of the captures' own framing",
+            )
+        rendered, brightest = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
+        for path, weight in zip(capture.images, coefficients, strict=True):
+            olat = read_picture(path, "srgb", height)
+            rendered += olat * weight
+            np.maximum(brightest, olat.max(axis=2), out=brightest)
+        if capture.mask is not None:
+            mask = resize(read_mask(capture.mask), height, width) > _MASK_SHARE
+        else:
+            mask = brightest > _DARK_SHARE * np.percentile(brightest, 99)
+        return residuals(resize(relit, height, width), rendered, mask)
+
+
+def residuals(truth: np.ndarray, rendered: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+    """How far ``rendered`` is from ``truth`` (H x W x 3 linear) where ``mask``.
+
+    ``log_rmse``: of natural logarithms; ``log_rmse_scaled``: the same after the best common factor, ``exposure_ratio``;
+    ``psnr_db``: of sRGB values, clipped at white.
+    """
+    truth, rendered = truth[mask].astype(np.float64), rendered[mask].astype(np.float64)
+    floor = _LOG_FLOOR * max(float(truth.mean()), 1e-9)
+    difference = np.log(rendered.clip(0, None) + floor) - np.log(truth + floor)
+    offset = float(difference.mean())
+    error = float(np.mean((linear_to_srgb(rendered) - linear_to_srgb(truth)) ** 2))
+    return {
+        "log_rmse": float(np.sqrt(np.mean(difference**2))),
+        "log_rmse_scaled": float(np.sqrt(np.mean((difference - offset) ** 2))),
+        "exposure_ratio": float(np.exp(offset)),
+        "psnr_db": float(-10 * np.log10(max(error, 1e-20))),
+    }
+
+
+def shading_residual(relit: np.ndarray, result: Delighted) -> dict[str, float]:
+    """Shading of the picture against that of an ellipsoid under the predicted environment, luminance only.
+
+    ``correlation`` over the visible part; ``relative_residual``: RMS difference over mean shading;
+    ``relative_residual_scaled``: the same after the best common factor.
+    """
+    crop, prediction = result.crop, result.prediction
+    picture = crop.cut(relit) @ _LUMINANCE
+    flat_lit = crop.cut(result.flat_lit) @ _LUMINANCE
+    normals, inside = ellipsoid_normals(*picture.shape, crop)
+    if prediction.mask is not None:
+        on_person = resize(prediction.mask, *picture.shape) > _MASK_SHARE
+        inside = inside & on_person if (inside & on_person).sum() >= 16 else inside
+    inside &= flat_lit > 1e-3 * flat_lit.max()
+    # Flat-lit is lit by irradiance pi.
+    rendered = sh_irradiance(sh_project(prediction.environment), normals[inside]) @ _LUMINANCE / np.pi
+    shading = picture[inside] / flat_lit[inside].clip(1e-9, None)
+    mean = max(float(shading.mean()), 1e-9)
+    factor = float(rendered @ shading) / max(float(rendered @ rendered), 1e-18)
+    spread = float(rendered.std() * shading.std())
+    covariance = float(((rendered - rendered.mean()) * (shading - shading.mean())).mean())
+    return {
+        "correlation": covariance / spread if spread > 1e-12 else 0.0,
+        "relative_residual": float(np.sqrt(np.mean((rendered - shading) ** 2))) / mean,
+        "relative_residual_scaled": float(np.sqrt(np.mean((factor * rendered - shading) ** 2))) / mean,
+    }
+
+
+def ellipsoid_normals(height: int, width: int, crop: Crop) -> tuple[np.ndarray, np.ndarray]:
+    """Unit normals H x W x 3 (camera frame, +Z to the viewer) of a head-like ellipsoid, and where it is seen."""
+    side = min(crop.height, crop.width)
+    half_width, half_height = _HEAD_HALF_WIDTH * side, _HEAD_HALF_HEIGHT * side
+    rows = (np.arange(height) + 0.5 - (height / 2 - _HEAD_ABOVE_CENTRE * side)) / half_height
+    columns = (np.arange(width) + 0.5 - width / 2) / half_width
+    x, y = np.broadcast_to(columns, (height, width)), np.broadcast_to(-rows[:, None], (height, width))
+    depth = np.sqrt((1 - x * x - y * y).clip(0, None))
+    # The gradient of (x/a)^2 + (y/b)^2 + (z/c)^2 with a depth half axis like the width's.
+    normals = np.stack([x / half_width, y / half_height, depth / half_width], axis=-1)
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True).clip(1e-12, None)
+    return normals, x * x + y * y < _RIM**2

@@ -1,0 +1,182 @@
+"""Videos without their light: decoding, the network and encoding side by side, memory bounded at any length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from torch import Tensor
+from tqdm import tqdm
+
+from src.inference import work_list
+from src.inference.crops import Crop, Face, is_portrait_crop, portrait_crop, whole_picture
+from src.inference.delit.delighter import Delighted, Delighter, Prediction, apply_gain, weights
+from src.inference.delit.self_check import SelfCheck
+from src.inference.delit.stills import write_preview
+from src.inference.faces import FaceTracker
+from src.inference.pipeline import Consumer, produced
+from src.inference.temporal import CutDetector, Smoother
+from src.inference.work_list import Job
+from src.utils.cli import InputError
+from src.utils.color import linear_to_srgb, srgb_to_linear
+from src.utils.image_io import write_linear
+from src.utils.video_io import VideoWriter, open_frames
+
+_BATCHES_AHEAD = 2
+_LINEAR = srgb_to_linear(np.arange(256, dtype=np.float32) / 255)  # radiance of each 8-bit sRGB code
+# 8-bit sRGB code of radiance in steps of 1 / 65535: 20 steps to the darkest code, so at most one code off at its edges.
+_SRGB = np.rint(linear_to_srgb(np.arange(65536, dtype=np.float32) / 65535) * 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    batch_size: int = 8
+    smooth: bool = True  # running averages between cuts
+    folder_fps: float = 25.0  # of folders of frames
+    self_check: SelfCheck | None = None
+
+    def endings(self) -> list[str]:
+        """The files that every finished video has; the video itself is written last."""
+        report = [] if self.self_check is None else [work_list.REPORT]
+        return [work_list.FLAT_LIT_VIDEO, work_list.env_frame(0), work_list.ENV_AVERAGE, *report]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A decoded frame on its way to the network."""
+
+    index: int
+    picture: np.ndarray  # H x W x 3 uint8 sRGB
+    starts_anew: bool  # what is shown has nothing to do with the frame before
+    crop: Crop
+    shown: Tensor  # 3 x h x w linear
+
+
+def delight_video(job: Job, delighter: Delighter, options: VideoOptions, show_progress: bool = False) -> str:
+    """Write the outputs of one video; the returned note says how much of it was cropped to the face.
+
+    Raises InputError on unreadable videos and full disks; ``NAME_flat_lit.mp4`` then does not appear.
+    """
+    frames = open_frames(job.source, options.folder_fps)
+    audio = job.source if job.source.is_file() else None
+    collected = _Collected(job, options, float(frames.fps))
+    smoother = Smoother(float(frames.fps))
+    batches = _batches(frames, delighter, options.batch_size)
+    with (
+        VideoWriter(job.output(work_list.FLAT_LIT_VIDEO), frames.fps, audio_from=audio) as video,
+        tqdm(total=frames.frame_count, unit="frame", desc=job.source.name, disable=not show_progress) as bar,
+    ):
+
+        def write(finished: list[tuple[Frame, Prediction]]) -> None:
+            for frame, prediction in finished:
+                flat_lit = put_back_u8(frame.picture, frame.crop, prediction)
+                video.write(flat_lit)
+                collected.sample(frame, prediction, flat_lit)
+                bar.update()
+
+        with produced(batches, _BATCHES_AHEAD) as decoded, Consumer(write, _BATCHES_AHEAD) as encoder:
+            for batch in decoded:
+                predictions = delighter.predict([frame.shown for frame in batch])
+                collected.add(predictions)
+                if options.smooth:
+                    predictions = [
+                        smoother(prediction, frame.starts_anew)
+                        for frame, prediction in zip(batch, predictions, strict=True)
+                    ]
+                encoder.put(list(zip(batch, predictions, strict=True)))
+        collected.write()
+    return collected.note()
+
+
+def put_back_u8(picture: np.ndarray, crop: Crop, prediction: Prediction) -> np.ndarray:
+    """:meth:`Delighter.put_back` for H x W x 3 uint8 sRGB frames, by tables instead of powers."""
+    content = crop.cut(picture)
+    relit = _LINEAR[content]
+    flat_lit = relit + weights(picture.shape, crop, relit, prediction) * (apply_gain(relit, prediction) - relit)
+    codes = (flat_lit.clip(0, 1) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
+    return crop.put_back(picture, np.take(_SRGB, codes))
+
+
+class _Collected:
+    """What is gathered over a video: the mean environment, pictures of it once a second, checks at the same frames."""
+
+    def __init__(self, job: Job, options: VideoOptions, fps: float) -> None:
+        self._job, self._options, self._fps = job, options, fps
+        self._sum: np.ndarray | None = None
+        self._count = self._cropped = 0
+        self._checks: list[dict] = []
+
+    def add(self, predictions: Iterable[Prediction]) -> None:
+        for prediction in predictions:
+            environment = prediction.environment.astype(np.float64)
+            self._sum = environment if self._sum is None else self._sum + environment
+            self._count += 1
+
+    def sample(self, frame: Frame, prediction: Prediction, flat_lit: np.ndarray) -> None:
+        is_cropped = frame.crop != whole_picture(*frame.picture.shape[:2])
+        self._cropped += is_cropped
+        if not begins_second(frame.index, self._fps):
+            return
+        write_preview(self._job.output(work_list.env_frame(frame.index)), prediction.environment)
+        if self._options.self_check is not None:
+            result = Delighted(
+                _LINEAR[flat_lit], prediction, frame.crop, "face crop" if is_cropped else "whole picture"
+            )
+            report = self._options.self_check.of_picture(self._job.source, _LINEAR[frame.picture], result)
+            self._checks.append({"frame": frame.index, **report})
+
+    def write(self) -> None:
+        if self._sum is None:
+            raise InputError(self._job.source, "holds no frames", "export it again")
+        write_linear(self._job.output(work_list.ENV_AVERAGE), (self._sum / self._count).astype(np.float32))
+        if self._options.self_check is not None:
+            report = self._options.self_check.of_frames(self._job.source, self._checks)
+            self._options.self_check.write(self._job.output(work_list.REPORT), report)
+
+    def note(self) -> str:
+        return f"{self._count} frames, {self._cropped} of them cropped to the face"
+
+
+def begins_second(index: int, fps: float) -> bool:
+    """Whether frame ``index`` is the first of a second of the video."""
+    return index == 0 or int(index / fps) != int((index - 1) / fps)
+
+
+class Framing:
+    """Which part of each frame the network is shown: the portrait about the face, or all of it.
+
+    A shot that begins as a portrait crop is shown whole to its end, so that a face at the limit does not make the
+    framing flip; so is a shot until a face is found.
+    """
+
+    def __init__(self) -> None:
+        self._shows_all: bool | None = None  # None before a face is found
+
+    def __call__(self, face: Face | None, is_cut: bool, height: int, width: int) -> tuple[Crop, bool]:
+        """The crop of the next frame, and whether what is shown has nothing to do with the frame before."""
+        was = None if is_cut else self._shows_all
+        if is_cut:
+            self._shows_all = None
+        if self._shows_all is None and face is not None:
+            self._shows_all = is_portrait_crop(face, height, width)
+        changes = is_cut or (was is None and self._shows_all is False)
+        if face is None or self._shows_all:
+            return whole_picture(height, width), changes
+        return portrait_crop(face), changes
+
+
+def _batches(frames: Iterable[np.ndarray], delighter: Delighter, size: int) -> Iterator[list[Frame]]:
+    """Frames with what the network is to be shown of them, ``size`` at a time."""
+    cuts, tracker, framing, stream, count = CutDetector(), FaceTracker(), Framing(), iter(frames), 0
+    while pictures := list(islice(stream, size)):
+        is_cut = [cuts.is_cut(picture) for picture in pictures]
+        faces = tracker.track(pictures, is_cut) if delighter.crops else [None] * len(pictures)
+        batch = []
+        for index, (picture, cut, face) in enumerate(zip(pictures, is_cut, faces, strict=True), start=count):
+            crop, starts_anew = framing(face, cut, *picture.shape[:2])
+            shown = delighter.network_input(_LINEAR[crop.cut(picture)])
+            batch.append(Frame(index, picture, starts_anew, crop, shown))
+        count += len(batch)
+        yield batch

@@ -1,0 +1,105 @@
+"""What a latent grid is built from, and how large it may be in a given memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+
+from torch import Tensor
+
+from src.models.grid.packed_latents import block_mask, index_bytes, row_bytes
+
+LATENT_BITS = (4, 6, 8)
+TILE_SIZE = 256  # of the tiles over which the field averages PSNR
+
+
+@dataclass(frozen=True)
+class GridConfig:
+    """What a latent grid is built from; plain types, stored in every checkpoint and bundle."""
+
+    height: int
+    width: int
+    hours: tuple[float, ...]
+    events: tuple[float, ...] = ()
+    latent_dim: int = 16
+    latent_bits: int = 6
+    hidden_f2: int = 32
+    layers_f2: int = 2
+    is_radiance: bool = True  # linear radiance; else display values in [0, 1]
+    regions: tuple[tuple[str, int, int, int], ...] = ()  # of an atlas: (name, first row, height, width)
+    coarse: tuple[tuple[int, int], ...] = ()  # (stride, channels): latents that blocks of stride x stride texels share
+
+    def to_dict(self) -> dict:
+        lists = {name: [list(part) for part in getattr(self, name)] for name in ("regions", "coarse")}
+        return {**asdict(self), "hours": list(self.hours), "events": list(self.events), **lists}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> GridConfig:
+        values = {"coarse": (), **values}  # the first version had none
+        known = {field.name: values[field.name] for field in fields(cls)}
+        tuples = {name: tuple(known[name]) for name in ("hours", "events")}
+        nested = {name: tuple(tuple(part) for part in known[name]) for name in ("regions", "coarse")}
+        return cls(**{**known, **tuples, **nested})
+
+    def with_latent_dim(self, latent_dim: int) -> GridConfig:
+        return replace(self, latent_dim=latent_dim)
+
+    @property
+    def z_dim(self) -> int:
+        """Values that F2 reads: channels of all resolutions."""
+        return self.latent_dim + sum(channels for _, channels in self.coarse)
+
+    @property
+    def texel_count(self) -> int:
+        """Texels of the lightmap, or of all lightmaps, valid or not."""
+        return sum(height * width for _, _, height, width in self.regions) or self.height * self.width
+
+    @property
+    def tile_ranges(self) -> list[range]:
+        """The numbers of each lightmap's tiles of 256 x 256."""
+        ranges, first = [], 0
+        for _, _, height, width in self.regions or (("", 0, self.height, self.width),):
+            count = -(-height // TILE_SIZE) * -(-width // TILE_SIZE)
+            ranges.append(range(first, first + count))
+            first += count
+        return ranges
+
+    @property
+    def f2_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of F2's arrays: for each hidden layer weight and bias, then the hours' weight and bias."""
+        shapes: list[tuple[int, ...]] = []
+        width = self.z_dim
+        for _ in range(self.layers_f2):
+            shapes += [(width, self.hidden_f2), (self.hidden_f2,)]
+            width = self.hidden_f2
+        values = len(self.hours) * 3
+        return [*shapes, (self.z_dim + self.hidden_f2, values), (values,)]
+
+
+def resident_bytes(config: GridConfig, mask: Tensor) -> int:
+    """What must stay in memory to decode any texel of ``mask`` H x W: latents, indices, F2 and the frames' scales."""
+    return _resident_bytes(config, _block_counts(config, mask))
+
+
+def largest_latent_dim(budget_bytes: float, mask: Tensor, config: GridConfig) -> int:
+    """The most channels at full resolution, beside the coarser ones of ``config``, that ``budget_bytes`` hold; or 0."""
+    counts = _block_counts(config, mask)
+    channels = range(len(config.hours) * 3, 0, -1)
+    fits = (k for k in channels if _resident_bytes(config.with_latent_dim(k), counts) <= budget_bytes)
+    return next(fits, 0)
+
+
+def _block_counts(config: GridConfig, mask: Tensor) -> list[tuple[int, int]]:
+    """(blocks, valid blocks) of each level, full resolution first."""
+    blocks = [block_mask(mask, stride) for stride in (1, *(stride for stride, _ in config.coarse))]
+    return [(level.numel(), int(level.sum())) for level in blocks]
+
+
+def _resident_bytes(config: GridConfig, counts: Sequence[tuple[int, int]]) -> int:
+    channels = [config.latent_dim, *(of_blocks for _, of_blocks in config.coarse)]
+    latents = sum(
+        index_bytes(blocks) + valid * row_bytes(width, config.latent_bits)
+        for (blocks, valid), width in zip(counts, channels, strict=True)
+    )
+    return latents + sum(math.prod(shape) for shape in config.f2_shapes) * 2 + len(config.hours) * 4

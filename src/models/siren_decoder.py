@@ -1,0 +1,228 @@
+"""Decoding: colours of any texel at any hour, from F1 or from a stored latent map."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.models.f2 import F2
+from src.models.siren import Siren
+from src.models.turn_cosine import SINE_SHIFT, TURNS_PER_RADIAN, cos_turns
+from src.utils.cli import InputError
+from src.utils.core_slices import run_parallel, worker_count
+from src.utils.radiance_transfer import RadianceTransfer
+from src.utils.texel_grid import texel_index, texel_xy
+from src.utils.time_encoding import time_features
+
+TILE_TEXELS = 8192  # of one worker: fewer are bound by the calls, more leave the cache
+GPU_TILE_TEXELS = 1 << 18
+RENDER_BYTES = 1 << 29  # of frames decoded together
+Result = TypeVar("Result")
+
+
+class LatentSource(Protocol):
+    """Where a decoder's latents come from."""
+
+    def at(self, xy: Tensor) -> Tensor:
+        """``xy`` N x 2 in [-1, 1] -> N x latent_dim."""
+        ...
+
+    def texels(self, first: int, stop: int) -> Tensor:
+        """The row-major texels from ``first`` to before ``stop`` -> M x latent_dim."""
+        ...
+
+
+class ComputedLatents:
+    """Latents from F1, at any coordinates."""
+
+    def __init__(self, f1: Siren, height: int, width: int) -> None:
+        self.at = f1
+        self._height, self._width = height, width
+        self._device = next(f1.parameters()).device
+
+    def texels(self, first: int, stop: int) -> Tensor:
+        return self.at(texel_xy(torch.arange(first, stop, device=self._device), self._height, self._width))
+
+
+class StoredLatents:
+    """Latents from a map H x W x latent_dim float32 (writable or not a map of a file), read as needed."""
+
+    def __init__(self, latent_map: np.ndarray, device: torch.device) -> None:
+        self._rows = torch.from_numpy(latent_map.reshape(-1, latent_map.shape[-1]))
+        self._height, self._width = latent_map.shape[:2]
+        self._device = device
+
+    def at(self, xy: Tensor) -> Tensor:
+        """The latents of the texels around ``xy``."""
+        index = texel_index(xy, self._height, self._width).cpu()
+        return self._rows.index_select(0, index).to(self._device)
+
+    def texels(self, first: int, stop: int) -> Tensor:
+        return self._rows[first:stop].to(self._device)
+
+
+class SirenDecoder:
+    """Colours of any texel at any hour, from F1 or from a stored latent map.
+
+    Values are those of the training images: display-referred in (0, 1) for png and jpg, linear radiance with a
+    ``transfer`` that leads from F2's output back to it.
+    """
+
+    def __init__(
+        self,
+        latents: LatentSource,
+        f2: F2,
+        height: int,
+        width: int,
+        hours: Sequence[float] = (),
+        transfer: RadianceTransfer | None = None,
+    ) -> None:
+        self.latents = latents
+        self.f2 = f2.eval()
+        self.height = height
+        self.width = width
+        self.hours = tuple(hours)
+        self.transfer = transfer
+        self.is_radiance = transfer is not None
+        self.device = next(f2.parameters()).device
+        with torch.no_grad():
+            layers = [
+                (layer.scaled_weight().t() * TURNS_PER_RADIAN, layer.scaled_bias() * TURNS_PER_RADIAN + SINE_SHIFT)
+                for layer in f2.siren.layers
+            ]
+        (first_weight, self._latent_bias), *self._hidden = layers
+        self._latent_weight, self._hour_weight = first_weight.split((f2.latent_dim, 2 * f2.time_harmonics))
+        self._kept = threading.local()
+
+    @property
+    def lightmap_names(self) -> tuple[str, ...]:
+        """None: a SIREN belongs to one lightmap."""
+        return ()
+
+    @property
+    def peak(self) -> float:
+        """The largest value of the training images: of radiance, else 1."""
+        return 1.0 if self.transfer is None else max(self.transfer.frame_scale)
+
+    def lightmap(self, name: str) -> SirenDecoder:
+        """Always refused: a SIREN belongs to one lightmap (see :meth:`GridDecoder.lightmap`)."""
+        raise InputError("--lightmap", f"no lightmap {name!r} in the file", "it holds a single one, without a name")
+
+    @property
+    def tile_texels(self) -> int:
+        """How many texels are decoded together."""
+        return TILE_TEXELS if self.device.type == "cpu" else GPU_TILE_TEXELS
+
+    @torch.no_grad()
+    def decode(self, xy: Tensor, hours: Tensor | float) -> Tensor:
+        """Single texels: ``xy`` N x 2 in [-1, 1], ``hours`` a number or N of them -> N x 3.
+
+        The work is cut into pieces, so that memory stays bounded for any N.
+        """
+        xy = torch.as_tensor(xy, dtype=torch.float32, device=self.device)
+        hours = torch.as_tensor(hours, dtype=torch.float32, device=self.device).reshape(-1).expand(len(xy))
+        out = xy.new_empty(len(xy), 3)
+
+        def work(first: int) -> None:
+            piece = slice(first, first + self.tile_texels)
+            code = self._layers(self._latent_turns(self.latents.at(xy[piece])), self._hour_turns(hours[piece]))
+            out[piece] = self._to_images(code, hours[piece])
+
+        self._share_out(work, range(0, len(xy), self.tile_texels))
+        return out
+
+    def render(self, hours: float | Sequence[float]) -> np.ndarray:
+        """Whole frames: one hour -> H x W x 3 float32, several -> T x H x W x 3."""
+        if isinstance(hours, int | float):
+            return next(self.frames([hours]))
+        return np.stack(list(self.frames(hours)))
+
+    @torch.no_grad()
+    def frames(self, hours: Sequence[float]) -> Iterator[np.ndarray]:
+        """The frames one by one, H x W x 3 float32 each, decoded a few hours at a time in tiles.
+
+        What belongs to a texel alone (its latent and the latent's share of the first layer) is computed once for the
+        hours decoded together. A frame does not depend on which others are asked for.
+        """
+        texels = self.height * self.width
+        group = max(1, RENDER_BYTES // (texels * 12))
+        for start in range(0, len(hours), group):
+            chosen = torch.tensor(hours[start : start + group], dtype=torch.float32, device=self.device)
+            frames = np.empty((len(chosen), texels, 3), np.float32)
+            self.map_tiles(partial(self._fill, frames, self.hour_parts(chosen)))
+            yield from frames.reshape(-1, self.height, self.width, 3)
+
+    def _fill(self, frames: np.ndarray, hour_parts: Sequence[tuple[Tensor, Tensor]], first: int, z: Tensor) -> None:
+        for frame, colours in zip(frames, self.decode_tile(z, hour_parts), strict=True):
+            frame[first : first + len(z)] = colours.cpu().numpy()
+
+    def map_tiles(self, function: Callable[[int, Tensor], Result], share: tuple[int, int] = (0, 1)) -> list[Result]:
+        """``function(first texel, latents M x latent_dim)`` of every row-major tile, on all cores, without gradients.
+
+        With ``share`` (i, n) only of the i-th of every n tiles.
+        """
+        index, count = share
+        firsts = range(0, self.height * self.width, self.tile_texels)[index::count]
+        return self._share_out(lambda first: function(first, self.tile_latents(first)), firsts)
+
+    def _share_out(self, work: Callable[[int], Result], items: Sequence[int]) -> list[Result]:
+        workers = max(1, min(worker_count(self.device), len(items)))
+        shares = run_parallel([partial(_call_each, work, items[k::workers]) for k in range(workers)])
+        return [shares[i % workers][i // workers] for i in range(len(items))]
+
+    def tile_latents(self, first: int) -> Tensor:
+        """Latents ``M x latent_dim`` of the tile of up to ``tile_texels`` texels from row-major texel ``first`` on."""
+        return self.latents.texels(first, min(first + self.tile_texels, self.height * self.width))
+
+    @torch.no_grad()
+    def hour_parts(self, hours: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Each of ``hours`` with its share of F2's first layer: what :meth:`decode_tile` needs, the same for all tiles.
+
+        Each is computed alone: a product of several rows may round otherwise than that of one.
+        """
+        return [(hour, self._hour_turns(hour)) for hour in hours.split(1)]
+
+    @torch.no_grad()
+    def decode_tile(self, z: Tensor, hour_parts: Sequence[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+        """``z`` M x latent_dim -> M x 3 for each hour of ``hour_parts`` in turn."""
+        a = self._latent_turns(z)
+        for hour, b in hour_parts:
+            yield self._to_images(self._layers(a, b), hour)
+
+    def _to_images(self, code: Tensor, hours: Tensor) -> Tensor:
+        return code if self.transfer is None else self.transfer.decode(code, hours)
+
+    def _latent_turns(self, z: Tensor) -> Tensor:
+        """What ``z`` M x latent_dim adds to the first layer's argument, in turns, in a buffer."""
+        return torch.addmm(self._latent_bias, z, self._latent_weight, out=self._buffers(len(z))[0])
+
+    def _hour_turns(self, hours: Tensor) -> Tensor:
+        return time_features(hours, self.f2.time_harmonics) @ self._hour_weight
+
+    def _layers(self, a: Tensor, b: Tensor) -> Tensor:
+        """The two parts of the first layer's argument in turns, M x hidden and M or 1 x hidden -> M x 3."""
+        _, argument, h = self._buffers(len(a))
+        cos_turns(torch.add(a, b, out=argument), out=h)
+        for weight, bias in self._hidden:
+            cos_turns(torch.addmm(bias, h, weight, out=argument), out=h)
+        head = self.f2.siren.head
+        # three long rows: much faster than M rows of three
+        return torch.addmm(head.bias[:, None], head.weight, h.t()).sigmoid_().t()
+
+    def _buffers(self, texels: int) -> Tensor:
+        """This thread's three buffers, kept: asking the system for memory anew costs as much as a layer."""
+        stack = getattr(self._kept, "buffers", None)
+        if stack is None or stack.shape[1] < texels:
+            stack = self._kept.buffers = self._latent_weight.new_empty(3, texels, self._latent_weight.shape[1])
+        return stack[:, :texels]
+
+
+@torch.inference_mode()  # a few microseconds less for each of thousands of operations than without gradients
+def _call_each(work: Callable[[int], Result], items: Sequence[int]) -> list[Result]:
+    return [work(item) for item in items]

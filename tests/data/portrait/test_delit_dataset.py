@@ -1,0 +1,287 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prepare_olat import main as prepare
+from src.data.portrait.check import main as check
+from src.data.portrait.delit_dataset import DelitDataset, fit_square
+from src.data.portrait.layout import choose_pairs, find_pairs
+from src.data.portrait.pair_augmentation import Sample, augment, camera_noise, crop, flip, jpeg, light_gain, scale_light
+from src.data.stage.olat import LightCells, relight
+from src.utils.cli import InputError
+from src.utils.image_io import read_linear, write_display, write_linear
+from src.utils.sphere import fibonacci_sphere
+from tests.tiny_stage import ball_normals, ball_olats, write_stage
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Path:
+    root = write_stage(tmp_path_factory.mktemp("stage"), subjects=4, environments=4)
+    out = root / "set"
+    assert (
+        prepare(
+            [
+                "--olat_root",
+                str(root / "olat"),
+                "--env_dir",
+                str(root / "envs"),
+                "--out_root",
+                str(out),
+                "--workers",
+                "1",
+            ]
+        )
+        == 0
+    )
+    return out
+
+
+@pytest.fixture
+def own(prepared, tmp_path) -> Path:
+    return Path(shutil.copytree(prepared, tmp_path / "set"))
+
+
+def small(pairs, **options) -> DelitDataset:
+    return DelitDataset(pairs, image_size=10, env_height=16, env_width=32, **options)
+
+
+def test_pairs_follow_the_split(prepared):
+    assert len(find_pairs(prepared)) == 16
+    train, val = choose_pairs(prepared, "train"), choose_pairs(prepared, "val")
+    assert len(train) == 9 and len(val) == 1
+    assert not {p.subject for p in train} & {p.subject for p in val}
+    assert not {p.environment_name for p in train} & {p.environment_name for p in val}
+
+
+def test_items_are_the_files(prepared):
+    pairs = find_pairs(prepared)
+    item = small(pairs)[5]
+    pair = pairs[5]
+    assert item["name"] == pair.name == "ID002/env_002"
+    assert {key: tuple(item[key].shape) for key in ("relit", "flat_lit", "mask", "environment")} == {
+        "relit": (3, 10, 10),
+        "flat_lit": (3, 10, 10),
+        "mask": (1, 10, 10),
+        "environment": (3, 16, 32),
+    }
+    picture = read_linear(pair.relit)  # 12 x 10: the square is cut about the mask's middle
+    np.testing.assert_array_equal(item["relit"].movedim(0, -1), picture[1:11])
+    np.testing.assert_allclose(item["environment"].movedim(0, -1), read_linear(pair.environment))
+    assert all(item[key].dtype == torch.float32 for key in ("relit", "flat_lit", "mask", "environment"))
+
+
+def test_loader_workers_batch_the_items(prepared):
+    loader = torch.utils.data.DataLoader(
+        small(find_pairs(prepared), use_augmentation=True),
+        batch_size=4,
+        num_workers=2,
+        multiprocessing_context="spawn",
+    )
+    batches = list(loader)
+    assert len(batches) == 4 and batches[0]["relit"].shape == (4, 3, 10, 10) and len(batches[0]["name"]) == 4
+    again = small(find_pairs(prepared), use_augmentation=True)[2]
+    np.testing.assert_array_equal(batches[0]["relit"][2], again["relit"])
+
+
+def test_resizing_keeps_the_mean_of_pictures_and_the_energy_of_environments(prepared):
+    pairs = find_pairs(prepared)
+    whole, half = small(pairs)[0], DelitDataset(pairs, image_size=5, env_height=8, env_width=16)[0]
+    assert half["relit"].mean().item() == pytest.approx(whole["relit"].mean().item(), rel=1e-5)
+    cells = LightCells(fibonacci_sphere(2))
+    energy = [cells.integrate(item["environment"].movedim(0, -1).numpy()).sum() for item in (whole, half)]
+    assert energy[0] == pytest.approx(energy[1], rel=1e-4)
+
+
+def test_pngs_are_read_too(own):
+    folder = own / "subjects" / "ID001"
+    flat = read_linear(folder / "flat_lit.exr")
+    (folder / "flat_lit.exr").unlink()
+    write_linear(folder / "flat_lit.png", flat)
+    pairs = find_pairs(own)
+    assert pairs[0].flat_lit.name == "flat_lit.png"
+    np.testing.assert_allclose(small(pairs)[0]["flat_lit"].movedim(0, -1), flat[1:11], atol=0.01)
+
+
+def test_cache_gives_the_same_and_notices_changed_files(own, tmp_path):
+    pairs = find_pairs(own)
+    plain, cached = small(pairs)[3], small(pairs, cache_dir=tmp_path / "cache")
+    for _ in range(2):
+        item = cached[3]
+        for key in ("relit", "flat_lit", "mask", "environment"):
+            np.testing.assert_allclose(item[key], plain[key], rtol=1e-3, atol=1e-6)
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 4
+    write_linear(pairs[3].relit, read_linear(pairs[3].relit) * 3)
+    np.testing.assert_allclose(cached[3]["relit"], 3 * plain["relit"], rtol=2e-3, atol=1e-5)
+
+
+def test_a_changed_mask_cuts_cached_pictures_anew(own, tmp_path):
+    pairs = find_pairs(own)
+    cached = small(pairs, cache_dir=tmp_path / "cache")
+    cached[3]
+    mask = np.zeros((12, 10), np.float32)
+    mask[:2] = 1  # the square's place follows it
+    write_display(pairs[3].mask, mask)
+    for key, value in small(pairs)[3].items():
+        if key != "name":
+            np.testing.assert_allclose(cached[3][key], value, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "problem"),
+    [
+        ("subjects/ID002/relit/env_002.exr", lambda p: p.write_bytes(b"nonsense"), "env_002.exr"),
+        ("subjects/ID002/flat_lit.exr", lambda p: p.unlink(), "has no flat_lit"),
+        ("env_maps/env_002.hdr", lambda p: p.unlink(), "holds no env_002.hdr"),
+        ("subjects/ID002/relit/env_002.exr", lambda p: write_linear(p, np.ones((4, 4, 3))), "its mask 10 x 12"),
+        ("env_maps/env_002.hdr", lambda p: write_linear(p, np.ones((16, 30, 3))), "twice as wide as high"),
+    ],
+)
+def test_a_failing_item_names_its_file(own, file, damage, problem):
+    damage(own / file)
+    with pytest.raises(InputError, match=problem):
+        pairs = find_pairs(own)
+        small(pairs)[next(i for i, pair in enumerate(pairs) if pair.name == "ID002/env_002")]
+
+
+# --- augmentation ---------------------------------------------------------------------------------------------------
+
+
+def ball_sample(seed: int = 0, size: int = 24) -> tuple[Sample, np.ndarray]:
+    """A pair made by relighting, and the lights it was made with."""
+    lights = fibonacci_sphere(40)
+    environment = np.random.default_rng(seed).gamma(0.4, 2, (16, 32, 3)).astype(np.float32)
+    cells = LightCells(lights)
+    olats = ball_olats(lights, height=size, width=size)
+    flat = np.repeat(cells.solid_angles()[:, None], 3, axis=1).astype(np.float32)
+    relit, flat_lit = relight(olats, np.stack([cells.integrate(environment), flat]))
+    return Sample(relit, flat_lit, ball_normals(size, size)[1], environment), lights
+
+
+def render(environment: np.ndarray, lights: np.ndarray, size: int = 24) -> np.ndarray:
+    return relight(ball_olats(lights, height=size, width=size), LightCells(lights).integrate(environment)[None])[0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_flipped_pair_is_what_rendering_the_flipped_world_gives(seed):
+    sample, lights = ball_sample(seed)
+    flipped = flip(sample)
+    # The ball is its own mirror image; mirrored lamps under the flipped environment must give the flipped picture.
+    again = render(flipped.environment, lights * [-1, 1, 1])
+    np.testing.assert_allclose(again, flipped.relit, rtol=2e-3, atol=1e-4)
+    unflipped = render(sample.environment, lights * [-1, 1, 1])
+    assert np.abs(unflipped - flipped.relit).max() > 0.05  # forgetting the environment would be seen
+
+
+def test_scaled_light_is_what_rendering_under_it_gives():
+    sample, lights = ball_sample(1)
+    gain = light_gain(np.random.default_rng(3))
+    scaled = scale_light(sample, gain)
+    np.testing.assert_allclose(render(scaled.environment, lights), scaled.relit, rtol=1e-4)
+    np.testing.assert_array_equal(scaled.flat_lit, sample.flat_lit)
+
+
+@given(st.floats(0.5, 1), st.floats(0, 1), st.floats(0, 1))
+@settings(max_examples=20, deadline=None)
+def test_crops_move_all_pictures_alike(scale, row, column):
+    sample, _ = ball_sample()
+    ramp = np.repeat(sample.mask[..., None], 3, axis=2)
+    out = crop(Sample(ramp, ramp, sample.mask, sample.environment), scale, row, column)
+    assert out.relit.shape == ramp.shape and out.mask.shape == sample.mask.shape
+    np.testing.assert_allclose(out.relit[..., 0], out.mask, atol=1e-6)
+    np.testing.assert_array_equal(out.environment, sample.environment)
+
+
+def test_camera_noise_has_the_variance_of_photons():
+    flat = np.full((200, 200, 3), 0.5, np.float32)
+    noisy = camera_noise(flat, np.random.default_rng(0), photons=1000)
+    assert noisy.mean() == pytest.approx(0.5, rel=1e-3)
+    assert noisy.std() / 0.5 == pytest.approx(np.sqrt(1004) / 1000, rel=0.02)
+
+
+def test_jpeg_stays_close_and_keeps_highlights():
+    sample, _ = ball_sample(size=64)
+    picture = sample.relit.copy()
+    picture[30, 30] = 50
+    out = jpeg(picture, 90)
+    assert out[30, 30, 0] == 50 and 0 < np.abs(out - picture).mean() < 0.02 * picture[picture < 50].max()
+
+
+def test_augmentation_is_a_function_of_seed_epoch_and_index(prepared):
+    pairs = find_pairs(prepared)
+    one, other = (small(pairs, use_augmentation=True, seed=4) for _ in range(2))
+    other[0], other[7]  # what was read before does not matter
+    np.testing.assert_array_equal(one[3]["relit"], other[3]["relit"])
+    one.set_epoch(1)
+    assert not np.array_equal(one[3]["relit"], other[3]["relit"])
+    assert not np.array_equal(small(pairs, use_augmentation=True, seed=5)[3]["relit"], other[3]["relit"])
+    for item in (one[index] for index in range(len(pairs))):
+        assert all(torch.isfinite(item[key]).all() and item[key].min() >= 0 for key in ("relit", "environment"))
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_augmented_pairs_stay_pairs(seed):
+    """Averaged over the picture, noise and JPEG aside, relit stays flat-lit times the light that the map sends."""
+    sample, _ = ball_sample(2)
+    out = augment(sample, np.random.default_rng(seed))
+    gain = out.environment.sum(axis=(0, 1)) / sample.environment.sum(axis=(0, 1))
+    inside = out.mask > 0.99
+    before = sample.relit[sample.mask > 0.99].mean(axis=0)
+    assert (np.abs(out.relit[inside].mean(axis=0) / before / gain - 1) < 0.35).all()
+
+
+def test_squares_are_cut_about_the_person():
+    picture = np.zeros((10, 30, 3), np.float32)
+    picture[:, 22:26] = 1
+    mask = picture[..., 0]
+    square = fit_square(picture, 10, mask)
+    assert square.shape == (10, 10, 3) and square.sum() == picture.sum()
+    assert fit_square(picture, 10).sum() == 0  # the picture's own middle
+
+
+# --- the check command ----------------------------------------------------------------------------------------------
+
+
+def test_check_prints_counts_and_draws_a_sheet(own, capsys):
+    assert check([str(own)]) == 0
+    out = capsys.readouterr().out
+    assert "4 subjects, 4 environments, 16 pairs of 16 possible" in out and "no problems" in out
+    assert "train: 3 subjects x 3 environments" in out
+    assert read_linear(own / "contact_sheet.jpg").max() > 0.5
+
+
+def test_check_names_every_problem(own, capsys):
+    subjects = own / "subjects"
+    (subjects / "ID001" / "relit" / "env_001.exr").write_bytes(b"")
+    (subjects / "ID002" / "flat_lit.exr").unlink()
+    shutil.copy(subjects / "ID003" / "relit" / "env_001.exr", subjects / "ID003" / "relit" / "lost.exr")
+    write_linear(subjects / "ID004" / "relit" / "env_003.exr", np.ones((5, 5, 3), np.float32))
+    splits = json.loads((own / "splits.json").read_text())
+    splits["val"]["subjects"].append(splits["train"]["subjects"][0])
+    (own / "splits.json").write_text(json.dumps(splits))
+    assert check([str(own)]) == 1
+    out = capsys.readouterr().out
+    for wanted in (
+        "env_001.exr: is empty",
+        "ID002: no flat_lit",
+        "ID003/lost: no environment",
+        "5 x 5, others",
+        "in both train and val",
+        "5 problems",
+    ):
+        assert wanted in out
+
+
+def test_sheet_of_subjects_that_share_no_environment(own, tmp_path):
+    for index, folder in enumerate(sorted((own / "subjects").iterdir())):
+        for number in range(1, 5):
+            if number != index + 1:
+                (folder / "relit" / f"env_{number:03d}.exr").unlink()
+    assert check([str(own), "--contact_sheet", str(tmp_path / "sheet.png")]) == 0
+    assert read_linear(tmp_path / "sheet.png").shape == (4 * 160, 2 * 160, 3)

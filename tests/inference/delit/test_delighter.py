@@ -1,0 +1,148 @@
+"""Pictures through the network and back to full resolution: gains, detail, tiles, masks, faces."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from src.inference.crops import Crop, Face
+from src.inference.delit import delighter as module
+from src.inference.delit.delighter import Delighter, apply_gain
+from src.inference.upsampling import resize
+from src.models.delit_model import Delit
+from tests.inference.models import tiny_model
+
+
+class GainModel(nn.Module):
+    """A model whose flat-lit is a known function of place and picture."""
+
+    def __init__(self, gain, image_size=64, mask=None):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1), requires_grad=False)
+        self.config = SimpleNamespace(image_size=image_size)
+        self.gain, self.mask = gain, mask
+        self.sizes = []
+
+    def forward(self, relit):
+        self.sizes.append(tuple(relit.shape))
+        height, width = relit.shape[-2:]
+        gain = self.gain((torch.arange(height) + 0.5)[:, None] / height, (torch.arange(width) + 0.5) / width)
+        mask = None if self.mask is None else torch.full((len(relit), 1, height, width), self.mask)
+        code = torch.zeros(len(relit), 4, 2, 4)
+        return Delit(relit * gain, code, torch.ones(len(relit), 1, 1, 1), None, mask)
+
+    def environment(self, output):
+        return output.environment_code[:, :3]
+
+
+def constant(value):
+    return lambda y, x: torch.full((y.shape[0], x.shape[0]), value)
+
+
+def textured(height, width, low=0.2):
+    """Bright enough that the gain's floors matter little; fine detail everywhere."""
+    rng = np.random.default_rng(0)
+    return (low + rng.random((height, width, 3))).astype(np.float32)
+
+
+def test_at_the_networks_own_size_the_result_is_the_networks():
+    model = tiny_model("simplified")
+    relit = textured(64, 64)
+    result = Delighter(model, crops=False)(relit)
+    expected = model(torch.from_numpy(relit).permute(2, 0, 1)[None])
+    np.testing.assert_allclose(result.flat_lit, expected.flat_lit[0].permute(1, 2, 0), atol=1e-5)
+    environment = model.environment(expected)[0].permute(1, 2, 0)
+    np.testing.assert_allclose(result.prediction.environment, environment, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(200, 300), (333, 128), (20, 24)])
+def test_detail_of_the_full_picture_is_kept(size):
+    """A smooth gain is applied to pixels that the network never saw."""
+    relit = textured(*size)
+    model = GainModel(lambda y, x: 0.5 + y + 0 * x)
+    result = Delighter(model, crops=False)(relit)
+    assert result.flat_lit.shape == relit.shape and max(model.sizes[0][2:]) == 64
+    expected = relit * (0.5 + (np.arange(size[0]) + 0.5) / size[0])[:, None, None]
+    assert np.abs(result.flat_lit / expected - 1).mean() < 0.02
+
+
+def test_twice_the_light_gives_the_same_gain_again():
+    relit = textured(100, 100)
+    delighter = Delighter(GainModel(constant(0.7)), crops=False)
+    gains = [delighter(scale * relit).prediction for scale in (0.5, 50.0)]
+    assert gains[1].relit_floor == pytest.approx(100 * gains[0].relit_floor, rel=1e-4)
+
+
+def test_tiles_leave_no_seam():
+    relit = textured(256, 192)
+    model = GainModel(constant(0.7))
+    coarse = Delighter(model, crops=False)(relit).flat_lit
+    smooth = np.full((256, 192, 3), 0.5, np.float32)
+    fine = Delighter(model, flat_size=256, crops=False)
+    assert np.abs(fine(smooth).flat_lit - 0.7 * smooth).max() < 1e-3
+    assert {size[2:] for size in model.sizes[-2:]} == {(64, 64)}
+    # The floors make the gain of a textured picture depend on it a little: no tile may make more of that.
+    exact = 0.7 * relit
+    assert np.abs(fine(relit).flat_lit - exact).mean() < np.abs(coarse - exact).mean() + 1e-3
+
+
+def test_tiles_add_detail_that_the_coarse_gain_cannot_hold():
+    """Flat-lit that is 1 everywhere: the gain is the picture's inverse, finer than the network's own size."""
+
+    class OneModel(GainModel):
+        def forward(self, relit):
+            return super().forward(relit)._replace(flat_lit=torch.ones_like(relit))
+
+    relit = resize(textured(128, 128, low=2.0), 256, 256)
+    model = OneModel(constant(1.0))
+    coarse = np.abs(Delighter(model, crops=False)(relit).flat_lit - 1).mean()
+    fine = np.abs(Delighter(model, flat_size=256, crops=False)(relit).flat_lit - 1).mean()
+    assert fine < 0.2 * coarse
+
+
+def test_pictures_of_several_sizes_go_through_in_batches_and_stay_in_order():
+    model = tiny_model()
+    delighter = Delighter(model, crops=False)
+    inputs = [delighter.network_input(textured(*size) * k) for k, size in enumerate([(64, 64), (50, 80), (64, 64)], 1)]
+    together = delighter.predict(inputs)
+    for alone, prediction in zip(inputs, together, strict=True):
+        (expected,) = delighter.predict([alone])
+        np.testing.assert_allclose(prediction.log_gain, expected.log_gain, atol=1e-4)
+        np.testing.assert_allclose(prediction.environment, expected.environment, rtol=1e-3)
+        assert prediction.relit_floor == pytest.approx(expected.relit_floor)
+
+
+def test_outside_of_the_mask_the_picture_is_untouched():
+    relit = textured(90, 70)
+    np.testing.assert_array_equal(Delighter(GainModel(constant(0.3), mask=0.0), crops=False)(relit).flat_lit, relit)
+    half = Delighter(GainModel(constant(0.3), mask=0.5), crops=False)(relit).flat_lit
+    full = Delighter(GainModel(constant(0.3)), crops=False)(relit).flat_lit
+    np.testing.assert_allclose(half, (relit + full) / 2, atol=1e-6)
+
+
+def test_a_face_is_cropped_and_put_back(monkeypatch):
+    monkeypatch.setattr(module, "find_face", lambda picture: Face(150.0, 90.0, 50.0))
+    relit = textured(240, 320)
+    model = GainModel(constant(0.5))
+    result = Delighter(model)(relit)
+    assert model.sizes == [(1, 3, 64, 64)] and result.crop == Crop(41, 95, 110, 110)
+    inside, outside = np.s_[60:130, 120:180], np.ones((240, 320), bool)
+    outside[41:151, 95:205] = False
+    np.testing.assert_array_equal(result.flat_lit[outside], relit[outside])
+    assert np.abs(result.flat_lit[inside] / (0.5 * relit[inside]) - 1).mean() < 0.02
+
+
+def test_no_face_and_no_crop_mean_the_whole_picture():
+    relit = np.full((90, 120, 3), 0.3, np.float32)
+    for crops, note in ((True, "no face"), (False, "as asked")):
+        result = Delighter(GainModel(constant(0.5)), crops=crops)(relit)
+        assert result.crop == Crop(0, 0, 90, 120) and note in result.note
+
+
+def test_black_pictures_stay_finite():
+    for model in (tiny_model(), tiny_model("simplified")):
+        result = Delighter(model)(np.zeros((70, 50, 3), np.float32))
+        assert np.isfinite(result.flat_lit).all() and np.isfinite(result.prediction.environment).all()
+        assert apply_gain(np.full((9, 9, 3), 60000.0, np.float32), result.prediction).min() >= 0

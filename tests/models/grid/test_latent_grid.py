@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import torch
+
+from src.models.grid.temporal_svd import temporal_svd
+from tests.lightmap_example import HOURS, started_grid
+
+
+def test_svd_is_the_best_linear_description() -> None:
+    generator = torch.Generator().manual_seed(0)
+    days = torch.randn(500, 4, generator=generator) @ torch.randn(4, 12, generator=generator) + 3.0
+    svd = temporal_svd(days, 4)
+    assert svd.latents.abs().max() <= 1.0
+    # The ten-thousandth of values beyond the range is clipped, no more.
+    error = (svd.latents @ svd.basis + svd.mean - days).abs().amax(dim=1)
+    assert (error < 1e-3).float().mean() > 0.99
+
+
+def test_the_start_is_pca_already() -> None:
+    grid, truth = started_grid()
+    decoded = grid.decoder().render(list(HOURS))
+    errors = np.square(decoded - truth).mean(axis=(1, 2, 3))
+    assert (10 * np.log10(truth.max(axis=(1, 2, 3)) ** 2 / errors) > 30).all()
+
+
+def test_one_hour_is_a_slice_of_all_hours() -> None:
+    grid, _ = started_grid()
+    torch.nn.init.normal_(grid.f2[-2], std=0.1)
+    hour = torch.arange(50) % len(HOURS)
+    expected = grid(grid.z(slice(50)))[torch.arange(50), hour]
+    assert torch.allclose(grid.at_hours(grid.z(slice(50)), hour), expected, atol=1e-5)
+
+
+def test_coarse_latents_are_shared_by_blocks_and_start_with_what_varies_slowly() -> None:
+    coarse, truth = started_grid(2, coarse=((4, 8),))
+    fine, _ = started_grid(2)
+    texels = torch.nonzero(coarse.mask)
+    same_block = (texels[:, None] // 4 == texels[None] // 4).all(2)
+    z = coarse.z(slice(None))
+    assert z.shape == (len(texels), 10)
+    equal = (z[:, None, 2:] == z[None, :, 2:]).all(2)
+    assert equal[same_block].all() and equal.sum() == same_block.sum()
+    errors = [np.square(grid.decoder().render(list(HOURS)) - truth).mean() for grid in (coarse, fine)]
+    assert errors[0] < 0.5 * errors[1]
+
+
+@pytest.mark.parametrize("coarse", [(), ((2, 3), (5, 7))])
+def test_the_decoder_is_the_model_with_rounded_latents(coarse: tuple) -> None:
+    grid, _ = started_grid(latent_bits=6, coarse=coarse)
+    decoded = grid.decoder().render(list(HOURS))[:, grid.mask.numpy()]
+    grid.round_latents()
+    before = grid.z(slice(None))
+    grid.round_latents()
+    assert torch.equal(before, grid.z(slice(None)))
+    expected = (grid(grid.z(slice(None))) * grid.frame_scale[:, None]).clamp_min(0).detach().numpy().swapaxes(0, 1)
+    assert np.abs(decoded - expected).max() < 5e-3 * expected.max()  # F2 is stored in half precision

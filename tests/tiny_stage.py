@@ -1,0 +1,41 @@
+"""A tiny light stage for tests: convex Lambertian balls, whose picture under any light is known in closed form."""
+
+from pathlib import Path
+
+import numpy as np
+
+from src.data.stage.training_set import write_json
+from src.utils.image_io import write_display, write_linear
+from src.utils.sphere import fibonacci_sphere
+
+HEIGHT, WIDTH = 12, 10
+
+
+def ball_normals(height: int = HEIGHT, width: int = WIDTH) -> tuple[np.ndarray, np.ndarray]:
+    """(normals (H, W, 3), mask (H, W)) of a ball seen from +Z."""
+    y, x = np.meshgrid(np.linspace(1.1, -1.1, height), np.linspace(-1.1, 1.1, width), indexing="ij")
+    radius2 = x**2 + y**2
+    mask = (radius2 < 1).astype(np.float32)
+    return np.stack([x, y, np.sqrt((1 - radius2).clip(0, None))], axis=-1) * mask[..., None], mask
+
+
+def ball_olats(lights: np.ndarray, albedo: tuple = (0.7, 0.5, 0.4), height: int = HEIGHT, width: int = WIDTH):
+    """(L, H, W, 3) pictures of a Lambertian ball under directional lights of irradiance 1."""
+    normals, _ = ball_normals(height, width)
+    cosine = np.einsum("hwk,lk->lhw", normals, lights).clip(0, None)
+    return (cosine[..., None] / np.pi * np.array(albedo)).astype(np.float32)
+
+
+def write_stage(root: Path, subjects: int = 2, lights: int = 24, environments: int = 3, suffix: str = ".exr") -> Path:
+    """``root/olat`` with lights.json and ``root/envs``; returns root."""
+    directions = fibonacci_sphere(lights)
+    write_json(root / "olat" / "lights.json", {"directions": directions.tolist()})
+    rng = np.random.default_rng(0)
+    for index in range(subjects):
+        folder = root / "olat" / f"ID{index + 1:03d}"
+        for light, picture in enumerate(ball_olats(directions, tuple(rng.uniform(0.2, 0.9, 3)))):
+            write_linear(folder / f"{light:03d}{suffix}", picture)
+        write_display(folder / "mask.png", ball_normals()[1])
+    for index in range(environments):
+        write_linear(root / "envs" / f"env_{index + 1:03d}.hdr", rng.gamma(0.5, 2.0, (16, 32, 3)).astype(np.float32))
+    return root
