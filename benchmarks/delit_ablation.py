@@ -1,6 +1,6 @@
 """What each idea of the delighting model gives: the same training with one of them taken away at a time.
 
-python benchmarks/delit_ablation.py --data_root DATA --olat_root OLATS --env_dir HDRIS --minutes 8 --out_dir OUT
+python -m benchmarks.delit_ablation --data_root DATA --olat_root OLATS --env_dir HDRIS --minutes 8 --out_dir OUT
 
 Everything else is as in delit_quality.py, whose left-out pairs and subjects the table is of; the full model comes
 first. Each variant is trained in OUT/NAME and its figures are kept there, so that the same command again goes on with
@@ -16,8 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.delit_quality import format_table, measure, open_sets, training_arguments
 from src.utils import cli

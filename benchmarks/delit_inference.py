@@ -1,6 +1,6 @@
 """Delighting a video: frames per second of inference_delit.py's pipeline against plain frame-by-frame loops.
 
-    python benchmarks/delit_inference.py --checkpoint CHECKPOINT --clip CLIP
+    python -m benchmarks.delit_inference --checkpoint CHECKPOINT --clip CLIP
 
 In one run, in turn, with the same model, decoder, encoder and outputs (flat-lit mp4, mean environment):
 
@@ -21,8 +21,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cv2
 import numpy as np

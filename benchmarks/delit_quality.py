@@ -1,6 +1,6 @@
 """Train a delighting model in a fixed time and measure it on people and environments that it never saw.
 
-python benchmarks/delit_quality.py --data_root DATA --olat_root OLATS --env_dir HDRIS --minutes 20 --out_dir OUT
+python -m benchmarks.delit_quality --data_root DATA --olat_root OLATS --env_dir HDRIS --minutes 20 --out_dir OUT
 
 Two subjects and five environments are held out. OUT then holds checkpoint_best.pth; the table has the model beside the
 picture as it is, the mean environments, and other checkpoints (--beside), on the left-out pairs and, with OLATs, on
@@ -15,8 +15,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from src.utils import cli
 

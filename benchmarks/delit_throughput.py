@@ -1,6 +1,6 @@
 """Training speed of the default delighting network: train_delit.py beside the usual plain loop, in one run.
 
-python benchmarks/delit_throughput.py --data_root DATA --olat_root OLATS --env_dir HDRIS
+python -m benchmarks.delit_throughput --data_root DATA --olat_root OLATS --env_dir HDRIS
 
 In turn, with the same model, loss, batch size and number of workers:
 
@@ -22,8 +22,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import patch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

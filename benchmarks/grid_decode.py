@@ -2,7 +2,7 @@
 
 Two ways of the SIREN: ``siren``, this project's decoder, tile by tile; ``plain``, F2 called on all texels at once.
 
-python benchmarks/grid_decode.py --bundle OUT/day.tod
+python -m benchmarks.grid_decode --bundle OUT/day.tod
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from src.utils import cli
 

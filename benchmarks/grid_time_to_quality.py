@@ -1,6 +1,6 @@
 """Seconds until a latent grid reaches a PSNR, against the plain way to train the same model, in one run.
 
-python benchmarks/grid_time_to_quality.py --data_dir LIGHTMAPS --bpp 2.5 --psnr_db 39
+python -m benchmarks.grid_time_to_quality --data_dir LIGHTMAPS --bpp 2.5 --psnr_db 39
 
 The plain way: latents and F2 start at random, batches are shuffled single samples (texel, hour), mean squared error,
 dense Adam. Both ways are judged by the same measure on rounded latents; measuring does not count.
@@ -14,8 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from src.utils import cli
 

@@ -1,7 +1,7 @@
 """Image-based relighting: its speed against a per-light loop, and its pictures against a path tracer's.
 
-    python benchmarks/olat_relight.py
-    python benchmarks/olat_relight.py --olat_root OLAT --reference_root DATA_ROOT   # adds the table of PSNRs
+    python -m benchmarks.olat_relight
+    python -m benchmarks.olat_relight --olat_root OLAT --reference_root DATA_ROOT   # adds the table of PSNRs
 
 Speed: 331 lights x 512 x 512 x 24 environments from memory, as a share of this machine's float32 matrix rate (a square
 product of the same library in the same run) and against a loop that adds one light after the other. Exit status 1 below
@@ -19,8 +19,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.data.stage.captures import read_blocks
 from src.data.stage.environments import read_environment

@@ -1,6 +1,6 @@
 """Rate and distortion of a latent grid: train to a memory and a time budget, bundle, decode the bundle, measure.
 
-python benchmarks/rate_distortion.py --data_dir LIGHTMAPS --bpp 2.5 --minutes 10 --seed 0 --out_dir OUT
+python -m benchmarks.rate_distortion --data_dir LIGHTMAPS --bpp 2.5 --minutes 10 --seed 0 --out_dir OUT
 
 OUT then holds day.tod and the run; one JSON line says what the file gives back. PSNR: masked, peak = the maximum of
 each 256 x 256 tile, mean over tiles and hours.
@@ -14,8 +14,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from src.utils import cli
 
