@@ -292,7 +292,7 @@ def test_never_resuming_and_overwriting(day, tmp_path, capsys):
     assert script.main(train_arguments(day, run, resume="never")) == 2
     assert "already holds a run" in one_error_line(capsys.readouterr().err.rpartition("step/s]")[2])
     tiny_runs.train(day, run, overwrite=True, seed=5)
-    assert last(run)["identity"]["seed"] == 5
+    assert last(run)["identity"]["arguments"]["seed"] == 5
     assert len(tiny_runs.scalars(run, "validation/psnr_db")) == 2, "the old run's curves are gone"
 
 
@@ -306,7 +306,8 @@ def test_changed_arguments_are_refused_by_name(day, tmp_path, capsys):
     assert "last.ckpt: made with other arguments (hidden_f2 was 8, now 16, lr was 0.001, now 0.01)" in line
     (day / "tod_3.png").rename(day / "tod_4.png")
     assert script.main(train_arguments(day, run)) == 2
-    assert "files was" in one_error_line(capsys.readouterr().err)
+    line = one_error_line(capsys.readouterr().err)
+    assert "made from other data (1 of 4 files are gone: tod_3.png, 1 of 4 files are new: tod_4.png): give" in line
     assert (run / "last.ckpt").read_bytes() == before
 
 

@@ -343,7 +343,7 @@ def test_a_finished_run_again_does_nothing_and_other_wishes_are_met(stage, tmp_p
     capsys.readouterr()
     assert script.main(arguments(stage, run, num_epochs=1, resume="never")) == 2
     assert "already holds a run" in one_error_line(capsys.readouterr().err)
-    assert train(stage, run, num_epochs=1, overwrite=True, seed=5)["identity"]["seed"] == 5
+    assert train(stage, run, num_epochs=1, overwrite=True, seed=5)["identity"]["arguments"]["seed"] == 5
 
 
 def test_changed_arguments_and_data_are_refused_by_name(stage, tmp_path, capsys):
@@ -357,9 +357,9 @@ def test_changed_arguments_and_data_are_refused_by_name(stage, tmp_path, capsys)
     expected = "env_height was 8, now 16, learning_rate was 0.0001, now 0.01, use_mask was False, now True"
     assert f"{LATEST}: made with other arguments ({expected})" in line
     assert script.main(arguments(stage, run, num_epochs=1, val_subjects=["ID001"], val_envs=["env_001"])) == 2
-    assert "validation_pairs was" in one_error_line(capsys.readouterr().err)
+    assert "validation_pairs are gone:" in one_error_line(capsys.readouterr().err)
     assert script.main(arguments(stage, run, num_epochs=1, relight=True)) == 2
-    assert "captures was [], now ['ID001'" in one_error_line(capsys.readouterr().err)
+    assert "captures are new: ID001" in one_error_line(capsys.readouterr().err)
     assert (run / LATEST).read_bytes() == before
 
 
@@ -615,4 +615,4 @@ def test_two_processes_relight_different_batches_and_write_one_checkpoint(stage,
     flags = {"relight": True, "use_augmentation": True, "arch": "simplified", "batch_size": 1}
     scores = run_ranks(arguments(stage, tmp_path / "run", **flags), tmp_path)
     assert len(scores[0]) == 2 and scores[0] == scores[1]
-    assert stored(tmp_path / "run")["step"] == 6 and stored(tmp_path / "run")["identity"]["processes"] == 2
+    assert stored(tmp_path / "run")["step"] == 6 and stored(tmp_path / "run")["identity"]["arguments"]["processes"] == 2

@@ -66,7 +66,8 @@ class _Trainings:
             time_budget_s=self._options.time_budget_s and self._options.time_budget_s * share,
         )
         folder = self._folder / f"{latent_dim:02d}_{kind}"
-        identity = {**self._identity, "latent_dim": latent_dim, "training": kind}
+        arguments = {**self._identity["arguments"], "latent_dim": latent_dim, "training": kind}
+        identity = {**self._identity, "arguments": arguments}
         best = train_grid(self._data, folder, options, self._group, identity)
         model = load_model(best, self._group.device)
         model.round_f2()

@@ -23,10 +23,12 @@ from src.losses.delit_loss import DelitLoss, DelitLossOptions
 from src.models.delit_model import DelitConfig, DelitModel, load
 from src.tasks.delit_task import DelitTask
 from src.training.distributed import Processes
+from src.training.identity import run_identity
 from src.training.run_dir import open_run_dir
 from src.training.task import Batches
 from src.training.trainer import BEST, LAST, Trainer, TrainerOptions
 from src.utils.cli import InputError
+from src.utils.content import digest
 from src.utils.metrics import load_lpips
 
 FILE_NAMES = {LAST: "checkpoint_latest.pth", BEST: "checkpoint_best.pth"}
@@ -34,10 +36,6 @@ START_SAMPLES = 2048  # that the closed-form start is fitted to
 SAMPLES_PER_EPOCH = 1024  # at least, when relighting on the fly
 _MODEL = ("arch", "image_size", "env_height", "env_width", "base_dim", "env_codec", "log_scale")
 _LOSS = ("lambda_flat", "lambda_env", "lambda_flat_lpips", "lambda_physical", "env_loss", "use_mask")
-# What must be the same when a run is continued. The rest changes where or how fast, not what is computed.
-_IDENTITY = (*_MODEL, *_LOSS, "use_augmentation", "batch_size", "num_epochs", "time_budget", "learning_rate")
-_IDENTITY += ("weight_decay", "warmup_steps", "accumulate_steps", "clip_grad", "ema", "amp", "val_every", "save_every")
-_IDENTITY += ("seed", "use_lpips", "lpips_net")
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,8 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
         ema=arguments.ema,
         compile=arguments.compile,
     )
-    identity = {name: getattr(arguments, name) for name in _IDENTITY} | {"processes": group.count} | data.describe()
+    begun_from = {"pretrained": digest(arguments.pretrained)} if arguments.pretrained else {}
+    identity = run_identity(arguments, {**data.describe(), **begun_from}, group.count)
     batches = make_batches(arguments, data, group)
     trainer = Trainer(task, optimizer, batches, group, arguments.output_dir, engine, identity, FILE_NAMES)
     resumed = trainer.resume(None if arguments.resume in ("auto", "never") else Path(arguments.resume))

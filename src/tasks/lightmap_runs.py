@@ -23,15 +23,12 @@ from src.tasks.grid_training import GridOptions, train_grid
 from src.tasks.siren_task import SirenTask
 from src.tasks.siren_training import train_siren
 from src.training.distributed import Processes
+from src.training.identity import run_identity
 from src.training.run_dir import open_run_dir
 from src.training.trainer import BEST
 from src.utils.image_io import write_display
 
 COMPARISON = "comparison.png"
-# What must be the same when a run is continued. The rest changes where or how fast, not what is computed.
-_BOTH = ("hours", "epochs", "time_budget", "save_every", "seed")
-_SIREN = ("batch_size", "lr", "schedule", "samples_per_epoch", "accumulate_steps", "amp")
-_SIREN_SIZES = ("latent_dim", "hidden_f1", "layers_f1", "hidden_f2", "layers_f2", "time_harmonics")
 
 
 @dataclass(frozen=True)
@@ -99,8 +96,7 @@ def train_siren_run(
     """Train a SIREN on one lightmap, and export it where asked; the result is on the main process alone."""
     dataset = LightmapDataset.from_lightmap(lightmap, group.device)
     open_run_dir(run_dir, arguments, dataset.describe(), group)
-    identity = {name: getattr(arguments, name) for name in (*_BOTH, *_SIREN_SIZES, *_SIREN)}
-    identity |= {"processes": group.count, **dataset.describe()}
+    identity = run_identity(arguments, dataset.describe(), group.count)
     trainer = train_siren(dataset, run_dir, arguments, group, identity)
     if not group.is_main:
         return []
@@ -130,13 +126,14 @@ def train_grid_run(
         save_every=arguments.save_every,
     )
     open_run_dir(run_dir, arguments, data.describe(), group)
-    identity = {name: getattr(arguments, name) for name in (*_BOTH, "latent_bits", "events")}
     note = ""
     if arguments.target_psnr or arguments.target_bytes:
+        # Trainings with a number of channels serve any target and any bound on the memory.
+        identity = run_identity(arguments, data.describe(), group.count, without=["bpp"])
         target = Target(arguments.target_psnr, arguments.target_bytes)
         best, note = search(data, run_dir, options, group, identity, target)
     else:
-        best = train_grid(data, run_dir, options, group, {**identity, "bpp": arguments.bpp})
+        best = train_grid(data, run_dir, options, group, run_identity(arguments, data.describe(), group.count))
 
     model = load_grid(best, group.device)
     model.round_f2()

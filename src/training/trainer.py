@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from src.training.distributed import Processes
+from src.training.identity import require_same_run
 from src.training.logger import Logger
 from src.training.meter import Meter
 from src.training.schedule import Schedule
@@ -51,9 +52,9 @@ class Interrupted(KeyboardInterrupt):
 class Trainer:
     """Trains ``task`` and keeps ``last`` and ``best`` checkpoints in ``run_dir``.
 
-    ``identity`` describes what the run is (arguments and data): a checkpoint with another identity is refused. With an
-    equal identity the run continues from ``last``; on the CPU, with the same number of threads and without a time
-    budget, the result is bit for bit that of a run that was never interrupted.
+    ``identity`` describes what the run is (see :mod:`src.training.identity`): a checkpoint of another run is refused.
+    With an equal identity the run continues from ``last``; on the CPU, with the same number of threads and without a
+    time budget, the result is bit for bit that of a run that was never interrupted.
     """
 
     def __init__(
@@ -123,15 +124,7 @@ class Trainer:
             return False
         path = path or self.path(LAST)
         stored = checkpoint.read(path, self.task.kind)
-        theirs, ours = stored["identity"], self.identity
-        differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
-        if differing:
-            changes = ", ".join(f"{key} was {theirs.get(key)!r}, now {ours.get(key)!r}" for key in differing)
-            raise InputError(
-                path,
-                f"made with other arguments ({changes})",
-                "give the same arguments to continue, another output folder, or --overwrite to start anew",
-            )
+        require_same_run(path, stored["identity"], self.identity)
         self.task.model.load_state_dict(stored["model"]["state"])
         if self._average is not None:
             self._average.load_state(stored["trained_parameters"])

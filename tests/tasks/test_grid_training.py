@@ -25,7 +25,9 @@ def psnr_db(frames: np.ndarray) -> np.ndarray:
 
 def train(out_dir: Path, options: GridOptions = OPTIONS) -> Path:
     with processes("cpu") as group:
-        return train_grid(example_texels(), out_dir, options, group, {"epochs": options.epochs})
+        return train_grid(
+            example_texels(), out_dir, options, group, {"arguments": {"epochs": options.epochs}, "data": {}}
+        )
 
 
 def test_training_passes_its_closed_form_start(tmp_path: Path) -> None:

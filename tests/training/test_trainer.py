@@ -22,7 +22,7 @@ from src.utils.cli import InputError
 from src.utils.seeding import generator
 
 ALONE = Processes(0, 1, torch.device("cpu"))
-IDENTITY = {"seed": 1, "rate": 0.1}
+IDENTITY = {"arguments": {"seed": 1, "rate": 0.1}, "data": {}}
 
 
 class Points:
@@ -240,8 +240,8 @@ def test_a_finished_run_does_nothing_more(tmp_path):
 
 def test_another_run_is_refused_with_what_differs(tmp_path):
     make(tmp_path).fit()
-    other = make(tmp_path, identity={"seed": 2, "rate": 0.1, "new": True})
-    with pytest.raises(InputError, match=r"last.ckpt: made with other .*\(new was None, now True, seed was 1, now 2\)"):
+    other = make(tmp_path, identity={"arguments": {"seed": 2, "rate": 0.1}, "data": {}})
+    with pytest.raises(InputError, match=r"last.ckpt: made with other arguments \(seed was 1, now 2\)"):
         other.resume()
 
 
