@@ -55,8 +55,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
 
+    from src.data.stage.captures import open_stage
     from src.inference.delit.delighter import Delighter
-    from src.inference.delit.self_check import SelfCheck, find_stage
+    from src.inference.delit.self_check import SelfCheck
     from src.inference.delit.stills import StillOutputs, delight_still
     from src.inference.delit.video import VideoOptions, delight_video
     from src.inference.runner import Summary, run_jobs, still_workers
@@ -65,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.training.distributed import processes
 
     jobs = find_jobs(args.input, args.output_dir, args.frames)[args.shard[0] :: args.shard[1]]
-    check = SelfCheck(find_stage(args.olat_root, args.lights)) if args.self_check else None
+    stage = open_stage(args.olat_root, args.lights) if args.olat_root else None
+    check = SelfCheck(stage) if args.self_check else None
 
     with processes(args.device) as group:
         model = load(args.checkpoint, group.device)

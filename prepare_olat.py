@@ -26,10 +26,9 @@ from pathlib import Path
 
 from src.data.portrait.overview import write_contact_sheet
 from src.data.portrait.splits import update_splits
-from src.data.stage.captures import TRANSFERS, Stage, find_captures
+from src.data.stage.captures import TRANSFERS, Stage, lights_file, open_stage
 from src.data.stage.environments import list_environments, plan_environments
 from src.data.stage.faceolat import find_faceolat_captures, is_faceolat
-from src.data.stage.lights import read_lights
 from src.data.stage.mask import MASK_SOURCES, mask_source
 from src.data.stage.olat import WEIGHTS
 from src.data.stage.training_set import (
@@ -38,9 +37,9 @@ from src.data.stage.training_set import (
     make_jobs,
     prepare_subjects,
     write_common,
-    write_json,
 )
 from src.utils.cli import InputError, Parser, parse_shard, positive_float, positive_int, script
+from src.utils.json_files import write_json
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -93,9 +92,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def find_stage(args: argparse.Namespace) -> Stage:
-    lights = args.lights or args.olat_root / "lights.json"
+    lights = lights_file(args.olat_root, args.lights)
     if not is_faceolat(lights):
-        return find_captures(args.olat_root, read_lights(lights), args.mask_root)
+        return open_stage(args.olat_root, lights, args.mask_root)
     if args.calibration is None:
         raise InputError(
             "--calibration",

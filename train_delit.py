@@ -84,7 +84,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if not arguments.use_lpips:
         arguments.lambda_flat_lpips = 0.0
     if arguments.olat_root:
-        arguments.lights = arguments.lights or arguments.olat_root / "lights.json"
         arguments.env_dir = arguments.env_dir or arguments.data_root / "env_maps"
     if arguments.output_dir is None:
         arguments.output_dir = Path("runs") / f"delit_{arguments.data_root.resolve().name}"

@@ -69,13 +69,11 @@ class RelitSamples:
         from src.data.portrait.layout import Pair, choose_split, unturned
         from src.data.portrait.olat_stacks import OlatStacks
         from src.data.portrait.relight_batches import RelightBatches
-        from src.data.stage.captures import Stage, find_captures
+        from src.data.stage.captures import Stage, open_stage
         from src.data.stage.environments import list_environments
-        from src.data.stage.lights import read_lights
 
         held = choose_split(arguments.data_root, **HELD_OUT)["val"]
-        lights = read_lights(arguments.lights or arguments.olat_root / "lights.json")
-        whole = find_captures(arguments.olat_root, lights, arguments.data_root / "subjects")
+        whole = open_stage(arguments.olat_root, arguments.lights, arguments.data_root / "subjects")
         stage = Stage(tuple(c for c in whole.captures if c.name in held["subjects"]), whole.light_sets)
         names = set(map(unturned, held["environments"]))
         folder = arguments.env_dir or arguments.data_root / "env_maps"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.stage.captures import read_blocks
+from src.data.stage.captures import lights_file, read_blocks
 from src.data.stage.environments import read_environment
 from src.data.stage.lights import read_lights
 from src.data.stage.olat import WEIGHTS, LightCells, accumulate
@@ -87,7 +87,7 @@ def psnr_db(picture: np.ndarray, reference: np.ndarray, inside: np.ndarray, peak
 
 def compare_pictures(olat_root: Path, reference_root: Path) -> None:
     """Print a Markdown table: PSNR of every pair, peak = the reference's largest value and peak = 4, both weights."""
-    lights = read_lights(olat_root / "lights.json")
+    lights = read_lights(lights_file(olat_root, None))
     all_cells = {weights: LightCells(lights, weights) for weights in WEIGHTS}
     print(
         "\n| subject | environment | largest value | "

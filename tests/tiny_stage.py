@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.stage.training_set import write_json
 from src.utils.image_io import write_display, write_linear
+from src.utils.json_files import write_json
 from src.utils.sphere import fibonacci_sphere
 
 HEIGHT, WIDTH = 12, 10

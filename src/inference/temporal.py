@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from src.inference.delit.delighter import Prediction
-from src.inference.upsampling import resize
+from src.utils.resize import resize_area
 
 # Cuts: mean absolute difference of frames reduced to this size, in sRGB values of [0, 1], and its ratio to the shot's
 # usual difference, so that fast motion is not one.
@@ -78,8 +78,8 @@ class Smoother:
             self._gain.restart()
         height, width = prediction.log_gain.shape[:2]
         scale = min(1.0, _GAIN_CELLS / max(height, width))
-        coarse = resize(prediction.log_gain, max(1, round(height * scale)), max(1, round(width * scale)))
-        correction = resize(self._gain(coarse) - coarse, height, width)
+        coarse = resize_area(prediction.log_gain, max(1, round(height * scale)), max(1, round(width * scale)))
+        correction = resize_area(self._gain(coarse) - coarse, height, width)
         return replace(
             prediction,
             log_gain=prediction.log_gain + correction,

@@ -5,30 +5,24 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. 709
+from src.utils.color import luminance
+from src.utils.resize import resize_area
+
 _RADIUS = 0.03  # of the guided filter's window, in long sides
 _CONTRAST = 0.1  # of log luminance: weaker edges do not guide
 _LEAST_WEIGHT = 1e-3
 
 
-def resize(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """H x W (x C) float32 -> ``height`` x ``width``: area averages where it shrinks, bilinear where it grows."""
-    if planes.shape[:2] == (height, width):
-        return planes
-    shrinks = height <= planes.shape[0] and width <= planes.shape[1]
-    return cv2.resize(planes, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
 def resize_within(planes: np.ndarray, mask: np.ndarray | None, height: int, width: int) -> np.ndarray:
-    """:func:`resize` of H x W x C where pixels count as much as ``mask`` (h x w in [0, 1]) says.
+    """:func:`src.utils.resize.resize_area` of H x W x C where pixels count as much as ``mask`` (h x w in [0, 1]) says.
 
     So what holds for the background does not bleed over the silhouette.
     """
     if mask is None or planes.shape[:2] == (height, width):
-        return resize(planes, height, width)
-    weights = resize(mask, *planes.shape[:2]) + np.float32(_LEAST_WEIGHT)
-    weighted = resize(planes * weights[..., None], height, width)
-    return weighted / resize(weights, height, width)[..., None]
+        return resize_area(planes, height, width)
+    weights = resize_area(mask, *planes.shape[:2]) + np.float32(_LEAST_WEIGHT)
+    weighted = resize_area(planes * weights[..., None], height, width)
+    return weighted / resize_area(weights, height, width)[..., None]
 
 
 def resize_mask(mask: np.ndarray, relit: np.ndarray, floor: float) -> np.ndarray:
@@ -39,9 +33,9 @@ def resize_mask(mask: np.ndarray, relit: np.ndarray, floor: float) -> np.ndarray
     """
     height, width = relit.shape[:2]
     if mask.shape[0] >= height and mask.shape[1] >= width:
-        return resize(mask, height, width)
-    fine = np.log(relit @ _LUMINANCE + np.float32(floor))
-    guide = resize(fine, *mask.shape)
+        return resize_area(mask, height, width)
+    fine = np.log(luminance(relit) + np.float32(floor))
+    guide = resize_area(fine, *mask.shape)
     window = 2 * max(1, round(_RADIUS * max(mask.shape))) + 1
 
     def mean(plane: np.ndarray) -> np.ndarray:
@@ -51,4 +45,4 @@ def resize_mask(mask: np.ndarray, relit: np.ndarray, floor: float) -> np.ndarray
     variance = mean(guide * guide) - mean_guide * mean_guide
     slope = (mean(guide * mask) - mean_guide * mean_mask) / (variance.clip(0, None) + _CONTRAST**2)
     offset = mean_mask - slope * mean_guide
-    return (resize(mean(slope), height, width) * fine + resize(mean(offset), height, width)).clip(0, 1)
+    return (resize_area(mean(slope), height, width) * fine + resize_area(mean(offset), height, width)).clip(0, 1)

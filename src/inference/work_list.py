@@ -11,16 +11,6 @@ from src.utils.cli import InputError
 from src.utils.image_io import IMAGE_SUFFIXES, natural_key
 from src.utils.video_io import VIDEO_SUFFIXES
 
-FLAT_LIT, FLAT_LIT_LINEAR = "_flat_lit.png", "_flat_lit.exr"
-FLAT_LIT_VIDEO = "_flat_lit.mp4"
-ENV, ENV_PREVIEW, ENV_CONFIDENCE = "_env.hdr", "_env_preview.png", "_env_confidence.png"
-ENV_AVERAGE = "_env_avg.hdr"
-REPORT = "_report.json"
-
-
-def env_frame(frame: int) -> str:
-    return f"_env_frame_{frame:05d}.png"
-
 
 @dataclass(frozen=True)
 class Job:

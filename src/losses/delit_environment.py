@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from src.utils.color import luminance
 from src.utils.sphere import pixel_directions, pixel_solid_angles, sh_basis, sh_irradiance
 
 LOG_GAIN = 4.0  # radiance 1 / LOG_GAIN and below counts linearly, above logarithmically
@@ -74,9 +75,7 @@ def chroma_error(predicted: Tensor, true: Tensor) -> Tensor:
 
     The logarithm keeps a sun of a few pixels from being all that counts; the irradiance has its colour in full.
     """
-    red, green, blue = true.split(1, dim=1)
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    weight = torch.log1p(LOG_GAIN * luminance) * grid_of(true).rows
+    weight = torch.log1p(LOG_GAIN * luminance(true).unsqueeze(1)) * grid_of(true).rows
     difference = (_chroma(predicted) - _chroma(true)).abs().sum(dim=1, keepdim=True)
     return ((weight * difference).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(_DARKEST_WEIGHT)).mean()
 

@@ -24,14 +24,13 @@ from torch import Tensor, nn
 
 from src.models.delit.attention import AttentionDelit
 from src.utils import checkpoint, cli
-from src.utils.color import srgb_to_linear
+from src.utils.color import luminance, srgb_to_linear
 from src.utils.hdr_codec import CODECS, Codec, make_codec
 
 CHECKPOINT_KIND = "delit"
 ARCHITECTURES = ("attention", "simplified")
 BASE_DIMS = (32, 64, 128)
 STRIDE = 16  # pictures are padded to a multiple of this
-_LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 _EXPOSURE_SIGMA = 0.2  # of the window that exposure is measured in, as a share of the picture
 _SMALLEST_EXPOSURE = 1e-6
 
@@ -110,8 +109,7 @@ def measure_exposure(relit: Tensor) -> Tensor:
         for n in (height, width)
     )
     window = rows[:, None] * columns / (rows.sum() * columns.sum())
-    luminance = torch.einsum("nchw,c->nhw", relit.float(), relit.new_tensor(_LUMINANCE, dtype=torch.float32))
-    return (luminance * window).sum((1, 2)).clamp_min(_SMALLEST_EXPOSURE).view(-1, 1, 1, 1)
+    return (luminance(relit.float()) * window).sum((1, 2)).clamp_min(_SMALLEST_EXPOSURE).view(-1, 1, 1, 1)
 
 
 class SimplifiedDelit(nn.Module):

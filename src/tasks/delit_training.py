@@ -16,9 +16,8 @@ from src.data.portrait.layout import choose_split, pairs_on_side, unturned
 from src.data.portrait.olat_stacks import OlatStacks
 from src.data.portrait.pair_batches import PairBatches
 from src.data.portrait.relight_batches import RelightBatches
-from src.data.stage.captures import Stage, find_captures
+from src.data.stage.captures import Stage, open_stage
 from src.data.stage.environments import list_environments
-from src.data.stage.lights import read_lights
 from src.losses.delit_loss import DelitLoss, DelitLossOptions
 from src.models.delit_model import DelitConfig, DelitModel, load
 from src.tasks.delit_task import DelitTask
@@ -71,8 +70,7 @@ def open_delit_data(arguments: argparse.Namespace) -> DelitData:
     validation = DelitDataset(sides["val"], **sizes, cache_dir=cache)
     stage, environments = None, ()
     if arguments.olat_root:
-        masks = arguments.data_root / "subjects"
-        whole = find_captures(arguments.olat_root, read_lights(arguments.lights), masks)
+        whole = open_stage(arguments.olat_root, arguments.lights, arguments.data_root / "subjects")
         subjects = {pair.subject for pair in sides["train"]}
         stage = Stage(tuple(c for c in whole.captures if c.name in subjects), whole.light_sets)
         held = set(map(unturned, split["val"]["environments"]))

@@ -1,4 +1,4 @@
-"""sRGB transfer (IEC 61966-2-1, the exact piecewise curve) for numpy arrays and torch tensors, any shape."""
+"""sRGB transfer (IEC 61966-2-1, the exact piecewise curve) and luminance, for numpy arrays and torch tensors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from typing import TypeVar
 import numpy as np
 
 Array = TypeVar("Array")  # numpy.ndarray or torch.Tensor
+LUMINANCE = (0.2126, 0.7152, 0.0722)  # of linear R, G and B with the primaries of Rec. 709
+
+
+def luminance(linear: Array) -> Array:
+    """Rec. 709 luminance of linear RGB: numpy ``... x 3`` -> ``...``, torch ``... x 3 x H x W`` -> ``... x H x W``.
+
+    In the picture's own precision.
+    """
+    if isinstance(linear, np.ndarray):
+        return linear @ np.array(LUMINANCE, linear.dtype)
+    import torch
+
+    return torch.einsum("...chw,c->...hw", linear, linear.new_tensor(LUMINANCE))
 
 
 def linear_to_srgb(linear: Array) -> Array:

@@ -2,21 +2,22 @@
 
 import numpy as np
 
-from src.inference.upsampling import resize, resize_mask, resize_within
+from src.inference.upsampling import resize_mask, resize_within
+from src.utils.resize import resize_area
 
 
 def silhouette(size):
     """A disc, 1 inside; area-averaged from four times the size."""
     axis = (np.arange(4 * size) + 0.5) / (4 * size) - 0.5
     disc = (np.hypot(axis[:, None], axis) < 0.31).astype(np.float32)
-    return resize(disc, size, size)
+    return resize_area(disc, size, size)
 
 
 def test_the_mask_follows_the_silhouette_of_the_picture():
     truth, coarse = silhouette(256), silhouette(32)
     relit = np.repeat((0.02 + 0.5 * truth)[..., None], 3, axis=2)
     guided = resize_mask(coarse, relit, 0.01)
-    assert np.abs(guided - truth).mean() < 0.5 * np.abs(resize(coarse, 256, 256) - truth).mean()
+    assert np.abs(guided - truth).mean() < 0.5 * np.abs(resize_area(coarse, 256, 256) - truth).mean()
     assert guided.min() >= 0 and guided.max() <= 1
 
 
@@ -24,13 +25,13 @@ def test_a_constant_mask_stays_constant_and_flat_pictures_guide_nothing():
     relit = np.random.default_rng(0).random((90, 70, 3)).astype(np.float32)
     np.testing.assert_allclose(resize_mask(np.full((30, 24), 0.25, np.float32), relit, 0.01), 0.25, atol=1e-5)
     flat = resize_mask(silhouette(32), np.full((256, 256, 3), 0.4, np.float32), 0.01)
-    assert np.abs(flat - resize(silhouette(32), 256, 256)).mean() < 0.05  # softer, in the same place
+    assert np.abs(flat - resize_area(silhouette(32), 256, 256)).mean() < 0.05  # softer, in the same place
 
 
 def test_gains_of_the_background_do_not_reach_into_the_mask():
     mask = silhouette(32)
     gain = np.where(mask[..., None] > 0.5, 1.0, -3.0).astype(np.float32).repeat(3, axis=2)
     inside = silhouette(256) == 1
-    within, plain = resize_within(gain, mask, 256, 256)[inside], resize(gain, 256, 256)[inside]
+    within, plain = resize_within(gain, mask, 256, 256)[inside], resize_area(gain, 256, 256)[inside]
     assert np.abs(within - 1).mean() < 0.5 * np.abs(plain - 1).mean()
-    np.testing.assert_array_equal(resize_within(gain, None, 64, 64), resize(gain, 64, 64))
+    np.testing.assert_array_equal(resize_within(gain, None, 64, 64), resize_area(gain, 64, 64))

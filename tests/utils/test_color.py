@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from src.utils.color import linear_to_srgb, srgb_to_linear
+from src.utils.color import linear_to_srgb, luminance, srgb_to_linear
 
 GOLDEN = [
     (0.0, 0.0),
@@ -65,3 +65,16 @@ def test_gradients_are_finite_and_right(convert):
 def test_the_type_stays(dtype):
     assert linear_to_srgb(np.zeros(3, dtype)).dtype == dtype
     assert srgb_to_linear(np.zeros(3, dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_luminance_is_that_of_rec_709_in_the_pictures_precision(dtype):
+    picture = np.random.default_rng(0).random((4, 5, 3)).astype(dtype)
+    expected = 0.2126 * picture[..., 0] + 0.7152 * picture[..., 1] + 0.0722 * picture[..., 2]
+    assert luminance(picture).dtype == dtype
+    np.testing.assert_allclose(luminance(picture), expected, rtol=1e-6)
+    planes = torch.from_numpy(picture).permute(2, 0, 1)
+    for tensor in (planes, planes[None]):
+        found = luminance(tensor)
+        assert found.dtype == tensor.dtype and found.shape == tensor.shape[:-3] + tensor.shape[-2:]
+        np.testing.assert_allclose(found.reshape(4, 5).numpy(), expected, rtol=1e-6)

@@ -23,9 +23,9 @@ from torch.utils.data import Dataset
 from src.data.portrait.layout import Pair
 from src.data.portrait.pair_augmentation import Sample, augment
 from src.data.portrait.picture_cache import PictureCache
-from src.data.stage.captures import resize_area
 from src.utils.cli import InputError
 from src.utils.image_io import read_linear, read_mask
+from src.utils.resize import fit_square
 from src.utils.sphere import resize_environment
 
 
@@ -145,20 +145,6 @@ def _checked_environment(path: Path) -> np.ndarray:
 
 def _box(pair: Pair) -> np.ndarray | None:
     return None if pair.mask is None else read_mask(pair.mask)
-
-
-def fit_square(picture: np.ndarray, size: int, mask: np.ndarray | None = None) -> np.ndarray:
-    """Cut the largest square, centred on the mask's middle where the picture allows, and resize it to ``size``."""
-    height, width = picture.shape[:2]
-    side = min(height, width)
-    rows, columns = (height / 2, width / 2)
-    if mask is not None and height != width and mask.any():
-        weights = mask / mask.sum()
-        rows = float((weights.sum(axis=1) * np.arange(height)).sum())
-        columns = float((weights.sum(axis=0) * np.arange(width)).sum())
-    top = int(np.clip(round(rows - side / 2), 0, height - side))
-    left = int(np.clip(round(columns - side / 2), 0, width - side))
-    return resize_area(picture[top : top + side, left : left + side], size, size)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.data.portrait.delit_dataset import fit_square
 from src.data.portrait.picture_cache import PictureCache
 from src.data.stage.captures import Capture, Stage, read_picture
 from src.data.stage.olat import LightCells
 from src.utils.cli import InputError
 from src.utils.image_io import read_mask
+from src.utils.resize import fit_square
 
 RESIDENT_BYTES = 4 * 2**30  # OLATs up to this size stay on the device; larger sets are mapped from the cache
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.stage.captures import resize_area, subject_folders
+from src.data.stage.captures import subject_folders
 from src.utils.color import linear_to_srgb
 from src.utils.image_io import list_images, natural_key, read_linear, read_mask, write_display
+from src.utils.resize import resize_area
 from src.utils.sphere import resize_environment
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from src.data.stage.captures import resize_area
 from src.utils.color import linear_to_srgb, srgb_to_linear
+from src.utils.resize import resize_area
 from src.utils.sphere import flip_environment
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from src.data.stage.lights import read_json
 from src.utils.cli import InputError
+from src.utils.json_files import read_json
 
 Split = dict[str, list[str]]
 

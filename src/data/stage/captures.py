@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from src.data.stage.lights import read_lights
 from src.utils.cli import InputError
 from src.utils.image_io import HDR_SUFFIXES, image_size, list_images, natural_key, read_display, read_linear
+from src.utils.resize import resize_area
 
+LIGHTS_FILE = "lights.json"
 TRANSFERS = ("srgb", "gamma22", "linear")
 # Pictures that may lie beside the OLATs without being one.
 _EXTRA_STEMS = ("mask", "full_light", "flat_lit")
@@ -35,6 +38,16 @@ class Stage:
 
     captures: tuple[Capture, ...]
     light_sets: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def lights_file(olat_root: Path, lights: Path | None) -> Path:
+    """Where the lights of ``olat_root`` stand: ``lights`` if given, else ``lights.json`` beside the subjects."""
+    return lights or olat_root / LIGHTS_FILE
+
+
+def open_stage(olat_root: Path, lights: Path | None = None, mask_root: Path | None = None) -> Stage:
+    """:func:`find_captures` with the lights of :func:`lights_file`. Raises InputError where either is wrong."""
+    return find_captures(olat_root, read_lights(lights_file(olat_root, lights)), mask_root)
 
 
 def find_captures(olat_root: Path, lights: np.ndarray, mask_root: Path | None = None) -> Stage:
@@ -118,16 +131,6 @@ def reduced_size(height: int, width: int, new_height: int | None) -> tuple[int, 
     if new_height is None or new_height >= height:
         return height, width
     return new_height, max(1, round(width * new_height / height))
-
-
-def resize_area(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Reduce by area averaging (and enlarge bilinearly) to ``(height, width)``."""
-    if picture.shape[:2] == (height, width):
-        return picture
-    import cv2
-
-    is_smaller = height <= picture.shape[0] and width <= picture.shape[1]
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
 
 
 def read_blocks(

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from src.utils.cli import InputError
+from src.utils.color import luminance
 from src.utils.image_io import HDR_SUFFIXES, image_size, list_images, read_linear, write_linear
 from src.utils.sphere import pixel_solid_angles, rotate_environment_y
-
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709
 
 
 @dataclass(frozen=True)
@@ -85,4 +84,4 @@ def write_environment(plan: EnvironmentPlan, path: Path, normalize_exposure: boo
 def mean_luminance(environment: np.ndarray) -> float:
     """Rec. 709 luminance averaged over the sphere."""
     solid_angles = pixel_solid_angles(*environment.shape[:2])
-    return float(np.einsum("vu,vuc,c->", solid_angles, environment, _LUMINANCE, optimize=True) / (4 * np.pi))
+    return float((solid_angles * luminance(environment.astype(np.float64))).sum() / (4 * np.pi))

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from src.data.stage.captures import Capture, Stage, find_mask, read_picture, subject_folders
-from src.data.stage.lights import directions_about_centre, read_json
+from src.data.stage.lights import directions_about_centre
 from src.utils.cli import InputError
 from src.utils.image_io import IMAGE_SUFFIXES
+from src.utils.json_files import read_json
 
 PATTERN_FILE = "light_pattern_per_frame.json"
 METADATA_FILE = "light_pattern_metadata.json"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from src.utils.cli import InputError
+from src.utils.json_files import read_json
 
 
 def read_lights(path: str | Path) -> np.ndarray:
@@ -44,16 +44,6 @@ def _read_json(path: Path) -> np.ndarray:
             if key in content:
                 return directions_about_centre(path, _checked(path, content[key]))
     raise InputError(path, "has neither directions nor positions", 'write {"directions": [[x, y, z], ...]}')
-
-
-def read_json(path: str | Path) -> object:
-    """The content of a JSON file; InputError where it is missing or broken."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(path, "no such file", "check the name") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(path, f"is not JSON ({error})", "export it again") from None
 
 
 def directions_about_centre(path: str | Path, positions: np.ndarray) -> np.ndarray:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.stage.captures import Capture, read_picture, resize_area
+from src.data.stage.captures import Capture, read_picture
 from src.utils.cli import InputError
 from src.utils.color import linear_to_srgb
 from src.utils.image_io import read_mask
+from src.utils.resize import resize_area
 
 MASK_SOURCES = ("auto", "given", "rembg", "olat")
 _REMBG_MODEL = "u2net_human_seg"

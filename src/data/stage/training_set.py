@@ -9,7 +9,6 @@ A subject is made in a hidden folder that gets its name when it is complete: wha
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,12 +17,12 @@ import numpy as np
 
 from src.data.stage.captures import Capture, Stage, check_sizes, read_blocks, reduced_size
 from src.data.stage.environments import EnvironmentPlan, read_environment, write_environment
-from src.data.stage.lights import read_json
 from src.data.stage.mask import make_mask
 from src.data.stage.olat import LightCells, accumulate, plan_blocks
-from src.utils.atomic import atomic_folder, atomic_path
+from src.utils.atomic import atomic_folder
 from src.utils.cli import InputError
 from src.utils.image_io import write_display, write_linear
+from src.utils.json_files import read_json, write_json
 from src.utils.process_pool import run_parallel
 from src.utils.sphere import perspective_directions, sample_environment
 
@@ -242,11 +241,6 @@ def put_before(environment: np.ndarray, person: np.ndarray, mask: np.ndarray, fo
     background = sample_environment(environment, perspective_directions(height, width, fov_degrees))
     coverage = mask[..., None]
     return np.where(coverage > 0, person, 0) + (1 - coverage) * background
-
-
-def write_json(path: Path, content: object) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _fingerprint(stage: Stage, plans: Sequence[EnvironmentPlan], settings: Settings) -> str:

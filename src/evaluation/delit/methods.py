@@ -15,16 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.data.portrait.delit_dataset import DelitDataset, DelitItem, fit_square
+from src.data.portrait import names
+from src.data.portrait.delit_dataset import DelitDataset, DelitItem
 from src.data.portrait.layout import Pair
 from src.data.portrait.olat_stacks import read_planes
-from src.data.stage.captures import Stage, resize_area
+from src.data.stage.captures import Stage
 from src.data.stage.environments import mean_luminance
 from src.data.stage.olat import LightCells
 from src.evaluation.delit.metrics import oracle_coefficients
 from src.models.delit_model import DelitModel, measure_exposure
 from src.utils.cli import InputError
 from src.utils.image_io import image_size, read_linear, read_mask
+from src.utils.resize import fit_square, resize_area
 
 # Beyond it the system that the oracle solves grows, not what it finds out.
 ORACLE_SIZE = 64
@@ -143,10 +145,10 @@ def predictions_method(folder: Path, pairs: Sequence[Pair], size: int) -> Method
 
     Raises InputError before anything is measured when a pair has neither.
     """
-    found = {pair.name: (_flat_lit_file(folder, pair), _find(folder, pair, ("_env.hdr", "_env.exr"))) for pair in pairs}
+    found = {pair.name: (_flat_lit_file(folder, pair), _find(folder, pair, (names.ENV, "_env.exr"))) for pair in pairs}
     for pair in pairs:
         if found[pair.name] == (None, None):
-            wanted = folder / pair.subject / "relit" / f"{pair.environment_name}_flat_lit.png"
+            wanted = folder / pair.subject / "relit" / f"{pair.environment_name}{names.FLAT_LIT}"
             raise InputError(wanted, "no such file", "run inference_delit.py on the folder of subjects first")
 
     def answer(pair: Pair, item: DelitItem) -> Answer:
@@ -160,7 +162,7 @@ def predictions_method(folder: Path, pairs: Sequence[Pair], size: int) -> Method
 
 
 def _flat_lit_file(folder: Path, pair: Pair) -> Path | None:
-    path = _find(folder, pair, ("_flat_lit.exr", "_flat_lit.png"))
+    path = _find(folder, pair, (names.FLAT_LIT_LINEAR, names.FLAT_LIT))
     if path is not None and image_size(path) != image_size(pair.relit):
         (height, width), (h, w) = image_size(path), image_size(pair.relit)
         raise InputError(path, f"is {width} x {height}, {pair.relit.name} is {w} x {h}", "run inference on that file")

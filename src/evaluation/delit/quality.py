@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from src.data.portrait.delit_dataset import DelitDataset, DelitItem
@@ -19,12 +18,12 @@ from src.evaluation.delit.metrics import (
     flat_lit_metrics,
     light_domain_error,
 )
+from src.utils.color import luminance
 
 # Upper bounds of the median luminance of flat-lit skin, hair and clothes within the mask. As albedo, the tones of the
 # Monk scale (src/data/stage/synthetic/skin.py) have luminance .59 .56 .57 .50 .38 | .18 .11 | .073 .051 .041: the
 # strata are its tones 8-10, 6-7 and 1-5, parted at the geometric means of the neighbours.
 STRATA = (("dark", 0.091), ("medium", 0.262), ("light", math.inf))
-_LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,10 @@ def measure_answer(
 
 def skin_stratum(flat_lit: Tensor, mask: Tensor) -> str | None:
     """Stratum of a true flat-lit picture, 3 x S x S, by its median luminance within the mask; None if that is empty."""
-    inside = flat_lit[:, mask[0] >= 0.5]
+    inside = luminance(flat_lit.double())[mask[0] >= 0.5]
     if not inside.numel():
         return None
-    median = float(torch.einsum("cn,c->n", inside.double(), inside.new_tensor(_LUMINANCE).double()).median())
+    median = float(inside.median())
     return next(name for name, bound in STRATA if median < bound)
 
 

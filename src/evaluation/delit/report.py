@@ -11,7 +11,6 @@ import numpy as np
 from torch import Tensor
 
 from src.data.portrait.delit_dataset import DelitDataset
-from src.data.stage.captures import resize_area
 from src.data.stage.environments import mean_luminance
 from src.evaluation.delit.methods import Method
 from src.evaluation.delit.quality import STRATA, Row
@@ -21,6 +20,7 @@ from src.utils.atomic import atomic_path
 from src.utils.color import linear_to_srgb
 from src.utils.contact_sheet import contact_sheet
 from src.utils.image_io import write_display
+from src.utils.resize import resize_area
 from src.utils.sphere import resize_environment
 
 # (heading, figure, digits) of each table

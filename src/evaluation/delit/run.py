@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import choose_pairs
-from src.data.stage.captures import Stage, find_captures
+from src.data.stage.captures import Stage, open_stage
 from src.data.stage.lights import read_lights
 from src.data.stage.olat import LightCells
 from src.evaluation.delit.methods import (
@@ -74,13 +74,13 @@ def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], s
     sizes = {"image_size": image_size, "env_height": env_height, "env_width": 2 * env_height}
     dataset = DelitDataset(pairs, **sizes)
 
-    stage, lights = open_stage(arguments.olat_root, arguments.lights)
+    stage = open_stage(arguments.olat_root, arguments.lights) if arguments.olat_root else None
     methods = [model_method(name, model, arguments.device) for name, model in named(models)]
     if arguments.predictions:
         methods.append(predictions_method(arguments.predictions, pairs, image_size))
     means = mean_environment_methods(DelitDataset(train, **sizes))
     methods += [input_method(), *means]
-    cells = LightCells(fibonacci_sphere(DEFAULT_LIGHTS) if lights is None else lights)
+    cells = LightCells(light_directions(stage, arguments.lights))
     if stage is not None:
         methods += oracle_methods(stage, cells, means[0])
 
@@ -107,9 +107,8 @@ def named(models: list[tuple[Path, DelitModel]]) -> list[tuple[str, DelitModel]]
     return [("/".join(path.resolve().parts[-2:]), model) for path, model in models]
 
 
-def open_stage(olat_root: Path | None, lights: Path | None) -> tuple[Stage | None, np.ndarray | None]:
-    """(captures, light directions), either None where nothing was given to find it by."""
-    if olat_root is None:
-        return None, None if lights is None else read_lights(lights)
-    directions = read_lights(lights or olat_root / "lights.json")
-    return find_captures(olat_root, directions), directions
+def light_directions(stage: Stage | None, lights: Path | None) -> np.ndarray:
+    """Unit directions ``(L, 3)`` of the lights whose ``c_l`` count: the stage's, or else those given, or even ones."""
+    if stage is not None:
+        return next(iter(stage.light_sets.values()))
+    return fibonacci_sphere(DEFAULT_LIGHTS) if lights is None else read_lights(lights)

@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 
+from src.utils.color import luminance
 from src.utils.sphere import pixel_directions, pixel_solid_angles, resize_environment, sample_environment
 
 SPHERES = ("diffuse", "matte", "mirror")
@@ -22,7 +23,6 @@ _SUBPIXELS = 4  # a side; the mirror's pixels are means over so many rays
 _PEAK_MAP_SIZE = (32, 64)
 STAGE_DEGREES = 12.6  # between neighbouring lights of a stage of 331: finer than that nobody can measure the truth
 _PEAK_STEPS = 20
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709
 
 
 def render_spheres(environment: np.ndarray) -> dict[str, np.ndarray]:
@@ -47,11 +47,11 @@ def peak_direction(environment: np.ndarray) -> np.ndarray:
     Brightest after a blur as wide as the distance of a light stage's lights (von Mises-Fisher, that full width at half
     maximum), so that one noisy pixel decides nothing; then moved to the region's centre of light by mean shift.
     """
-    luminance = environment.astype(np.float64) @ _LUMINANCE
-    coarse = resize_environment(luminance[..., None].astype(np.float32), *_PEAK_MAP_SIZE).ravel()
+    brightness = luminance(environment.astype(np.float64))
+    coarse = resize_environment(brightness[..., None].astype(np.float32), *_PEAK_MAP_SIZE).ravel()
     peak = pixel_directions(*_PEAK_MAP_SIZE).reshape(-1, 3)[int((_blur_matrix() @ coarse).argmax())]
-    directions = pixel_directions(*luminance.shape).reshape(-1, 3)
-    power = (luminance * pixel_solid_angles(*luminance.shape)).ravel()
+    directions = pixel_directions(*brightness.shape).reshape(-1, 3)
+    power = (brightness * pixel_solid_angles(*brightness.shape)).ravel()
     for _ in range(_PEAK_STEPS):
         centre = (power * _blur_lobe(directions @ peak)) @ directions
         length = np.linalg.norm(centre)

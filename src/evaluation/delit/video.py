@@ -15,10 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from src.data.portrait.names import FLAT_LIT_VIDEO
 from src.utils.cli import InputError
 from src.utils.video_io import VIDEO_SUFFIXES, open_frames
 
-SUFFIX = "_flat_lit.mp4"
 # A pixel is occluded where going forth and back misses it by more (Sundaram et al. 2010).
 _RELATIVE_TOLERANCE, _TOLERANCE = 0.01, 0.5
 _SMALLEST_ERROR = 1e-9  # below it, a video stands still, and a ratio to it means nothing
@@ -100,9 +100,9 @@ def find_videos(folder: Path, input_folder: Path | None) -> list[tuple[str, Path
     """
     if not folder.is_dir():
         raise InputError(folder, "no such folder", "give the folder that holds the results")
-    results = sorted(path for path in folder.rglob(f"*{SUFFIX}") if path.name != SUFFIX)
+    results = sorted(path for path in folder.rglob(f"*{FLAT_LIT_VIDEO}") if path.name != FLAT_LIT_VIDEO)
     if not results:
-        raise InputError(folder, f"holds no NAME{SUFFIX}", "write some with inference_delit.py")
+        raise InputError(folder, f"holds no NAME{FLAT_LIT_VIDEO}", "write some with inference_delit.py")
     return [(_name(path, folder), _input_of(path, folder, input_folder), path) for path in results]
 
 
@@ -118,7 +118,7 @@ def measure_videos(folder: Path, input_folder: Path | None = None) -> dict[str, 
 
 
 def _name(result: Path, folder: Path) -> str:
-    return result.relative_to(folder).as_posix().removesuffix(SUFFIX)
+    return result.relative_to(folder).as_posix().removesuffix(FLAT_LIT_VIDEO)
 
 
 def _input_of(result: Path, folder: Path, input_folder: Path | None) -> Path:

@@ -20,10 +20,11 @@ from src.inference.crops import Crop, Face, portrait_crop, whole_picture
 from src.inference.crops import is_portrait_crop as shows_portrait
 from src.inference.faces import find_face
 from src.inference.tiling import refine_log_gain
-from src.inference.upsampling import resize, resize_mask, resize_within
+from src.inference.upsampling import resize_mask, resize_within
 from src.models.delit_model import DelitModel, measure_exposure
 from src.utils.color import linear_to_srgb
 from src.utils.core_slices import run_parallel, worker_count
+from src.utils.resize import resize_area
 
 # Radiance added on both sides of the gain, so that black stays finite: a share of the picture's exposure, and of the
 # flat-lit picture, whose uniform environment has radiance 1.
@@ -93,7 +94,7 @@ class Delighter:
         """3 x h x w of an H x W x 3 crop: its long side becomes ``size`` (the model's own by default)."""
         scale = (size or self.image_size) / max(content.shape[:2])
         height, width = (max(SMALLEST_SIDE, round(side * scale)) for side in content.shape[:2])
-        return torch.from_numpy(np.ascontiguousarray(resize(content, height, width).transpose(2, 0, 1)))
+        return torch.from_numpy(np.ascontiguousarray(resize_area(content, height, width).transpose(2, 0, 1)))
 
     def predict(self, pictures: Sequence[Tensor]) -> list[Prediction]:
         """Predictions of 3 x h x w pictures; those of one size go through the network together.
@@ -167,7 +168,7 @@ def weights(shape: tuple[int, ...], crop: Crop, content: np.ndarray, prediction:
 def _find_face(relit: np.ndarray) -> Face | None:
     """The largest face in linear radiance: what a display would clip, or show as black, is brought into its range."""
     scale = min(1.0, _SEARCHED_SIDE / max(relit.shape[:2]))
-    reduced = resize(relit, *(max(1, round(side * scale)) for side in relit.shape[:2]))
+    reduced = resize_area(relit, *(max(1, round(side * scale)) for side in relit.shape[:2]))
     bright = float(np.percentile(reduced, 95))
     exposure = 1.0 if 0.1 < bright <= 1.0 else 0.8 / max(bright, 1e-6)
     face = find_face(np.rint(linear_to_srgb(reduced * np.float32(exposure)) * 255).astype(np.uint8))

@@ -7,25 +7,22 @@ coarse stand-in is used: an ellipsoid in place of the head, lit by the environme
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from src.data.stage.captures import Capture, Stage, check_sizes, find_captures, read_picture, reduced_size
-from src.data.stage.lights import read_lights
+from src.data.stage.captures import Capture, Stage, check_sizes, read_picture, reduced_size
 from src.data.stage.olat import LightCells
 from src.inference.crops import Crop
 from src.inference.delit.delighter import Delighted
-from src.inference.upsampling import resize
-from src.utils.atomic import atomic_path
 from src.utils.cli import InputError, describe_os_error
-from src.utils.color import linear_to_srgb
+from src.utils.color import linear_to_srgb, luminance
 from src.utils.image_io import read_mask
+from src.utils.json_files import write_json
+from src.utils.resize import resize_area
 from src.utils.sphere import sh_irradiance, sh_project
 
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709
 _LOG_FLOOR = 1e-2  # radiance added before logarithms, as a share of the mean within the mask
 _OLAT_ROWS = 256  # pictures are compared at no more rows than this
 _MASK_SHARE = 0.5
@@ -33,13 +30,6 @@ _DARK_SHARE = 0.02  # what no light makes brighter than this share of the bright
 # A portrait's head within its crop, as the training portraits have it: half axes in crop sides.
 _HEAD_HALF_WIDTH, _HEAD_HALF_HEIGHT, _HEAD_ABOVE_CENTRE = 0.2, 0.29, 0.1
 _RIM = 0.9  # of the ellipsoid's outline: beyond it the normals of a real head are anybody's guess
-
-
-def find_stage(olat_root: Path | None, lights: Path | None) -> Stage | None:
-    """The captures below ``olat_root`` (``lights``: by default its lights.json); None without one."""
-    if olat_root is None:
-        return None
-    return find_captures(olat_root, read_lights(lights or olat_root / "lights.json"))
 
 
 class SelfCheck:
@@ -74,8 +64,7 @@ class SelfCheck:
     @staticmethod
     def write(path: Path, report: dict) -> None:
         try:
-            with atomic_path(path) as temporary:
-                temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            write_json(path, report, indent=2)
         except OSError as error:
             raise describe_os_error(error, path) from error
 
@@ -99,10 +88,10 @@ class SelfCheck:
             rendered += olat * weight
             np.maximum(brightest, olat.max(axis=2), out=brightest)
         if capture.mask is not None:
-            mask = resize(read_mask(capture.mask), height, width) > _MASK_SHARE
+            mask = resize_area(read_mask(capture.mask), height, width) > _MASK_SHARE
         else:
             mask = brightest > _DARK_SHARE * np.percentile(brightest, 99)
-        return residuals(resize(relit, height, width), rendered, mask)
+        return residuals(resize_area(relit, height, width), rendered, mask)
 
 
 def residuals(truth: np.ndarray, rendered: np.ndarray, mask: np.ndarray) -> dict[str, float]:
@@ -131,15 +120,15 @@ def shading_residual(relit: np.ndarray, result: Delighted) -> dict[str, float]:
     ``relative_residual_scaled``: the same after the best common factor.
     """
     crop, prediction = result.crop, result.prediction
-    picture = crop.cut(relit) @ _LUMINANCE
-    flat_lit = crop.cut(result.flat_lit) @ _LUMINANCE
+    picture = luminance(crop.cut(relit).astype(np.float64))
+    flat_lit = luminance(crop.cut(result.flat_lit).astype(np.float64))
     normals, inside = ellipsoid_normals(*picture.shape, crop)
     if prediction.mask is not None:
-        on_person = resize(prediction.mask, *picture.shape) > _MASK_SHARE
+        on_person = resize_area(prediction.mask, *picture.shape) > _MASK_SHARE
         inside = inside & on_person if (inside & on_person).sum() >= 16 else inside
     inside &= flat_lit > 1e-3 * flat_lit.max()
     # Flat-lit is lit by irradiance pi.
-    rendered = sh_irradiance(sh_project(prediction.environment), normals[inside]) @ _LUMINANCE / np.pi
+    rendered = luminance(sh_irradiance(sh_project(prediction.environment), normals[inside])) / np.pi
     shading = picture[inside] / flat_lit[inside].clip(1e-9, None)
     mean = max(float(shading.mean()), 1e-9)
     factor = float(rendered @ shading) / max(float(rendered @ rendered), 1e-18)

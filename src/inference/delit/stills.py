@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from src.inference import work_list
+from src.data.portrait import names
 from src.inference.delit.delighter import Delighter
 from src.inference.delit.self_check import SelfCheck
 from src.inference.work_list import Job
-from src.utils.color import linear_to_srgb
+from src.utils.color import linear_to_srgb, luminance
 from src.utils.image_io import read_alpha, read_linear, write_display, write_linear
 
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. 709
 # The preview shows radiance up to this percentile of its luminance; what is brighter clips.
 _PREVIEW_PERCENTILE = 95
 
@@ -28,11 +27,11 @@ class StillOutputs:
     self_check: SelfCheck | None = None  # NAME_report.json
 
     def endings(self) -> list[str]:
-        endings = [work_list.FLAT_LIT, work_list.ENV, work_list.ENV_PREVIEW]
+        endings = [names.FLAT_LIT, names.ENV, names.ENV_PREVIEW]
         optional = (
-            (self.linear, work_list.FLAT_LIT_LINEAR),
-            (self.confidence, work_list.ENV_CONFIDENCE),
-            (self.self_check is not None, work_list.REPORT),
+            (self.linear, names.FLAT_LIT_LINEAR),
+            (self.confidence, names.ENV_CONFIDENCE),
+            (self.self_check is not None, names.REPORT),
         )
         return endings + [ending for wanted, ending in optional if wanted]
 
@@ -52,18 +51,18 @@ def delight_still(job: Job, delighter: Delighter, outputs: StillOutputs) -> str:
     prediction = result.prediction
     if outputs.self_check is not None:
         report = outputs.self_check.of_picture(job.source, shown, result)
-        outputs.self_check.write(job.output(work_list.REPORT), report)
+        outputs.self_check.write(job.output(names.REPORT), report)
     if outputs.confidence and prediction.confidence is not None:
-        write_display(job.output(work_list.ENV_CONFIDENCE), prediction.confidence)
-    write_linear(job.output(work_list.ENV), prediction.environment)
-    write_preview(job.output(work_list.ENV_PREVIEW), prediction.environment)
+        write_display(job.output(names.ENV_CONFIDENCE), prediction.confidence)
+    write_linear(job.output(names.ENV), prediction.environment)
+    write_preview(job.output(names.ENV_PREVIEW), prediction.environment)
     if outputs.linear:
-        write_linear(job.output(work_list.FLAT_LIT_LINEAR), flat_lit, alpha=alpha)
-    write_linear(job.output(work_list.FLAT_LIT), flat_lit, alpha=alpha)
+        write_linear(job.output(names.FLAT_LIT_LINEAR), flat_lit, alpha=alpha)
+    write_linear(job.output(names.FLAT_LIT), flat_lit, alpha=alpha)
     return result.note
 
 
 def write_preview(path: Path, environment: np.ndarray) -> None:
     """A display picture of an environment: the exposure that its 95th percentile asks for, sRGB-encoded."""
-    bright = float(np.percentile(environment @ _LUMINANCE, _PREVIEW_PERCENTILE))
+    bright = float(np.percentile(luminance(environment), _PREVIEW_PERCENTILE))
     write_display(path, linear_to_srgb(environment / np.float32(max(bright, 1e-6))))

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from src.inference import work_list
+from src.data.portrait import names
 from src.inference.crops import Crop, Face, is_portrait_crop, portrait_crop, whole_picture
 from src.inference.delit.delighter import Delighted, Delighter, Prediction, apply_gain, weights
 from src.inference.delit.self_check import SelfCheck
@@ -39,8 +39,8 @@ class VideoOptions:
 
     def endings(self) -> list[str]:
         """The files that every finished video has; the video itself is written last."""
-        report = [] if self.self_check is None else [work_list.REPORT]
-        return [work_list.FLAT_LIT_VIDEO, work_list.env_frame(0), work_list.ENV_AVERAGE, *report]
+        report = [] if self.self_check is None else [names.REPORT]
+        return [names.FLAT_LIT_VIDEO, names.env_frame(0), names.ENV_AVERAGE, *report]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def delight_video(job: Job, delighter: Delighter, options: VideoOptions, show_pr
     smoother = Smoother(float(frames.fps))
     batches = _batches(frames, delighter, options.batch_size)
     with (
-        VideoWriter(job.output(work_list.FLAT_LIT_VIDEO), frames.fps, audio_from=audio) as video,
+        VideoWriter(job.output(names.FLAT_LIT_VIDEO), frames.fps, audio_from=audio) as video,
         tqdm(total=frames.frame_count, unit="frame", desc=job.source.name, disable=not show_progress) as bar,
     ):
 
@@ -119,7 +119,7 @@ class _Collected:
         self._cropped += is_cropped
         if not begins_second(frame.index, self._fps):
             return
-        write_preview(self._job.output(work_list.env_frame(frame.index)), prediction.environment)
+        write_preview(self._job.output(names.env_frame(frame.index)), prediction.environment)
         if self._options.self_check is not None:
             result = Delighted(
                 _LINEAR[flat_lit], prediction, frame.crop, "face crop" if is_cropped else "whole picture"
@@ -130,10 +130,10 @@ class _Collected:
     def write(self) -> None:
         if self._sum is None:
             raise InputError(self._job.source, "holds no frames", "export it again")
-        write_linear(self._job.output(work_list.ENV_AVERAGE), (self._sum / self._count).astype(np.float32))
+        write_linear(self._job.output(names.ENV_AVERAGE), (self._sum / self._count).astype(np.float32))
         if self._options.self_check is not None:
             report = self._options.self_check.of_frames(self._job.source, self._checks)
-            self._options.self_check.write(self._job.output(work_list.REPORT), report)
+            self._options.self_check.write(self._job.output(names.REPORT), report)
 
     def note(self) -> str:
         return f"{self._count} frames, {self._cropped} of them cropped to the face"

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from prepare_olat import main as prepare
 from src.data.portrait.check import main as check
-from src.data.portrait.delit_dataset import DelitDataset, fit_square
+from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import choose_pairs, find_pairs
 from src.data.portrait.pair_augmentation import Sample, augment, camera_noise, crop, flip, jpeg, light_gain, scale_light
 from src.data.stage.olat import LightCells, relight
 from src.utils.cli import InputError
 from src.utils.image_io import read_linear, write_display, write_linear
+from src.utils.resize import fit_square
 from src.utils.sphere import fibonacci_sphere
 from tests.tiny_stage import ball_normals, ball_olats, write_stage
 

@@ -12,7 +12,7 @@ from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import find_pairs
 from src.data.portrait.olat_stacks import OlatStacks
 from src.data.portrait.relight_batches import RelightBatches
-from src.data.stage.captures import Stage, find_captures
+from src.data.stage.captures import Stage, open_stage
 from src.data.stage.lights import read_lights
 from src.data.stage.olat import LightCells
 from src.utils.cli import InputError
@@ -34,7 +34,7 @@ def root(tmp_path_factory) -> Path:
 
 
 def stage_of(root: Path) -> Stage:
-    return find_captures(root / "olat", read_lights(root / "olat" / "lights.json"))
+    return open_stage(root / "olat")
 
 
 def make(root: Path, cache: Path, image_size: int = SIZE, **options) -> RelightBatches:

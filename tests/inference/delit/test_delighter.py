@@ -10,8 +10,8 @@ from torch import nn
 from src.inference.crops import Crop, Face
 from src.inference.delit import delighter as module
 from src.inference.delit.delighter import Delighter, apply_gain
-from src.inference.upsampling import resize
 from src.models.delit_model import Delit
+from src.utils.resize import resize_area
 from tests.inference.models import tiny_model
 
 
@@ -95,7 +95,7 @@ def test_tiles_add_detail_that_the_coarse_gain_cannot_hold():
         def forward(self, relit):
             return super().forward(relit)._replace(flat_lit=torch.ones_like(relit))
 
-    relit = resize(textured(128, 128, low=2.0), 256, 256)
+    relit = resize_area(textured(128, 128, low=2.0), 256, 256)
     model = OneModel(constant(1.0))
     coarse = np.abs(Delighter(model, crops=False)(relit).flat_lit - 1).mean()
     fine = np.abs(Delighter(model, flat_size=256, crops=False)(relit).flat_lit - 1).mean()

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from src.data.stage.captures import open_stage
 from src.inference.crops import whole_picture
 from src.inference.delit.delighter import Delighted, Prediction
-from src.inference.delit.self_check import SelfCheck, ellipsoid_normals, find_stage, residuals
+from src.inference.delit.self_check import SelfCheck, ellipsoid_normals, residuals
 from src.utils.cli import InputError
 from src.utils.image_io import read_linear
 from src.utils.sphere import rotate_environment_y, sh_irradiance, sh_project
@@ -32,7 +33,7 @@ def stage(tmp_path_factory):
 
 
 def lit_by(stage, subject, environment):
-    check = SelfCheck(find_stage(stage, None))
+    check = SelfCheck(open_stage(stage))
     coefficients = check._cells["stage"].integrate(environment)
     paths = sorted((stage / subject).glob("*.exr"))
     return check, sum(read_linear(path) * weight for path, weight in zip(paths, coefficients, strict=True))
@@ -55,7 +56,7 @@ def test_by_olats_the_true_environment_explains_the_picture(stage, tmp_path):
 
 
 def test_olats_of_another_framing_are_refused(stage, tmp_path):
-    check = SelfCheck(find_stage(stage, None))
+    check = SelfCheck(open_stage(stage))
     picture = np.ones((10, 30, 3), np.float32)
     with pytest.raises(InputError, match="framing"):
         check.of_picture(tmp_path / "ID001.png", picture, result(one_sided(), picture))

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.stage.lights import read_json
 from src.data.stage.synthetic.sky import KINDS, make_environment
-from src.data.stage.training_set import FRAME, write_json
+from src.data.stage.training_set import FRAME
 from src.utils.atomic import atomic_folder
 from src.utils.cli import InputError
 from src.utils.image_io import write_display, write_linear
+from src.utils.json_files import read_json, write_json
 from src.utils.process_pool import run_parallel
 from src.utils.sphere import fibonacci_sphere
 
