@@ -27,7 +27,7 @@ from src.training.run_dir import open_run_dir
 from src.training.task import Batches
 from src.training.trainer import BEST, LAST, Trainer, TrainerOptions
 from src.utils.cli import InputError
-from src.utils.content import digest
+from src.utils.content_hash import content_hash
 from src.utils.metrics import load_lpips
 
 FILE_NAMES = {LAST: "checkpoint_latest.pth", BEST: "checkpoint_best.pth"}
@@ -101,7 +101,7 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
         ema=arguments.ema,
         compile=arguments.compile,
     )
-    begun_from = {"pretrained": digest(arguments.pretrained)} if arguments.pretrained else {}
+    begun_from = {"pretrained": content_hash(arguments.pretrained)} if arguments.pretrained else {}
     identity = run_identity(arguments, {**data.describe(), **begun_from}, group.count)
     batches = make_batches(arguments, data, group)
     trainer = Trainer(task, optimizer, batches, group, arguments.output_dir, engine, identity, FILE_NAMES)

@@ -39,8 +39,8 @@ def run_identity(
 ) -> dict:
     """The identity of a run with a script's ``arguments`` on ``data``, in plain types.
 
-    ``data`` describes what is trained on, wherever it lies. A value that is a mapping ``{name: digest}`` (see
-    :func:`src.utils.content.digests`) stands for a set of files: what changed is then said with counts and a few
+    ``data`` describes what is trained on, wherever it lies. A value that is a mapping ``{name: hash}`` (see
+    :mod:`src.utils.content_hash`) stands for a set of files: what changed is then said with counts and a few
     names. ``without``: arguments that a particular run has no use for.
     """
     taken = {name: value for name, value in vars(arguments).items() if name not in {*NOT_IDENTITY, *without}}
