@@ -13,7 +13,8 @@ Without captures, on a synthetic light stage:
 
     python prepare_olat.py --synthetic 12 --out_root runs/stage --contact_sheet runs/stage.jpg
 
-The same command again continues: finished subjects are kept, half-written ones are made again.
+The same command again continues: finished subjects are kept, half-written ones are made again. A subject that cannot
+be made is named, exit status 2; the others are made.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from src.data.stage.training_set import (
     prepare_subjects,
     write_common,
 )
-from src.utils.cli import InputError, Parser, parse_shard, positive_float, positive_int, script
+from src.utils.cli import EXIT_WRONG_INPUT, InputError, Parser, parse_shard, positive_float, positive_int, script
 from src.utils.json_files import write_json
 
 
@@ -155,11 +156,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_json(args.out_root / "splits.json", splits)
     share_gb = args.max_memory_gb / min(args.workers, max(1, len(mine)))
     jobs = make_jobs(args.out_root, mine, masks, metadata, settings=settings, memory_gb=share_gb)
-    prepare_subjects(jobs, args.workers)
-    print(f"{len(jobs)} subjects under {len(plans)} environments in {args.out_root}")
-    if args.contact_sheet:
+    errors = prepare_subjects(jobs, args.workers)
+    print(f"{len(jobs) - len(errors)} subjects under {len(plans)} environments in {args.out_root}")
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    if args.contact_sheet and len(errors) < len(jobs):
         write_contact_sheet(args.out_root, args.contact_sheet)
-    return 0
+    return EXIT_WRONG_INPUT if errors else 0
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from typing import Any
 
 EXIT_WRONG_INPUT = 2
@@ -49,13 +50,14 @@ def script(main: MainFunction) -> MainFunction:
     """Decorate a script's ``main(argv) -> exit status``: expected failures become one line on stderr.
 
     Wrong input and a file system that refuses give status 2, Ctrl-C gives 130; anything else is a bug and keeps its
-    traceback.
+    traceback. Names that the console's encoding cannot hold are shown with replacements.
     """
 
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
         format_before = warnings.formatwarning
         warnings.formatwarning = _format_warning
+        streams_before = show_any_text()
         try:
             return main(argv)
         except InputError as error:
@@ -69,8 +71,24 @@ def script(main: MainFunction) -> MainFunction:
             return EXIT_INTERRUPTED
         finally:
             warnings.formatwarning = format_before
+            for stream, errors in streams_before:
+                stream.reconfigure(errors=errors)
 
     return guarded
+
+
+def show_any_text() -> list[tuple[TextIOWrapper, str]]:
+    """Let stdout and stderr show what their encoding cannot hold as ``\\u8096``; returns (stream, how it was before).
+
+    A Western Windows console has no Chinese file names, and UTF-8 no names in GBK bytes: work must not fail by them.
+    """
+    before = []
+    for stream in (sys.stdout, sys.stderr):
+        # A test, a notebook or a windowed program may have put something else in their place, or nothing.
+        if isinstance(stream, TextIOWrapper) and not stream.closed:
+            before.append((stream, stream.errors))
+            stream.reconfigure(errors="backslashreplace")
+    return before
 
 
 def _format_warning(message: Warning | str, *_: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import pickle
 import re
@@ -15,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tqdm import tqdm
 
 from src.utils import cli
 from src.utils.cli import InputError, Parser, script
@@ -45,6 +47,32 @@ def test_success_and_failure_statuses_pass_through():
 def test_interruption(capsys):
     assert run(raising(KeyboardInterrupt())) == 130
     assert "run the same command again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name", "shown"),
+    [
+        ("cp1252", "肖像.png", b"\\u8096\\u50cf.png"),
+        ("utf-8", os.fsdecode("照.png".encode("gbk")), b"\\udcd5\\udcd5.png"),
+        ("utf-8", "肖像.png", "肖像.png".encode()),
+    ],
+)
+def test_any_name_can_be_shown_in_any_encoding(monkeypatch, encoding, name, shown):
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding, errors="strict", newline="\n") for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+
+    def body() -> int:
+        print(name)
+        tqdm.write(name)
+        raise InputError(name, "is broken")
+
+    assert run(body) == 2
+    for stream in streams:
+        stream.flush()
+        assert stream.errors == "strict"
+    assert streams[0].buffer.getvalue() == shown + b"\n" + shown + b"\n"
+    assert streams[1].buffer.getvalue() == b"error: " + shown + b": is broken\n"
 
 
 def test_warnings_are_one_line_while_a_script_runs_and_as_before_afterwards():

@@ -23,7 +23,7 @@ from src.utils.atomic import atomic_folder
 from src.utils.cli import InputError
 from src.utils.image_io import write_display, write_linear
 from src.utils.json_files import read_json, write_json
-from src.utils.process_pool import run_parallel
+from src.utils.process_pool import run_in_processes
 from src.utils.sphere import perspective_directions, sample_environment
 
 FRAME = "right-handed, +Y up, camera on +Z looking towards -Z"
@@ -162,26 +162,21 @@ def is_finished(job: SubjectJob) -> bool:
     return True
 
 
-def prepare_subjects(jobs: Sequence[SubjectJob], workers: int) -> None:
+def prepare_subjects(jobs: Sequence[SubjectJob], workers: int) -> list[InputError]:
     """Make all subjects that are not finished, in parallel processes, with a progress bar.
 
-    Raises the first subject's InputError once those under way have ended; the finished ones stay.
+    Returns what is wrong with those that could not be made; nothing of them is left, and the others are done.
     """
     waiting = [job for job in jobs if not is_finished(job)]
     if len(waiting) < len(jobs):
         print(f"{len(jobs) - len(waiting)} of {len(jobs)} subjects are finished already")
-    run_parallel(prepare_subject, waiting, workers, "relighting")
+    return run_in_processes(prepare_subject, waiting, workers, "relighting")
 
 
-def prepare_subject(job: SubjectJob) -> str | None:
-    """Make one subject. Returns None, or the one line that says why not; then nothing of it is left."""
-    try:
-        with atomic_folder(job.out_root / "subjects" / job.capture.name) as folder:
-            _write_subject(job, folder)
-    except InputError as error:
-        # As text: exceptions of more than one argument do not survive the way between processes.
-        return str(error)
-    return None
+def prepare_subject(job: SubjectJob) -> None:
+    """Make one subject: all of it or nothing."""
+    with atomic_folder(job.out_root / "subjects" / job.capture.name) as folder:
+        _write_subject(job, folder)
 
 
 def _write_subject(job: SubjectJob, folder: Path) -> None:

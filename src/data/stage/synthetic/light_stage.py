@@ -16,7 +16,7 @@ from src.utils.atomic import atomic_folder
 from src.utils.cli import InputError
 from src.utils.image_io import write_display, write_linear
 from src.utils.json_files import read_json, write_json
-from src.utils.process_pool import run_parallel
+from src.utils.process_pool import run_in_processes
 from src.utils.sphere import fibonacci_sphere
 
 _TONES = 10
@@ -63,11 +63,13 @@ def make_light_stage(
             rng = np.random.default_rng([seed, 1, index])
             write_linear(file, make_environment(rng, KINDS[index % len(KINDS)]))
     jobs = [HeadJob(stage / "olat" / f"ID{index + 1:03d}", index, seed, lights, size) for index in range(subjects)]
-    run_parallel(capture_head, [job for job in jobs if not job.folder.exists()], workers, "capturing")
+    waiting = [job for job in jobs if not job.folder.exists()]
+    for error in run_in_processes(capture_head, waiting, workers, "capturing"):
+        raise error
     return stage / "olat"
 
 
-def capture_head(job: HeadJob) -> str | None:
+def capture_head(job: HeadJob) -> None:
     """Render one head under every light; its folder gets its name when it is complete."""
     import torch
 
@@ -87,4 +89,3 @@ def capture_head(job: HeadJob) -> str | None:
             write_linear(folder / f"{light:03d}.exr", picture)
         write_display(folder / "mask.png", coverage)
         write_json(folder / "person.json", {"monk_tone": tone + 1, **asdict(shape)})
-    return None
