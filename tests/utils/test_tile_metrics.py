@@ -119,9 +119,10 @@ def test_agrees_with_the_reference_script(tmp_path, monkeypatch):
         OpenEXR.File(header, {"RGB": prediction[-1]}).write(str(tmp_path / f"{code}.exr"))
     mask = np.asarray(Image.open(data / "mask.png")) > 127
     measured = tile_metrics(np.stack(truth), np.stack(prediction), mask)
-    # As it stands the script ends in float32, which resolves 4e-6 dB; in float64 it is the same formula.
+    # As it stands the script sums in float32, in an order that depends on the processor: good to some 1e-5 dB.
+    # In float64 it is the same formula.
     assert measured.psnr_db == pytest.approx(
-        list(reference.score(str(truth_folder), str(tmp_path))[1].values()), abs=5e-6
+        list(reference.score(str(truth_folder), str(tmp_path))[1].values()), abs=2e-5
     )
     read = reference.exr
     monkeypatch.setattr(reference, "exr", lambda path: read(path).astype(float))
