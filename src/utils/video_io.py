@@ -6,43 +6,63 @@ Every failure is an :class:`~src.utils.cli.InputError` that names the file and t
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from src.utils import image_io
 from src.utils.atomic import atomic_path
+from src.utils.audio_tracks import copied_tracks
 from src.utils.cli import InputError, describe_os_error
 from src.utils.color import linear_to_srgb
 from src.utils.video_container import require_complete
+from src.utils.video_frame import (
+    UnreadColours,
+    sample_aspect_ratio,
+    tag_as_bt709,
+    to_display,
+    to_yuv420p,
+    what_is_not_kept,
+)
+from src.utils.video_timeline import FrameClock, nominal_rate, shift_to_zero
 
 if TYPE_CHECKING:
     import av
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 
-# Code points of ITU-T H.273
-_BT709, _UNSPECIFIED, _BT601 = 1, 2, 5
-_LIMITED_RANGE, _FULL_RANGE = 1, 2
+_COVER = 0x400 | 0x800  # FFmpeg's dispositions attached_pic and timed_thumbnails
+_TICKS_PER_SECOND = 10_000  # at least; times are written as multiples of a tick
+_MOST_TICKS = 120_000  # players read differences of up to 2^28 ticks: pauses of 37 minutes
 
-_AUDIO_THAT_BROWSERS_PLAY_IN_MP4 = ("aac", "mp3", "opus")
+
+class TimedFrame(NamedTuple):
+    """``picture``: H x W x 3 uint8 sRGB, shown from ``start`` (seconds from the video's begin) for ``duration``."""
+
+    picture: np.ndarray
+    start: Fraction
+    duration: Fraction
 
 
 class VideoReader:
-    """A video file. Each iteration decodes it from the start, frame by frame, as H x W x 3 uint8 RGB.
+    """A video file. Each iteration decodes it from the start, frame by frame, as H x W x 3 uint8 sRGB.
 
-    Rotation by the display matrix is applied. Where the file does not name its YCbCr matrix, BT.601 is taken up to
-    1024 x 576 and BT.709 above, as players do. HDR transfer curves are not undone.
+    :meth:`timed` gives every frame's own time too. The display matrix is applied, HDR and other gamuts are converted
+    (:mod:`src.utils.video_transfer`). Where the file does not name its YCbCr matrix, BT.601 is taken up to 1024 x 576
+    and BT.709 above, as players do. Cover pictures are no videos; of several videos the first is read.
 
-    Attributes: ``path``; ``fps`` (the mean rate, Fraction); ``frame_count`` (as the file says, or None);
-    ``size`` ((height, width) after rotation).
+    Attributes: ``path``; ``fps`` (the rate without pauses, Fraction); ``frame_count`` (as the file says, or None);
+    ``size`` ((height, width) as shown); ``sample_aspect_ratio`` (width over height of a pixel).
 
-    Raises InputError (also while iterating) on files that are missing, truncated, broken, or hold no video.
+    Raises InputError (also while iterating) on files that are missing, truncated, broken, or hold no video. What of a
+    video is not kept is said as a warning.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -52,17 +72,31 @@ class VideoReader:
             known = ", ".join(VIDEO_SUFFIXES)
             raise InputError(self.path, f"unknown extension {self.path.suffix!r}", f"use one of {known}")
         with self._open() as (container, stream):
-            self.fps: Fraction = Fraction(stream.average_rate or stream.guessed_rate or 25)
+            self.fps: Fraction = nominal_rate(stream)
             self.frame_count: int | None = stream.frames or None
             first = next(container.decode(stream), None)
             if first is None:
                 raise InputError(self.path, "holds no frames", "export it again")
-            self.size: tuple[int, int] = _to_rgb(first).shape[:2]
+            self.size: tuple[int, int] = to_display(first, stream).shape[:2]
+            self.sample_aspect_ratio: Fraction = sample_aspect_ratio(first, stream)
+            for line in what_is_not_kept(first, stream):
+                warnings.warn(f"{self.path}: {line}", stacklevel=2)
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        return (frame.picture for frame in self.timed())
+
+    def timed(self) -> Iterator[TimedFrame]:
+        """The frames with their times: each later than the one before, none before 0."""
         with self._open() as (container, stream):
+            clock = FrameClock(stream, self.fps, shift_to_zero(container))
+            before: TimedFrame | None = None
             for frame in container.decode(stream):
-                yield _to_rgb(frame)
+                start = clock(frame)
+                if before is not None:
+                    yield before._replace(duration=start - before.start)
+                before = TimedFrame(to_display(frame, stream), start, 1 / self.fps)
+            if before is not None:
+                yield before._replace(duration=clock.last_duration())
 
     @contextmanager
     def _open(self) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
@@ -70,12 +104,16 @@ class VideoReader:
 
         try:
             with av.open(str(self.path)) as container:
-                if not container.streams.video:
+                stream = next((stream for stream in container.streams.video if not _is_cover(stream)), None)
+                if stream is None:
                     raise InputError(self.path, "holds no video", "give a video or a picture")
-                stream = container.streams.video[0]
+                if stream.codec_context is None:
+                    raise InputError(self.path, "its codec is not known here", "export it as H.264")
                 stream.thread_type = "AUTO"
                 stream.codec_context.options = {"err_detect": "explode"}  # an error, not a concealed patch
                 yield container, stream
+        except UnreadColours as error:
+            raise InputError(self.path, str(error), "export it as BT.709") from None
         except av.FFmpegError as error:
             raise InputError(self.path, f"is broken or not a video ({error.strerror})", "export it again") from error
 
@@ -92,6 +130,12 @@ class FrameFolder:
         self._paths = image_io.list_images(self.path)
         self.frame_count: int | None = len(self._paths)
         self.size: tuple[int, int] = image_io.image_size(self._paths[0])
+        self.sample_aspect_ratio = Fraction(1)
+
+    def timed(self) -> Iterator[TimedFrame]:
+        """The frames at a constant rate."""
+        for index, picture in enumerate(self):
+            yield TimedFrame(picture, index / self.fps, 1 / self.fps)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for path in self._paths:
@@ -113,10 +157,12 @@ class VideoWriter:
 
     Every browser plays it. The file appears under its name when the block ends; an exception leaves nothing behind.
 
-    - ``fps``: frames per second; 29.97 and its kin are understood as the fractions over 1001.
+    - ``fps``: frames per second, for frames that are written without a time; 29.97 and its kin are understood as the
+      fractions over 1001.
     - ``crf``: x264's constant rate factor, 0 (lossless) to 51; 18 is visually lossless. ``preset``: x264's speed.
-    - ``audio_from``: a video whose first sound track is copied (turned into AAC where browsers would not play it) up
-      to the last frame written. A file without sound is no error.
+    - ``audio_from``: a video all sound tracks of which are kept (turned into AAC where browsers would not play them),
+      to their own ends. A file without sound is no error.
+    - ``sample_aspect_ratio``: width over height of a pixel.
 
     Frames of an odd height or width grow by a copy of their last row or column: yuv420p needs even sizes.
     Raises InputError for frames of changing or wrong shape, NaN, no frames at all, and when the disk refuses.
@@ -130,6 +176,7 @@ class VideoWriter:
         crf: float = 18,
         preset: str = "medium",
         audio_from: str | Path | None = None,
+        sample_aspect_ratio: Fraction = Fraction(1),
     ) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
@@ -138,6 +185,12 @@ class VideoWriter:
         self.frame_count = 0
         self._options = {"crf": str(crf), "preset": preset}
         self._audio_from = None if audio_from is None else Path(audio_from)
+        self._sample_aspect_ratio = sample_aspect_ratio
+        # A multiple of the rate, so that constant rates stay constant.
+        ticks = self.fps.numerator * math.ceil(_TICKS_PER_SECOND / self.fps.numerator)
+        self._tick = Fraction(1, min(ticks, _MOST_TICKS))
+        self._last = -1  # in ticks, as are the durations of frames that are in the encoder, by their starts
+        self._durations: dict[int, int] = {}
         self._shape: tuple[int, ...] | None = None
         self._opened: AbstractContextManager[None] | None = None
 
@@ -152,9 +205,12 @@ class VideoWriter:
         assert self._opened is not None
         return self._opened.__exit__(kind, error, traceback)
 
-    def write(self, frame: np.ndarray) -> None:
-        """Append one frame, H x W x 3, uint8 or float in [0, 1] (clamped, rounded)."""
-        import av
+    def write(self, frame: np.ndarray, start: Fraction | None = None, duration: Fraction | None = None) -> None:
+        """Append one frame, H x W x 3, uint8 or float in [0, 1] (clamped, rounded).
+
+        ``start`` (seconds, default: frames so far / fps) has to be later than that of the frame before, by a tick of
+        1/10000 s at least, else it is put there. ``duration`` (default: 1 / fps) counts for the last frame.
+        """
 
         if self._shape is None:
             self._start(frame)
@@ -165,19 +221,14 @@ class VideoWriter:
             if not np.isfinite(frame).all():
                 raise InputError(self.path, f"frame {self.frame_count} holds NaN or infinity", "")
             frame = _as_bytes(frame)
-        height, width, _ = frame.shape
-        if height % 2 or width % 2:
-            frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
-            format="yuv420p",
-            src_color_range=_FULL_RANGE,
-            dst_colorspace=_BT709,
-            dst_color_range=_LIMITED_RANGE,
-        )
-        picture.pts = self.frame_count
-        picture.time_base = 1 / self.fps
-        self._mux_audio(until=float(self.frame_count / self.fps))
-        self._container.mux(self._stream.encode(picture))
+        picture = to_yuv420p(frame)
+        if start is None:
+            start = self.frame_count / self.fps
+        self._last = max(round(start / self._tick), self._last + 1)
+        self._durations[self._last] = max(1, round((duration or 1 / self.fps) / self._tick))
+        picture.pts, picture.time_base = self._last, self._tick
+        self._mux_audio(until=start)
+        self._mux(picture)
         self.frame_count += 1
 
     @contextmanager
@@ -187,13 +238,13 @@ class VideoWriter:
         try:
             with (
                 atomic_path(self.path) as temporary,
-                av.open(str(temporary), "w", options={"movflags": "+faststart"}) as self._container,
+                av.open(str(temporary), "w", options=_container_options(self._tick)) as self._container,
             ):
                 yield
                 if self._shape is None:
                     raise InputError(self.path, "no frames to write", "")
-                self._mux_audio(until=float(self.frame_count / self.fps))
-                self._container.mux(self._stream.encode(None))
+                self._mux(None)
+                self._mux_audio(until=None)
         except av.FFmpegError as error:
             raise describe_os_error(OSError(error.errno, error.strerror), self.path) from error
 
@@ -206,73 +257,33 @@ class VideoWriter:
         self._stream.height, self._stream.width = height + height % 2, width + width % 2
         self._stream.pix_fmt = "yuv420p"
         context = self._stream.codec_context
-        context.color_primaries = context.color_trc = context.colorspace = _BT709
-        context.color_range = _LIMITED_RANGE
+        tag_as_bt709(context)
+        context.sample_aspect_ratio = self._sample_aspect_ratio.limit_denominator(1 << 15)
+        self._stream.time_base = context.time_base = self._tick
         self._audio = iter(())
         if self._audio_from is not None:
-            self._audio = _audio_packets(self._audio_from, self._container)
+            self._audio = copied_tracks(self._audio_from, self._container)
         self._next_audio = next(self._audio, None)  # adds the sound track before the file's header is written
 
-    def _mux_audio(self, until: float) -> None:
-        """Interleave: all packets of sound that begin before ``until`` seconds."""
-        while self._next_audio is not None and self._next_audio[0] < until:
+    def _mux(self, picture: av.VideoFrame | None) -> None:
+        for packet in self._stream.encode(picture):
+            packet.duration = self._durations.pop(packet.pts)
+            self._container.mux(packet)
+
+    def _mux_audio(self, until: Fraction | None) -> None:
+        """Interleave: all packets of sound that begin before ``until`` seconds, or all that are left."""
+        while self._next_audio is not None and (until is None or self._next_audio[0] < until):
             self._container.mux(self._next_audio[1])
             self._next_audio = next(self._audio, None)
 
 
-def _audio_packets(path: Path, output: av.container.OutputContainer) -> Iterator[tuple[float, av.Packet]]:
-    """(start in seconds, packet for ``output``) of the first sound track of ``path``."""
-    import av
-
-    try:
-        with av.open(str(path)) as source:
-            if not source.streams.audio:
-                return
-            track = source.streams.audio[0]
-            if track.codec_context.name in _AUDIO_THAT_BROWSERS_PLAY_IN_MP4:
-                copy = output.add_stream_from_template(track)
-                packets: Any = (packet for packet in source.demux(track) if packet.dts is not None)
-            else:
-                copy = output.add_stream("aac", rate=track.codec_context.sample_rate)
-                packets = _to_aac(source, track, copy)
-            for packet in packets:
-                packet.stream = copy
-                yield float((packet.pts or 0) * packet.time_base), packet
-    except av.FFmpegError as error:
-        raise InputError(path, f"its sound cannot be read ({error.strerror})", "export it again") from error
+def _container_options(tick: Fraction) -> dict[str, str]:
+    """The index in front, and when the first picture comes after 0 s told as precisely as the rest."""
+    return {"movflags": "+faststart", "movie_timescale": str(tick.denominator)}
 
 
-def _to_aac(source: Any, track: Any, encoder: Any) -> Iterator[av.Packet]:
-    import av
-
-    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=track.codec_context.sample_rate)
-    for frame in source.decode(track):
-        for resampled in resampler.resample(frame):
-            yield from encoder.encode(resampled)
-    yield from encoder.encode(None)
-
-
-def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    colorspace = frame.colorspace
-    if colorspace == _UNSPECIFIED:
-        colorspace = _BT709 if frame.width > 1024 or frame.height > 576 else _BT601
-    picture = frame.reformat(
-        format="rgb24",
-        interpolation=_exact_interpolation(),
-        src_colorspace=colorspace,
-        src_color_range=_FULL_RANGE if frame.color_range == _FULL_RANGE else _LIMITED_RANGE,
-        dst_color_range=_FULL_RANGE,
-    )
-    return np.ascontiguousarray(np.rot90(picture.to_ndarray(), k=round(frame.rotation / 90)))
-
-
-def _exact_interpolation() -> int:
-    """Without these flags swscale's decoding darkens by 1.3 levels of 255 on average; PyAV before 18 lacks them."""
-    from av.video.reformatter import Interpolation
-
-    if not hasattr(Interpolation, "ACCURATE_RND"):
-        return Interpolation.BILINEAR
-    return Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+def _is_cover(stream: av.VideoStream) -> bool:
+    return bool(stream.disposition.value & _COVER)
 
 
 def _as_bytes(frame: np.ndarray) -> np.ndarray:

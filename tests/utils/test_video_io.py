@@ -153,7 +153,7 @@ def test_rotation_is_applied(tmp_path, matrix, k):
     ("source_name", "codec", "written"),
     [("s.mp4", "aac", "aac"), ("s.mkv", "pcm_s16le", "aac"), ("s.webm", "libopus", "opus")],
 )
-def test_sound_is_kept_up_to_the_last_frame(tmp_path, source_name, codec, written):
+def test_sound_is_kept_to_its_own_end(tmp_path, source_name, codec, written):
     if source_name.endswith("webm"):
         source = write_with_sound(tmp_path / "s.mkv", codec).rename(tmp_path / source_name)
     else:
@@ -165,7 +165,7 @@ def test_sound_is_kept_up_to_the_last_frame(tmp_path, source_name, codec, writte
         frames = list(container.decode(track))
     sound = np.concatenate([frame.to_ndarray()[0].astype(np.float64) for frame in frames])
     rate = frames[0].sample_rate
-    assert len(sound) / rate == pytest.approx(1.0, abs=0.06)
+    assert len(sound) / rate == pytest.approx(2.0, abs=0.06)
     assert np.argmax(np.abs(np.fft.rfft(sound))) * rate / len(sound) == pytest.approx(440, abs=3)
     assert len(list(VideoReader(path))) == 10
 
@@ -278,9 +278,9 @@ def test_missing_empty_folder_and_fake(tmp_path, name):
         VideoReader(tmp_path / "folder")
     with pytest.raises(InputError, match="holds no pictures"):
         open_frames(tmp_path / "folder")
-    (tmp_path / "a.avi").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"unknown extension '\.avi'"):
-        VideoReader(tmp_path / "a.avi")
+    (tmp_path / "a.wmv").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"unknown extension '\.wmv'"):
+        VideoReader(tmp_path / "a.wmv")
 
 
 def test_sound_alone_is_no_video(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 
 import numpy as np
@@ -22,7 +23,7 @@ from src.inference.work_list import Job
 from src.utils.cli import InputError
 from src.utils.color import linear_to_srgb, srgb_to_linear
 from src.utils.image_io import write_linear
-from src.utils.video_io import VideoWriter, open_frames
+from src.utils.video_io import TimedFrame, VideoWriter, open_frames
 
 _BATCHES_AHEAD = 2
 _LINEAR = srgb_to_linear(np.arange(256, dtype=np.float32) / 255)  # radiance of each 8-bit sRGB code
@@ -49,6 +50,9 @@ class Frame:
 
     index: int
     picture: np.ndarray  # H x W x 3 uint8 sRGB
+    start: Fraction  # seconds
+    duration: Fraction
+    begins_second: bool  # the first of a second of the video
     starts_anew: bool  # what is shown has nothing to do with the frame before
     crop: Crop
     shown: Tensor  # 3 x h x w linear
@@ -61,18 +65,24 @@ def delight_video(job: Job, delighter: Delighter, options: VideoOptions, show_pr
     """
     frames = open_frames(job.source, options.folder_fps)
     audio = job.source if job.source.is_file() else None
-    collected = _Collected(job, options, float(frames.fps))
+    collected = _Collected(job, options)
     smoother = Smoother(float(frames.fps))
-    batches = _batches(frames, delighter, options.batch_size)
+    batches = _batches(frames.timed(), delighter, options.batch_size)
+    writer = VideoWriter(
+        job.output(names.FLAT_LIT_VIDEO),
+        frames.fps,
+        audio_from=audio,
+        sample_aspect_ratio=frames.sample_aspect_ratio,
+    )
     with (
-        VideoWriter(job.output(names.FLAT_LIT_VIDEO), frames.fps, audio_from=audio) as video,
+        writer as video,
         tqdm(total=frames.frame_count, unit="frame", desc=job.source.name, disable=not show_progress) as bar,
     ):
 
         def write(finished: list[tuple[Frame, Prediction]]) -> None:
             for frame, prediction in finished:
                 flat_lit = put_back_u8(frame.picture, frame.crop, prediction)
-                video.write(flat_lit)
+                video.write(flat_lit, frame.start, frame.duration)
                 collected.sample(frame, prediction, flat_lit)
                 bar.update()
 
@@ -102,8 +112,8 @@ def put_back_u8(picture: np.ndarray, crop: Crop, prediction: Prediction) -> np.n
 class _Collected:
     """What is gathered over a video: the mean environment, pictures of it once a second, checks at the same frames."""
 
-    def __init__(self, job: Job, options: VideoOptions, fps: float) -> None:
-        self._job, self._options, self._fps = job, options, fps
+    def __init__(self, job: Job, options: VideoOptions) -> None:
+        self._job, self._options = job, options
         self._sum: np.ndarray | None = None
         self._count = self._cropped = 0
         self._checks: list[dict] = []
@@ -117,7 +127,7 @@ class _Collected:
     def sample(self, frame: Frame, prediction: Prediction, flat_lit: np.ndarray) -> None:
         is_cropped = frame.crop != whole_picture(*frame.picture.shape[:2])
         self._cropped += is_cropped
-        if not begins_second(frame.index, self._fps):
+        if not frame.begins_second:
             return
         write_preview(self._job.output(names.env_frame(frame.index)), prediction.environment)
         if self._options.self_check is not None:
@@ -139,9 +149,9 @@ class _Collected:
         return f"{self._count} frames, {self._cropped} of them cropped to the face"
 
 
-def begins_second(index: int, fps: float) -> bool:
-    """Whether frame ``index`` is the first of a second of the video."""
-    return index == 0 or int(index / fps) != int((index - 1) / fps)
+def begins_second(start: Fraction, before: Fraction | None) -> bool:
+    """Whether a frame shown from ``start`` on is the first of a second of its video; ``before``: the frame before's."""
+    return before is None or int(start) != int(before)
 
 
 class Framing:
@@ -167,16 +177,19 @@ class Framing:
         return portrait_crop(face), changes
 
 
-def _batches(frames: Iterable[np.ndarray], delighter: Delighter, size: int) -> Iterator[list[Frame]]:
+def _batches(frames: Iterable[TimedFrame], delighter: Delighter, size: int) -> Iterator[list[Frame]]:
     """Frames with what the network is to be shown of them, ``size`` at a time."""
-    cuts, tracker, framing, stream, count = CutDetector(), FaceTracker(), Framing(), iter(frames), 0
-    while pictures := list(islice(stream, size)):
+    cuts, tracker, framing, stream, index = CutDetector(), FaceTracker(), Framing(), iter(frames), 0
+    before: Fraction | None = None
+    while timed := list(islice(stream, size)):
+        pictures = [frame.picture for frame in timed]
         is_cut = [cuts.is_cut(picture) for picture in pictures]
         faces = tracker.track(pictures, is_cut) if delighter.crops else [None] * len(pictures)
         batch = []
-        for index, (picture, cut, face) in enumerate(zip(pictures, is_cut, faces, strict=True), start=count):
+        for (picture, start, duration), cut, face in zip(timed, is_cut, faces, strict=True):
             crop, starts_anew = framing(face, cut, *picture.shape[:2])
             shown = delighter.network_input(_LINEAR[crop.cut(picture)])
-            batch.append(Frame(index, picture, starts_anew, crop, shown))
-        count += len(batch)
+            is_sampled = begins_second(start, before)
+            batch.append(Frame(index, picture, start, duration, is_sampled, starts_anew, crop, shown))
+            index, before = index + 1, start
         yield batch

@@ -1,5 +1,8 @@
 """Framing over shots, frames in 8 bits, and which frames are sampled."""
 
+from fractions import Fraction
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -45,6 +48,17 @@ def test_frames_in_8_bits_are_those_of_pictures(crop):
     np.testing.assert_array_equal(put_back_u8(frame, crop, untouched), frame)
 
 
-@pytest.mark.parametrize(("fps", "expected"), [(25.0, [0, 25, 50]), (12.5, [0, 13, 25, 38, 50]), (0.5, range(60))])
+@pytest.mark.parametrize(("fps", "expected"), [(25, [0, 25, 50]), (12.5, [0, 13, 25, 38, 50]), (0.5, range(60))])
 def test_one_frame_of_every_second_is_sampled(fps, expected):
-    assert [index for index in range(60) if begins_second(index, fps)] == list(expected)
+    starts = [index / Fraction(fps) for index in range(60)]
+    sampled = [
+        i
+        for i, (start, before) in enumerate(zip(starts, [None, *starts[:-1]], strict=True))
+        if begins_second(start, before)
+    ]
+    assert sampled == list(expected)
+
+
+def test_seconds_are_those_of_the_frames_times_pauses_too():
+    starts = [Fraction(t, 10) for t in (3, 5, 9, 40, 41, 49, 50)]
+    assert [begins_second(b, a) for a, b in pairwise(starts)] == [False, False, True, False, False, True]

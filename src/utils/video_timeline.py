@@ -1,0 +1,107 @@
+"""When the frames of a video file are shown: their own times on one clock for pictures and sound.
+
+Times are Fractions of seconds. 0 is where players begin; nothing lies before it.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import av
+
+# Encoders of sound begin with up to this much that is not to be heard, at times before 0.
+_PRIMING = Fraction(1, 5)
+# A file whose first frame comes later was cut from a running clock, as live recordings are.
+_LATEST_START = 10
+# A time that lies further back than the last one is that of a clock that was set anew, not of a frame out of order.
+_CLOCK_SET_BACK = 1
+_SHORTEST = Fraction(1, 10_000)
+_MOST_IMPRECISE = Fraction(1, 500)
+_FASTEST_NOMINAL_RATE = 240
+
+
+def nominal_rate(stream: av.VideoStream) -> Fraction:
+    """Frames per second of what plays without pauses; the mean rate where there is no such rate."""
+    rates = [stream.guessed_rate, stream.average_rate]
+    steady = [Fraction(rate) for rate in rates if rate and rate <= _FASTEST_NOMINAL_RATE]
+    return steady[0] if steady else Fraction(stream.average_rate or 25)
+
+
+def shift_to_zero(container: av.container.InputContainer) -> Fraction:
+    """What to add to all times of a file: 0, unless it begins before 0 or long after it."""
+    starts = []
+    for stream in (*container.streams.video, *container.streams.audio):
+        if stream.start_time is not None and stream.time_base:
+            start = stream.start_time * stream.time_base
+            is_priming = stream.type == "audio" and -_PRIMING <= start < 0
+            starts.append(Fraction(0) if is_priming else start)
+    first = min(starts, default=Fraction(0))
+    return -first if first < 0 or first > _LATEST_START else Fraction(0)
+
+
+class Clock:
+    """Times of a track's frames, each later than the one before.
+
+    Frames at the time of the one before follow it at once. After a step back of over a second (recordings that were
+    appended to each other) the clock goes on from where it was. Frames without a time follow the one before.
+    """
+
+    def __init__(self, shift: Fraction = Fraction(0)) -> None:
+        self._shift = shift
+        self._last: Fraction | None = None
+        self._end = Fraction(0)
+
+    def __call__(self, time: Fraction | None, duration: Fraction) -> Fraction:
+        """When a frame is shown that the file has at ``time``, for ``duration``."""
+        start = self._end if time is None else time + self._shift
+        if self._last is not None and start <= self._last:
+            if start < self._last - _CLOCK_SET_BACK:
+                self._shift += self._end - start
+                start = self._end
+            else:
+                start = self._last + _SHORTEST
+        self._last, self._end = start, start + duration
+        return start
+
+
+class FrameClock:
+    """:class:`Clock` for decoded pictures: a constant rate that the file's units round becomes exact again.
+
+    Matroska counts milliseconds, for example: 0, 33, 67 are 0, 1/30, 2/30 again.
+    """
+
+    def __init__(self, stream: av.VideoStream, rate: Fraction, shift: Fraction) -> None:
+        unit = stream.time_base or Fraction(0)
+        self._rate, self._tolerance = rate, min(unit, _MOST_IMPRECISE)
+        self._clock = Clock(shift)
+        self._first: Fraction | None = None
+        self._duration = 1 / rate
+        self._end: Fraction | None = None  # as the file says, edit lists taken into account
+        if stream.start_time is not None and stream.duration is not None:
+            self._end = (stream.start_time + stream.duration) * unit
+        self._time: Fraction | None = None
+
+    def __call__(self, frame: Any) -> Fraction:
+        """When the next frame is shown."""
+        unit = frame.time_base or Fraction(0)
+        self._time = None if frame.pts is None or not unit else frame.pts * unit
+        self._duration = self._exact_duration(frame.duration * unit) or 1 / self._rate
+        return self._clock(None if self._time is None else self._exact(self._time), self._duration)
+
+    def last_duration(self) -> Fraction:
+        """For how long the frame of the last call is shown, no other following it."""
+        if self._time is not None and self._end is not None and self._end > self._time:
+            return self._exact_duration(self._end - self._time)
+        return self._duration
+
+    def _exact(self, time: Fraction) -> Fraction:
+        if self._first is None:
+            self._first = time
+        regular = self._first + round((time - self._first) * self._rate) / self._rate
+        return regular if abs(regular - time) <= self._tolerance else time
+
+    def _exact_duration(self, duration: Fraction) -> Fraction:
+        regular = round(duration * self._rate) / self._rate
+        return regular if regular and abs(regular - duration) <= self._tolerance else duration
