@@ -13,8 +13,9 @@ Without captures, on a synthetic light stage:
 
     python prepare_olat.py --synthetic 12 --out_root runs/stage --contact_sheet runs/stage.jpg
 
-The same command again continues: finished subjects are kept, half-written ones are made again. A subject that cannot
-be made is named, exit status 2; the others are made.
+The same command again continues: finished subjects are kept, half-written ones are made again; what was made from
+other captures, environments or settings is refused, or with --overwrite made again. A subject that cannot be made is
+named, exit status 2; the others are made.
 """
 
 from __future__ import annotations
@@ -27,18 +28,13 @@ from pathlib import Path
 
 from src.data.portrait.overview import write_contact_sheet
 from src.data.portrait.splits import update_splits
-from src.data.stage.captures import TRANSFERS, Stage, lights_file, open_stage
+from src.data.stage.captures import Stage, lights_file, open_stage
 from src.data.stage.environments import list_environments, plan_environments
 from src.data.stage.faceolat import find_faceolat_captures, is_faceolat
 from src.data.stage.mask import MASK_SOURCES, mask_source
-from src.data.stage.olat import WEIGHTS
-from src.data.stage.training_set import (
-    COMPOSITES,
-    Settings,
-    make_jobs,
-    prepare_subjects,
-    write_common,
-)
+from src.data.stage.set_metadata import write_common
+from src.data.stage.settings import COMPOSITES, TRANSFERS, WEIGHTS, Settings
+from src.data.stage.training_set import make_jobs, prepare_subjects
 from src.utils.cli import EXIT_WRONG_INPUT, InputError, Parser, parse_shard, positive_float, positive_int, script
 from src.utils.json_files import write_json
 
@@ -77,6 +73,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--max_memory_gb", type=positive_float, default=4.0, help="bound on all workers together")
     add("--workers", type=positive_int, default=os.cpu_count() or 1, help="subjects at a time")
     add("--shard", type=parse_shard, default=(0, 1), metavar="I/N", help="make the I-th of N shares of the subjects")
+    add("--overwrite", action="store_true", help="make again what was made from other captures or settings")
     add("--contact_sheet", type=Path, help="picture of some subjects under some environments to write")
     add("--synthetic", type=positive_int, metavar="N", help="make a light stage of N heads and prepare that")
     add("--num_lights", type=positive_int, default=331, help="lights of the synthetic stage")
@@ -152,11 +149,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.val_envs,
     )
 
-    metadata = write_common(args.out_root, stage, plans, settings)
+    metadata = write_common(args.out_root, stage, plans, settings, args.overwrite)
     write_json(args.out_root / "splits.json", splits)
     share_gb = args.max_memory_gb / min(args.workers, max(1, len(mine)))
-    jobs = make_jobs(args.out_root, mine, masks, metadata, settings=settings, memory_gb=share_gb)
-    errors = prepare_subjects(jobs, args.workers)
+    jobs = make_jobs(args.out_root, args.olat_root, mine, masks, metadata, settings=settings, memory_gb=share_gb)
+    errors = prepare_subjects(jobs, args.workers, args.overwrite)
     print(f"{len(jobs) - len(errors)} subjects under {len(plans)} environments in {args.out_root}")
     for error in errors:
         print(f"error: {error}", file=sys.stderr)

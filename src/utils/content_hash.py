@@ -70,19 +70,20 @@ def file_stamp(path: str | Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
-def record_files(paths: Sequence[Path]) -> dict[str, str]:
-    """What :func:`is_same` compares files with later: plain text, to be stored beside what was made of them."""
+def record_files(paths: Sequence[Path], known: object = None) -> dict[str, str]:
+    """What :func:`is_same` compares files with later: plain text, to be stored beside what was made of them.
+
+    ``known``: an earlier record; only where a size or time differs from it are the files read.
+    """
     stamp = combined_hash(map(file_stamp, paths))
+    if isinstance(known, dict) and known.get("stamp") == stamp and "content" in known:
+        return known
     return {"stamp": stamp, "content": combined_hash(content_hashes(paths))}
 
 
 def is_same(record: object, paths: Sequence[Path]) -> bool:
     """Whether the files hold what those of :func:`record_files` held; they are read only where a date differs."""
-    if not isinstance(record, dict):
-        return False
-    if record.get("stamp") == combined_hash(map(file_stamp, paths)):
-        return True
-    return record.get("content") == combined_hash(content_hashes(paths))
+    return isinstance(record, dict) and record.get("content") == record_files(paths, record)["content"]
 
 
 def _read_memo(memo: Path | None) -> dict[str, list[str]]:

@@ -21,5 +21,10 @@ def read_json(path: str | Path) -> object:
 
 def write_json(path: Path, content: object, indent: int | None = None) -> None:
     """Write ``content`` (plain types) as UTF-8; without ``indent`` on one line."""
+    text = json.dumps(content, ensure_ascii=False, indent=indent)
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError:  # the name of a file in another encoding; escaped it comes back as it is
+        data = json.dumps(content, indent=indent).encode("ascii")
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, ensure_ascii=False, indent=indent) + "\n", encoding="utf-8")
+        temporary.write_bytes(data + b"\n")

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from src.data.stage.lights import read_lights
+from src.data.stage.settings import Settings
 from src.utils.cli import InputError
 from src.utils.image_io import HDR_SUFFIXES, image_size, list_images, natural_key, read_display, read_linear
 from src.utils.resize import resize_area
 
 LIGHTS_FILE = "lights.json"
-TRANSFERS = ("srgb", "gamma22", "linear")
 # Pictures that may lie beside the OLATs without being one.
 _EXTRA_STEMS = ("mask", "full_light", "flat_lit")
 
@@ -38,6 +38,7 @@ class Stage:
 
     captures: tuple[Capture, ...]
     light_sets: dict[str, np.ndarray] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)  # how they become pictures
 
 
 def lights_file(olat_root: Path, lights: Path | None) -> Path:

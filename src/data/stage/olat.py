@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from src.data.stage.settings import WEIGHTS
 from src.utils.cli import InputError
 from src.utils.sphere import nearest_lights, pixel_directions, pixel_solid_angles
 
-WEIGHTS = ("smooth", "voronoi")
 # Pixels per matrix product: a tile of all lights and colours of this width streams through the caches at the highest
 # rate (measured from 2,048 to the whole picture).
 _TILE = 8192

@@ -1,4 +1,4 @@
-"""From captures and environments to a training set: what is common to all subjects, then one subject at a time.
+"""From captures and environments to a training set, one subject at a time.
 
     out_root/metadata.json splits.json env_maps/NAME.hdr
     out_root/subjects/ID/{flat_lit.exr, mask.png, metadata.json, relit/NAME.exr}
@@ -8,40 +8,25 @@ A subject is made in a hidden folder that gets its name when it is complete: wha
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from src.data.stage.captures import Capture, Stage, check_sizes, read_blocks, reduced_size
-from src.data.stage.environments import EnvironmentPlan, read_environment, write_environment
+from src.data.stage.captures import Capture, check_sizes, read_blocks, reduced_size
+from src.data.stage.environments import read_environment
 from src.data.stage.mask import make_mask
-from src.data.stage.olat import LightCells, accumulate, plan_blocks
+from src.data.stage.olat import accumulate, plan_blocks
+from src.data.stage.set_metadata import FRAME, METADATA, UNITS, coefficients_of, few
+from src.data.stage.settings import Settings
 from src.utils.atomic import atomic_folder
 from src.utils.cli import InputError
+from src.utils.content_hash import record_files
 from src.utils.image_io import write_display, write_linear
 from src.utils.json_files import read_json, write_json
 from src.utils.process_pool import run_in_processes
 from src.utils.sphere import perspective_directions, sample_environment
-
-FRAME = "right-handed, +Y up, camera on +Z looking towards -Z"
-UNITS = "linear radiance; OLATs under a light of irradiance 1 times the exposure; flat-lit = environment of radiance 1"
-COMPOSITES = ("none", "background")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What decides the content of a training set, beside the captures and environments themselves."""
-
-    weights: str = "smooth"
-    transfer: str = "srgb"
-    image_size: int | None = None
-    exposure: float = 1.0
-    normalize_exposure: bool = False
-    composite: str = "none"
-    fov_degrees: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -49,84 +34,28 @@ class SubjectJob:
     """All that a worker needs for one subject; plain data, so that it can be sent to a spawned process."""
 
     capture: Capture
+    captures_root: Path
     out_root: Path
     settings: Settings
     environments: tuple[str, ...]
     coefficients: np.ndarray  # (1 + E, L, 3): flat-lit, then the environments
-    mask: str
-    fingerprint: str
+    mask: str  # where it comes from
+    made_from: dict[str, str]  # what identifies the set, the lights and the mask
     memory_gb: float
 
+    @property
+    def folder(self) -> Path:
+        return self.out_root / "subjects" / self.capture.name
 
-def write_common(out_root: Path, stage: Stage, plans: Sequence[EnvironmentPlan], settings: Settings) -> dict:
-    """Write ``env_maps/`` and ``metadata.json``; returns the latter's content.
-
-    When it is there already it must have come from the same settings, lights and environments (InputError otherwise).
-    """
-    path = out_root / "metadata.json"
-    fingerprint = _fingerprint(stage, plans, settings)
-    if path.exists():
-        metadata = read_json(path)
-        if not isinstance(metadata, dict) or metadata.get("fingerprint") != fingerprint:
-            raise InputError(
-                out_root,
-                "holds a training set made from other settings, lights or environments",
-                "choose another --out_root, or delete it",
-            )
-        return metadata
-    gains = {}
-    for plan in plans:
-        gains[plan.name] = write_environment(
-            plan, out_root / "env_maps" / f"{plan.name}.hdr", settings.normalize_exposure
-        )
-    metadata = {
-        "format": "delit training set 1",
-        "fingerprint": fingerprint,
-        "units": UNITS,
-        "frame": FRAME,
-        **asdict(settings),
-        "environments": {
-            plan.name: {
-                "source": plan.source.name,
-                "rotation_degrees": plan.rotation_degrees,
-                "exposure": gains[plan.name],
-            }
-            for plan in plans
-        },
-        "light_sets": {
-            name: _describe_lights(LightCells(directions, settings.weights), out_root, plans)
-            for name, directions in stage.light_sets.items()
-        },
-    }
-    write_json(path, metadata)
-    return metadata
-
-
-def _describe_lights(cells: LightCells, out_root: Path, plans: Sequence[EnvironmentPlan]) -> dict:
-    # From the maps as stored: what a network reads is what lit the picture.
-    coefficients = {
-        plan.name: cells.integrate(read_environment(out_root / "env_maps" / f"{plan.name}.hdr")) for plan in plans
-    }
-    return {
-        "directions": cells.directions.round(7).tolist(),
-        "solid_angles": [float(f"{value:.7g}") for value in cells.solid_angles()],
-        "coefficients": {name: _rounded(values) for name, values in coefficients.items()},
-    }
-
-
-def _rounded(values: np.ndarray) -> list[list[float]]:
-    return [[float(f"{value:.7g}") for value in row] for row in values]
-
-
-def coefficients_of(metadata: dict, light_set: str, environments: Sequence[str]) -> np.ndarray:
-    """``(1 + E, L, 3)`` float32 from ``metadata.json``: flat-lit's, then those of the environments."""
-    lights = metadata["light_sets"][light_set]
-    flat = np.repeat(np.asarray(lights["solid_angles"], np.float32)[:, None], 3, axis=1)
-    return np.stack([flat, *(np.asarray(lights["coefficients"][name], np.float32) for name in environments)])
+    def files(self) -> list[Path]:
+        """All files that the subject is made from."""
+        beside = {"given": self.capture.mask, "rembg": self.capture.full_light}.get(self.mask)
+        return [*self.capture.images, *([beside] if beside else [])]
 
 
 def make_jobs(
     out_root: Path,
+    captures_root: Path,
     captures: Sequence[Capture],
     masks: Sequence[str],
     metadata: dict,
@@ -134,40 +63,63 @@ def make_jobs(
     settings: Settings,
     memory_gb: float,
 ) -> list[SubjectJob]:
-    """One job per capture, each within ``memory_gb``."""
+    """One job per capture below ``captures_root``, each within ``memory_gb``."""
     environments = tuple(metadata["environments"])
     return [
         SubjectJob(
             capture,
+            captures_root,
             out_root,
             settings,
             environments,
             coefficients_of(metadata, capture.light_set, environments),
             mask,
-            metadata["fingerprint"],
+            {
+                "set": metadata["fingerprint"],
+                "lights": metadata["made_from"]["lights"][capture.light_set],
+                "mask": mask,
+            },
             memory_gb,
         )
         for capture, mask in zip(captures, masks, strict=True)
     ]
 
 
-def is_finished(job: SubjectJob) -> bool:
-    """Whether the subject is there, from the same settings; InputError when it is there from others."""
-    path = job.out_root / "subjects" / job.capture.name / "metadata.json"
+def is_finished(job: SubjectJob, changes: list[str]) -> bool:
+    """Whether the subject is there, made from what it would be made from now.
+
+    Where it is there and was made from something else, it is not, and its name joins ``changes``.
+    """
+    path = job.folder / METADATA
     if not path.exists():
         return False
     metadata = read_json(path)
-    if not isinstance(metadata, dict) or metadata.get("fingerprint") != job.fingerprint:
-        raise InputError(path.parent, "was made from other settings", "choose another --out_root, or delete it")
+    known = metadata.get("captures", {}) if isinstance(metadata, dict) else {}
+    record = record_files(job.files(), known)
+    if known.get("content") != record["content"] or metadata.get("made_from") != job.made_from:
+        changes.append(job.capture.name)
+        return False
+    if record["stamp"] != known["stamp"]:  # copied or touched: so that the files need not be read next time
+        write_json(path, {**metadata, "captures": {**known, **record}})
     return True
 
 
-def prepare_subjects(jobs: Sequence[SubjectJob], workers: int) -> list[InputError]:
+def prepare_subjects(jobs: Sequence[SubjectJob], workers: int, overwrite: bool = False) -> list[InputError]:
     """Make all subjects that are not finished, in parallel processes, with a progress bar.
 
     Returns what is wrong with those that could not be made; nothing of them is left, and the others are done.
+    Raises InputError where subjects are there that were made from other captures, unless ``overwrite``.
     """
-    waiting = [job for job in jobs if not is_finished(job)]
+    changes: list[str] = []
+    waiting = [job for job in jobs if not is_finished(job, changes)]
+    if changes and not overwrite:
+        raise InputError(
+            jobs[0].out_root / "subjects",
+            f"{few(changes)} {'was' if len(changes) == 1 else 'were'} made from other captures, masks or settings",
+            "choose another --out_root, or --overwrite to make them again",
+        )
+    if changes:
+        print(f"made again, from what is new: {few(changes)}")
     if len(waiting) < len(jobs):
         print(f"{len(jobs) - len(waiting)} of {len(jobs)} subjects are finished already")
     return run_in_processes(prepare_subject, waiting, workers, "relighting")
@@ -175,12 +127,13 @@ def prepare_subjects(jobs: Sequence[SubjectJob], workers: int) -> list[InputErro
 
 def prepare_subject(job: SubjectJob) -> None:
     """Make one subject: all of it or nothing."""
-    with atomic_folder(job.out_root / "subjects" / job.capture.name) as folder:
+    with atomic_folder(job.folder) as folder:
         _write_subject(job, folder)
 
 
 def _write_subject(job: SubjectJob, folder: Path) -> None:
     settings, capture = job.settings, job.capture
+    record = record_files(job.files())  # before anything is read: what changes meanwhile is noticed next time
     height, width = size = reduced_size(*check_sizes(capture), settings.image_size)
     count, lights = job.coefficients.shape[:2]
     blocks = plan_blocks(height, width, count, lights, job.memory_gb)
@@ -209,15 +162,19 @@ def _write_subject(job: SubjectJob, folder: Path) -> None:
                 picture = put_before(environment, picture, mask, settings.fov_degrees)
             write_linear(folder / "relit" / f"{name}.exr", picture)
     write_json(
-        folder / "metadata.json",
+        folder / METADATA,
         {
-            "fingerprint": job.fingerprint,
+            "made_from": job.made_from,
             "identity": capture.identity,
             "light_set": capture.light_set,
             "lights": lights,
             "image_size": [height, width],
             "mask": job.mask,
-            "source": str(capture.images[0].parent),
+            "captures": {
+                "folder": capture.images[0].parent.relative_to(job.captures_root).as_posix(),
+                "files": [path.name for path in capture.images],
+                **record,
+            },
             "units": UNITS,
             "frame": FRAME,
             "exposure": settings.exposure,
@@ -236,14 +193,3 @@ def put_before(environment: np.ndarray, person: np.ndarray, mask: np.ndarray, fo
     background = sample_environment(environment, perspective_directions(height, width, fov_degrees))
     coverage = mask[..., None]
     return np.where(coverage > 0, person, 0) + (1 - coverage) * background
-
-
-def _fingerprint(stage: Stage, plans: Sequence[EnvironmentPlan], settings: Settings) -> str:
-    """Changes when anything that the pictures depend on changes; environments by name, size and turn."""
-    digest = hashlib.sha256(repr(sorted(asdict(settings).items())).encode())
-    for name, directions in sorted(stage.light_sets.items()):
-        digest.update(name.encode())
-        digest.update(directions.round(6).tobytes())
-    for plan in plans:
-        digest.update(repr((plan.name, plan.source.stat().st_size, plan.rotation_degrees)).encode())
-    return digest.hexdigest()[:16]

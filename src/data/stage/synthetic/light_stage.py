@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from src.data.stage.set_metadata import FRAME
 from src.data.stage.synthetic.sky import KINDS, make_environment
-from src.data.stage.training_set import FRAME
 from src.utils.atomic import atomic_folder
 from src.utils.cli import InputError
 from src.utils.image_io import write_display, write_linear
