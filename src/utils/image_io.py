@@ -1,7 +1,8 @@
-"""The only place that opens pictures: png, jpg, webp, avif, exr, hdr and raw float32, to and from float32 arrays.
+"""The only place that opens pictures, to and from float32 arrays: png, jpg, webp, avif, heic, tiff, exr, hdr.
 
-Reading is explicit: :func:`read_linear` gives linear radiance, :func:`read_display` display-referred values as stored.
-Every failure is an :class:`~src.utils.cli.InputError` that names the file and the reason.
+Reading is explicit: :func:`read_linear` gives linear radiance, :func:`read_display` display-referred values, both in
+the colours of sRGB and upright, whatever profile, primaries or orientation the file declares. What of it cannot be
+honoured is a warning of one line. Every failure is an :class:`~src.utils.cli.InputError` that names file and reason.
 """
 
 from __future__ import annotations
@@ -12,45 +13,66 @@ from pathlib import Path
 
 import numpy as np
 
-from src.utils import exr_format
-from src.utils import image_formats as formats
+from src.utils import exr_format, heif_format, image_formats, opencv_images, radiance_format
 from src.utils.atomic import atomic_path
 from src.utils.cli import InputError, describe_os_error
 from src.utils.color import linear_to_srgb, srgb_to_linear
+from src.utils.picture_file import Decoded
 
-LDR_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif")
+HEIC_SUFFIXES = (".heic", ".heif")
+LDR_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff")
+LDR_SUFFIXES += HEIC_SUFFIXES if heif_format.HAS_HEIF else ()
 HDR_SUFFIXES = (".exr", ".hdr")
 IMAGE_SUFFIXES = LDR_SUFFIXES + HDR_SUFFIXES
 WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".exr", ".hdr")
+# Half's least positive number: where alpha is less, colour is light that is added, and is left as it is.
+_LEAST_ALPHA = 2.0**-24
 
 
 def read_linear(path: str | Path) -> np.ndarray:
-    """Linear RGB radiance, H x W x 3 float32, finite. exr and hdr as stored; other formats are sRGB-decoded.
+    """Linear RGB radiance in the primaries of sRGB, H x W x 3 float32, finite.
 
-    Grey becomes three equal channels; alpha is neither applied nor returned (:func:`read_alpha`).
+    exr, hdr and tiff of floats as stored; other formats are decoded by their colour profile, sRGB without one, and
+    clipped to [0, 1] (PQ and HLG at 0: their diffuse white is 1). Grey becomes three equal channels. Colour is
+    straight: what is stored premultiplied by alpha (exr) is divided by it, except where alpha is 0.
     Raises InputError on a file that is missing, unreadable, truncated, of an unknown kind, or holds NaN or infinity.
     """
-    path = Path(path)
-    colour = _as_rgb(_decode(path).colour)
-    return colour if _suffix(path) in HDR_SUFFIXES else srgb_to_linear(colour)
+    decoded = _decode(Path(path))
+    return _straight(decoded, _linear(decoded))
+
+
+def read_premultiplied(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """The picture over black: linear RGB as of :func:`read_linear` times alpha, and alpha as of :func:`read_alpha`.
+
+    exr as stored, so that light where alpha is 0 (glows, reflections in glass) is still there.
+    """
+    decoded = _decode(Path(path))
+    colour, alpha = _linear(decoded), _alpha(decoded)
+    return colour if alpha is None or decoded.is_premultiplied else colour * alpha[..., None], alpha
 
 
 def read_display(path: str | Path) -> np.ndarray:
-    """Display-referred values as stored, H x W x 3 float32 in [0, 1]: 8-bit codes / 255, 16-bit codes / 65535.
+    """Display-referred sRGB values, H x W x 3 float32 in [0, 1], straight.
 
-    AVIF of 10 and 12 bits keeps them all.
-    Raises InputError as :func:`read_linear` does, and for exr and hdr, which have no display values.
+    Codes of files in sRGB are as stored: 8-bit codes / 255, 16-bit codes / 65535, and AVIF of 10 and 12 bits keeps them
+    all; other colour profiles are converted.
+    Raises InputError as :func:`read_linear` does, and for exr, hdr and floats, which have no display values.
     """
-    path = Path(path)
-    if _suffix(path) in HDR_SUFFIXES:
-        raise InputError(path, "holds linear radiance, not display values", f"give one of {_join(LDR_SUFFIXES)}")
-    return _as_rgb(_decode(path).colour)
+    decoded = _decode(Path(path))
+    _require_display(path, decoded)
+    return _as_rgb(decoded.colour) if decoded.space is None else linear_to_srgb(_linear(decoded))
+
+
+def read_codes(path: str | Path) -> np.ndarray:
+    """:func:`read_display` without any colour conversion: for files whose encoding is known better than they say."""
+    decoded = _decode(Path(path))
+    _require_display(path, decoded)
+    return _as_rgb(decoded.colour)
 
 
 def read_alpha(path: str | Path) -> np.ndarray | None:
     """The alpha channel, H x W float32 in [0, 1], or None where the file has none."""
-    alpha = _decode(Path(path)).alpha
-    return None if alpha is None else alpha.clip(0.0, 1.0)
+    return _alpha(_decode(Path(path)))
 
 
 def read_mask(path: str | Path) -> np.ndarray:
@@ -58,23 +80,10 @@ def read_mask(path: str | Path) -> np.ndarray:
 
     Grey is the mean of the channels as stored: no transfer is undone, 255 (or 1.0) means valid.
     """
-    colour, alpha = _decode(Path(path))
-    if alpha is not None and alpha.min() < 1.0:
-        return alpha.clip(0.0, 1.0)
-    return colour.mean(axis=2, dtype=np.float32).clip(0.0, 1.0)
-
-
-def read_raw_float32(path: str | Path, height: int, width: int) -> np.ndarray:
-    """Headerless little-endian float32 RGB, rows from the top, as H x W x 3 float32; the size must fit exactly."""
-    path = Path(path)
-    data = formats.read_bytes(path)
-    expected_bytes = height * width * 3 * 4
-    if len(data) != expected_bytes:
-        problem = f"has {len(data)} bytes, {width} x {height} RGB float32 needs {expected_bytes}"
-        raise InputError(path, problem, "check its resolution")
-    image = np.frombuffer(data, dtype="<f4").reshape(height, width, 3).astype(np.float32)
-    _require_finite(path, image)
-    return image
+    decoded = _decode(Path(path))
+    if decoded.alpha is not None and decoded.alpha.min() < 1.0:
+        return decoded.alpha.clip(0.0, 1.0)
+    return decoded.colour.mean(axis=2, dtype=np.float32).clip(0.0, 1.0)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -83,7 +92,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     suffix = _suffix(path)
     if suffix == ".exr":
         return exr_format.exr_size(path)
-    return formats.hdr_size(path) if suffix == ".hdr" else formats.ldr_size(path)
+    return radiance_format.hdr_size(path) if suffix == ".hdr" else image_formats.ldr_size(path)
 
 
 def write_linear(
@@ -91,11 +100,12 @@ def write_linear(
 ) -> None:
     """Write linear radiance, H x W x 3 or grey (H x W, H x W x 1); the suffix chooses the format.
 
-    - exr: ZIP, half floats (``bits=16``, default) or floats (``bits=32``). Halves beyond +-65504 are clamped to it.
-    - hdr: Radiance RGBE, relative precision 1/256 of the largest channel; negative values become 0; no alpha.
+    - exr: ZIP, half floats (``bits=16``, default) or floats (``bits=32``). Floats too where halves cannot hold the
+      picture: values beyond +-65504, or a peak below 1/1024. Multiplied by ``alpha``, as the format defines.
+    - hdr: Radiance RGBE, relative precision 1/256 of the largest channel; at least 0, at most 1.7e38; no alpha.
     - png, jpg: clamped to [0, 1], sRGB-encoded, then as :func:`write_display`.
 
-    ``alpha`` (H x W in [0, 1]) is stored beside the colour, which is not multiplied by it.
+    ``image`` is straight colour; ``alpha`` (H x W in [0, 1]) is stored beside it.
     Raises InputError on an unknown suffix, a wrong shape, NaN or infinity, and when the file cannot be written.
     """
     path = Path(path)
@@ -109,7 +119,7 @@ def write_linear(
         return
     _require(alpha is None, path, "hdr files hold no alpha", "write exr or png")
     _require(bits is None, path, "hdr files have one precision", "leave bits out")
-    _write_bytes(path, formats.encode_hdr(_as_rgb(colour)))
+    _write_bytes(path, radiance_format.encode_hdr(_as_rgb(colour)))
 
 
 def write_display(path: str | Path, image: np.ndarray, *, alpha: np.ndarray | None = None, bits: int = 8) -> None:
@@ -128,7 +138,7 @@ def write_display(path: str | Path, image: np.ndarray, *, alpha: np.ndarray | No
         colour = np.concatenate([_as_rgb(colour), alpha[..., None]], axis=2)
     dtype = np.uint8 if bits == 8 else np.uint16
     pixels = np.rint(colour.clip(0.0, 1.0) * np.float32(np.iinfo(dtype).max)).astype(dtype)
-    _write_bytes(path, formats.encode_png(pixels) if suffix == ".png" else formats.encode_jpeg(pixels))
+    _write_bytes(path, opencv_images.encode_png(pixels) if suffix == ".png" else opencv_images.encode_jpeg(pixels))
 
 
 def require_writable(path: str | Path) -> None:
@@ -156,22 +166,51 @@ def list_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) ->
     return sorted(paths, key=natural_key)
 
 
-def _decode(path: Path) -> formats.Decoded:
+def _decode(path: Path) -> Decoded:
     suffix = _suffix(path)
-    if suffix in LDR_SUFFIXES:
-        return formats.decode_ldr(path)
-    decoded = exr_format.decode_exr(path) if suffix == ".exr" else formats.decode_hdr(path)
-    _require_finite(path, decoded.colour)
-    if decoded.alpha is not None:
-        _require_finite(path, decoded.alpha)
+    if suffix not in HDR_SUFFIXES:
+        decoded = image_formats.decode_ldr(path)
+    else:
+        decoded = exr_format.decode_exr(path) if suffix == ".exr" else radiance_format.decode_hdr(path)
+    if decoded.is_linear:
+        _require_finite(path, decoded.colour)
+        if decoded.alpha is not None:
+            _require_finite(path, decoded.alpha)
     return decoded
+
+
+def _linear(decoded: Decoded) -> np.ndarray:
+    """H x W x 3 linear sRGB, premultiplied where the file is."""
+    if decoded.is_linear:
+        return _as_rgb(decoded.colour)
+    if decoded.space is None:
+        return srgb_to_linear(_as_rgb(decoded.colour))
+    return _as_rgb(decoded.space.to_linear_srgb(decoded.colour, decoded.levels))
+
+
+def _straight(decoded: Decoded, colour: np.ndarray) -> np.ndarray:
+    if not decoded.is_premultiplied or decoded.alpha is None or decoded.alpha.min() >= 1.0:
+        return colour
+    alpha = decoded.alpha.clip(None, 1.0)
+    return colour / np.where(alpha < _LEAST_ALPHA, np.float32(1), alpha)[..., None]
+
+
+def _alpha(decoded: Decoded) -> np.ndarray | None:
+    return None if decoded.alpha is None else decoded.alpha.clip(0.0, 1.0)
 
 
 def _suffix(path: Path, known: Sequence[str] = IMAGE_SUFFIXES) -> str:
     suffix = path.suffix.lower()
+    if suffix in HEIC_SUFFIXES and known is IMAGE_SUFFIXES:
+        return suffix  # without pillow-heif, decoding says that it is needed
     if suffix not in known:
         raise InputError(path, f"unknown extension {suffix!r}", f"use one of {_join(known)}")
     return suffix
+
+
+def _require_display(path: str | Path, decoded: Decoded) -> None:
+    if decoded.is_linear:
+        raise InputError(path, "holds linear radiance, not display values", f"give one of {_join(LDR_SUFFIXES)}")
 
 
 def _as_rgb(colour: np.ndarray) -> np.ndarray:
@@ -210,10 +249,13 @@ def _join(values: Sequence[object]) -> str:
 def _write_exr(path: Path, colour: np.ndarray, alpha: np.ndarray | None, bits: int) -> None:
     _require(bits in (16, 32), path, f"exr files hold 16 or 32 bits, not {bits}", "")
 
+    if alpha is not None:
+        colour = colour * alpha[..., None]
+    peak = np.abs(colour).max()
+    is_half = bits == 16 and (peak == 0 or exr_format.HALF_DARKEST_PEAK <= peak <= exr_format.HALF_MAX)
+
     def stored(plane: np.ndarray) -> np.ndarray:
-        if bits == 16:
-            plane = plane.clip(-exr_format.HALF_MAX, exr_format.HALF_MAX).astype(np.float16)
-        return np.ascontiguousarray(plane)
+        return np.ascontiguousarray(plane, np.float16 if is_half else np.float32)
 
     channels = {"RGB": stored(colour)} if colour.shape[2] == 3 else {"Y": stored(colour[..., 0])}
     if alpha is not None:

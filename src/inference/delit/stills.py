@@ -12,7 +12,7 @@ from src.inference.delit.delighter import Delighter
 from src.inference.delit.self_check import SelfCheck
 from src.inference.work_list import Job
 from src.utils.color import linear_to_srgb, luminance
-from src.utils.image_io import read_alpha, read_linear, write_display, write_linear
+from src.utils.image_io import read_linear, read_premultiplied, write_display, write_linear
 
 # The preview shows radiance up to this percentile of its luminance; what is brighter clips.
 _PREVIEW_PERCENTILE = 95
@@ -42,10 +42,11 @@ def delight_still(job: Job, delighter: Delighter, outputs: StillOutputs) -> str:
     Alpha is kept; what it hides is black, to the network and in the outputs.
     Raises InputError on unreadable files and full disks.
     """
-    relit, alpha = read_linear(job.source).clip(0, None), read_alpha(job.source)
+    relit = read_linear(job.source).clip(0, None)
+    shown, alpha = read_premultiplied(job.source)
+    shown = shown.clip(0, None)
     if alpha is not None:
         relit[alpha == 0] = 0
-    shown = relit if alpha is None else relit * alpha[..., None]
     result = delighter(shown)
     flat_lit = result.flat_lit if alpha is None else delighter.put_back(relit, result.crop, result.prediction)
     prediction = result.prediction

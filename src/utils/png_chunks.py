@@ -1,0 +1,72 @@
+"""What a PNG's chunks say beyond its pixels (https://www.w3.org/TR/png-3/): bit depth, colour space, transparency."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+
+from src.utils.color import srgb_to_linear
+from src.utils.color_space import SRGB_PRIMARIES, ColorSpace, cicp_space, gamma_space, to_linear_srgb_matrix
+from src.utils.icc_profile import icc_space
+
+END = b"IEND\xaeB`\x82"
+_SIGNATURE_BYTES = 8
+_GREY = 0
+# sRGB's stand-in for readers that know only gAMA is 1 / 2.2; libpng takes what is so near for sRGB too.
+_SRGB_GAMMA = 1 / 2.2
+_GAMMA_TOLERANCE = 0.05
+
+
+def chunks_before_pixels(data: bytes) -> dict[bytes, bytes]:
+    """IHDR and what stands before the first IDAT, by name."""
+    chunks: dict[bytes, bytes] = {}
+    position = _SIGNATURE_BYTES
+    while position + 8 <= len(data):
+        size, name = struct.unpack_from(">I4s", data, position)
+        if name in (b"IDAT", b"IEND"):
+            break
+        chunks.setdefault(name, data[position + 8 : position + 8 + size])
+        position += size + 12
+    return chunks
+
+
+def bit_depth(chunks: dict[bytes, bytes]) -> int:
+    return chunks[b"IHDR"][8]
+
+
+def grey_transparency(chunks: dict[bytes, bytes]) -> int | None:
+    """The grey code, of the file's own depth, that a tRNS chunk makes transparent."""
+    if b"tRNS" not in chunks or chunks[b"IHDR"][9] != _GREY:
+        return None
+    return struct.unpack_from(">H", chunks[b"tRNS"])[0]
+
+
+def png_space(chunks: dict[bytes, bytes], profile: bytes | None, channels: int) -> ColorSpace | None:
+    """The space of a PNG by the precedence cICP, iCCP, sRGB, gAMA with cHRM; None for sRGB, or where none says.
+
+    ``profile`` is what iCCP holds. Raises ValueError (what is wrong), KeyError (what is not known), TableProfile.
+    """
+    if b"cICP" in chunks:
+        primaries, transfer, matrix, full_range = chunks[b"cICP"][:4]
+        if matrix != 0 or full_range != 1:
+            raise ValueError("its cICP chunk is not for full-range RGB")
+        return cicp_space(primaries, transfer)
+    if b"iCCP" in chunks:
+        if profile is None:
+            raise ValueError("the profile is broken (it cannot be unpacked)")
+        return icc_space(profile, channels)
+    if b"sRGB" in chunks:
+        return None
+    primaries = SRGB_PRIMARIES
+    if b"cHRM" in chunks and channels == 3:
+        white_first = np.array(struct.unpack_from(">8I", chunks[b"cHRM"])) / 100000
+        primaries = (*white_first[2:], *white_first[:2])
+    gamma = struct.unpack_from(">I", chunks[b"gAMA"])[0] / 100000 if b"gAMA" in chunks else _SRGB_GAMMA
+    if gamma <= 0:
+        raise ValueError("its gAMA chunk is 0")
+    is_srgb_like = abs(gamma / _SRGB_GAMMA - 1) < _GAMMA_TOLERANCE
+    matrix = to_linear_srgb_matrix(primaries)
+    if b"gAMA" in chunks and not (is_srgb_like and matrix is None):
+        return gamma_space(1 / gamma, primaries)
+    return None if matrix is None else ColorSpace((srgb_to_linear,), matrix)
