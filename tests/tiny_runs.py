@@ -92,13 +92,13 @@ def one_error_line(stderr: str) -> str:
     """The only ``error:`` line; fails on a traceback or when anything else but warnings and progress is there."""
     assert "Traceback" not in stderr
     lines = [line for line in stderr.replace("\r", "\n").splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
+    errors = [line for line in lines if line.startswith(("error: ", "error (rank "))]
     rest = [line for line in lines if line not in errors and "step/s" not in line and "?frame" not in line]
     assert len(errors) == 1 and rest == [], stderr
     return errors[0]
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def context() -> multiprocessing.context.BaseContext:
     """Processes that start with PyTorch loaded where the system can fork, else new ones."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -117,7 +117,7 @@ def start(
     script: str = "train",
 ):
     """``script.main(argv)`` in a process of its own, its stdout and stderr in ``log``; ``setup()`` is called first."""
-    process = _context().Process(target=_run, args=(argv, log, environment or {}, setup, script))
+    process = context().Process(target=_run, args=(argv, log, environment or {}, setup, script))
     process.start()
     return process
 

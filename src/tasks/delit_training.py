@@ -104,7 +104,16 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
     begun_from = {"pretrained": content_hash(arguments.pretrained)} if arguments.pretrained else {}
     identity = run_identity(arguments, {**data.describe(), **begun_from}, group.count)
     batches = make_batches(arguments, data, group)
-    trainer = Trainer(task, optimizer, batches, group, arguments.output_dir, engine, identity, FILE_NAMES)
+    trainer = Trainer(
+        task,
+        optimizer,
+        batches,
+        group,
+        arguments.output_dir,
+        options=engine,
+        identity=identity,
+        file_names=FILE_NAMES,
+    )
     resumed = trainer.resume(None if arguments.resume in ("auto", "never") else Path(arguments.resume))
     if not resumed and arguments.pretrained is None:
         model.start(first_batches(batches, arguments.batch_size))

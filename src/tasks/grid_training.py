@@ -95,7 +95,7 @@ def train_grid(data: LightmapTexels, out_dir: Path, options: GridOptions, group:
         warmup_steps=WARMUP_STEPS,
         save_every=options.save_every,
     )
-    trainer = Trainer(task, grid_optimizer(model), batches, group, out_dir, engine, identity)
+    trainer = Trainer(task, grid_optimizer(model), batches, group, out_dir, options=engine, identity=identity)
     if not trainer.resume():
         task.start()
     trainer.fit()

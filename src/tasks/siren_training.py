@@ -48,7 +48,7 @@ def train_siren(
         save_every=arguments.save_every,
         compile=arguments.compile,
     )
-    trainer = Trainer(task, optimizer, batches, group, run_dir, options, identity)
+    trainer = Trainer(task, optimizer, batches, group, run_dir, options=options, identity=identity)
     trainer.resume()
     trainer.fit()
     return trainer

@@ -52,6 +52,28 @@ class Logger:
             self._writer.close()
 
 
+class PreparationBar:
+    """The bar of the work before the first step; it appears with the first report."""
+
+    def __init__(self, label: str, is_main: bool) -> None:
+        self._label, self._is_main = label, is_main
+        self._bar: tqdm | None = None
+
+    @property
+    def was_shown(self) -> bool:
+        return self._bar is not None
+
+    def report(self, done: int, total: int) -> None:
+        if self._bar is None:
+            self._bar = tqdm(desc=self._label, total=total, disable=not self._is_main, leave=False, dynamic_ncols=True)
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
 def write_run_config(run_dir: Path, arguments: dict, description: dict) -> None:
     """``config.json``: every argument, what the data is, versions, the code's git commit, the command line."""
     content = {

@@ -27,6 +27,7 @@ class Schedule:
         self._warmup_steps = warmup_steps
         self._shape = shape
         self._seconds_before = 0.0  # in earlier sittings
+        self.prepare_seconds = 0.0  # before the first step
         self._started: float | None = None
         self._agreed_at: int | None = None  # the step at which all processes last agreed on the time
         self._agreed_progress = 0.0
@@ -35,13 +36,17 @@ class Schedule:
         """The clock runs from here on."""
         self._started = time.monotonic()
 
-    def continue_from(self, seconds: float) -> None:
-        """``seconds`` were trained in earlier sittings."""
-        self._seconds_before = seconds
+    def continue_from(self, seconds: float, prepare_seconds: float) -> None:
+        """``seconds`` were spent in earlier sittings, ``prepare_seconds`` of them before the first step."""
+        self._seconds_before, self.prepare_seconds = seconds, prepare_seconds
+
+    def end_preparation(self) -> None:
+        """What was spent so far is gone from the budget; progress begins here."""
+        self.prepare_seconds = self.seconds
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far, earlier sittings included."""
+        """Seconds so far, preparation and earlier sittings included."""
         return self._seconds_before + (0.0 if self._started is None else time.monotonic() - self._started)
 
     def progress(self, step: int) -> float:
@@ -49,11 +54,15 @@ class Schedule:
         if self.total_steps is not None:
             return step / self.total_steps if self.total_steps else 1.0
         if self._processes.count == 1:
-            return self.seconds / self._time_budget_s
+            return self._share_of_time()
         if self._agreed_at is None or step - self._agreed_at >= CLOCK_STEPS:
-            self._agreed_progress = self._processes.from_main(self.seconds / self._time_budget_s)
+            self._agreed_progress = self._processes.from_main(self._share_of_time())
             self._agreed_at = step
         return self._agreed_progress
+
+    def _share_of_time(self) -> float:
+        left = self._time_budget_s - self.prepare_seconds
+        return (self.seconds - self.prepare_seconds) / left if left > 0 else 1.0
 
     def rate_factor(self, step: int, progress: float) -> float:
         """What the learning rate is multiplied with: a linear warm-up into half a cosine, or 1 throughout."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor, nn
+
+Report = Callable[[int, int], None]  # of work done and in all, in pieces of any kind
 
 
 class Task(nn.Module):
@@ -14,6 +16,7 @@ class Task(nn.Module):
 
     kind: str  # the checkpoint's kind
     unit: str = "samples"  # what :meth:`samples` counts
+    preparation: str = "preparing"  # what :meth:`prepare` does, beside its bar
     model: nn.Module  # what checkpoints store
     step: int = 0  # of the training, set by the trainer before each step
     progress: float = 0.0  # share of the training done before this step
@@ -21,6 +24,13 @@ class Task(nn.Module):
     def forward(self, batch: Any) -> dict[str, Tensor]:
         """Named scalar terms of one batch, ``loss`` among them, each a mean over the batch."""
         raise NotImplementedError
+
+    def prepare(self, batches: Batches, report: Report) -> None:
+        """Work before the first step of a new run, such as a first guess in closed form; a continued run has it.
+
+        It counts in the time budget. ``report(done, total)`` after each piece of work moves a bar, and raises where the
+        run was asked to stop. Called on every process; all go on with what the main one made of the model.
+        """
 
     def samples(self, batch: Any) -> int:
         """How many samples a batch holds, for the rate."""

@@ -4,45 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
+from src.training.checkpoints import BEST, FILE_NAMES, LAST, Checkpoints
 from src.training.distributed import Processes
-from src.training.identity import require_same_run
-from src.training.logger import Logger
+from src.training.failure import is_lost_peer
+from src.training.finite_guard import FiniteGuard
+from src.training.logger import Logger, PreparationBar
 from src.training.meter import Meter
+from src.training.optimizer_step import OptimizerStep
+from src.training.options import TrainerOptions
 from src.training.schedule import Schedule
 from src.training.stop_signals import StopSignals
 from src.training.task import Batches, Task
 from src.training.weight_average import WeightAverage
-from src.utils import checkpoint
 from src.utils.cli import InputError
 
-LAST, BEST = "last", "best"
-FILE_NAMES = {LAST: "last.ckpt", BEST: "best.ckpt"}
 SAVE_SECONDS = 120.0  # at most so much work is lost to a power cut, however long an epoch is
-
-
-@dataclass(frozen=True)
-class TrainerOptions:
-    epochs: int = 200
-    time_budget_s: float | None = None  # replaces ``epochs``
-    warmup_steps: int = 0
-    schedule: str = "cosine"  # or "constant"
-    accumulate_steps: int = 1
-    clip_grad: float | None = None
-    amp: str = "off"  # off, bf16, fp16
-    save_every: int = 10  # epochs between saves
-    val_every: int | None = None  # epochs between validations; as often as saves without it
-    ema: float | None = None  # decay of the weights' moving average, which is then what is validated and shipped
-    compile: bool = False
 
 
 class Interrupted(KeyboardInterrupt):
@@ -64,6 +46,7 @@ class Trainer:
         batches: Batches,
         processes: Processes,
         run_dir: Path,
+        *,
         options: TrainerOptions,
         identity: dict,
         file_names: Mapping[str, str] = FILE_NAMES,
@@ -74,15 +57,11 @@ class Trainer:
         self.processes = processes
         self.run_dir = run_dir
         self.options = options
-        self.identity = identity
-        self.file_names = file_names
+        self.checkpoints = Checkpoints(run_dir, task.kind, identity, processes, file_names)
         self.step = 0  # optimizer steps done
         self.best_score = -math.inf
         self._validated_step = -1
-        self._base_rates = [group["lr"] for group in optimizer.param_groups]
-        device = processes.device
-        self._scaler = torch.amp.GradScaler(device.type, enabled=options.amp == "fp16")
-        self._amp_dtype = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}[options.amp]
+        self._optimizer_step = OptimizerStep(task, optimizer, processes, options)
         self._steps_per_epoch = batches.steps_per_epoch // options.accumulate_steps
         if self._steps_per_epoch == 0:
             raise InputError(
@@ -97,12 +76,12 @@ class Trainer:
             options.warmup_steps,
             options.schedule,
         )
-        self._first_bad_step = torch.full((), -1, dtype=torch.int64, device=device)
+        self._guard = FiniteGuard(task, batches, options.accumulate_steps, processes.device)
         self._stop = StopSignals()
         self._average = None if options.ema is None else WeightAverage(task.model, options.ema)
 
     def path(self, which: str) -> Path:
-        return self.run_dir / self.file_names[which]
+        return self.checkpoints.path(which)
 
     @property
     def seconds(self) -> float:
@@ -120,21 +99,19 @@ class Trainer:
 
         Raises :class:`InputError` if it is another run's.
         """
-        if path is None and not self.path(LAST).exists():
+        stored = self.checkpoints.read(path)
+        if stored is None:
             return False
-        path = path or self.path(LAST)
-        stored = checkpoint.read(path, self.task.kind)
-        require_same_run(path, stored["identity"], self.identity)
         self.task.model.load_state_dict(stored["model"]["state"])
         if self._average is not None:
             self._average.load_state(stored["trained_parameters"])
             self._average.swap()
         self.optimizer.load_state_dict(stored["optimizer"])
-        self._scaler.load_state_dict(stored["scaler"])
+        self._optimizer_step.scaler.load_state_dict(stored["scaler"])
         self.step = stored["step"]
         self.best_score = stored["best_score"]
         self._validated_step = stored["validated_step"]
-        self._schedule.continue_from(stored["seconds"])
+        self._schedule.continue_from(stored["seconds"], stored.get("prepare_seconds", 0.0))
         return True
 
     def save(self, which: str) -> None:
@@ -146,18 +123,18 @@ class Trainer:
             if self._average is not None:
                 self._average.swap()
             content = {
-                "identity": self.identity,
                 "model": {"config": self.task.model_config(), "state": self.task.model.state_dict()},
                 **({} if self._average is None else {"trained_parameters": self._average.state()}),
                 "optimizer": self.optimizer.state_dict(),
-                "scaler": self._scaler.state_dict(),
+                "scaler": self._optimizer_step.scaler.state_dict(),
                 "step": self.step,
                 "best_score": self.best_score,
                 "validated_step": self._validated_step,
                 "seconds": self.seconds,
+                "prepare_seconds": self._schedule.prepare_seconds,
             }
             try:
-                checkpoint.write(self.path(which), self.task.kind, content)
+                self.checkpoints.write(which, content)
             finally:
                 if self._average is not None:
                     self._average.swap()
@@ -169,32 +146,46 @@ class Trainer:
         self._schedule.start()
         if self.is_finished and self._validated_step == self.step:
             return
-        self._logger = Logger(self.run_dir, self.processes.is_main, self._schedule.total_steps, self.step)
-        self._forward = self._wrap()
-        self._meter = Meter(self.step)
-        self._saved_at = time.monotonic()
         try:
             with self._stop:
-                self._loop()
+                self._prepare()
+                self._logger = Logger(self.run_dir, self.processes.is_main, self._schedule.total_steps, self.step)
+                try:
+                    self._loop()
+                finally:
+                    self._logger.close()
         except RuntimeError as error:
-            # A peer that was stopped too hung up in the middle of a collective: this step is not taken.
+            # A peer hung up in the middle of a collective: this step is not taken.
+            if self.step == 0 or not (self._stop.requested or is_lost_peer(error)):
+                raise
+            self._save_last()
             if self._stop.requested:
-                self._check_finite()
-                self.save(LAST)
                 raise Interrupted from error
             raise
-        finally:
-            self._logger.close()
 
-    def _wrap(self) -> Callable:
-        module: nn.Module = self.task
-        if self.processes.count > 1:
-            ids = [self.processes.device.index] if self.processes.device.type == "cuda" else None
-            module = DistributedDataParallel(module, device_ids=ids)
-        self._ddp = module if self.processes.count > 1 else None
-        return torch.compile(module) if self.options.compile else module
+    def _prepare(self) -> None:
+        """The work before the first step, which a continued run has behind it."""
+        is_new = self.step == 0
+        bar = PreparationBar(self.task.preparation, self.processes.is_main)
+
+        def report(done: int, total: int) -> None:
+            bar.report(done, total)
+            if self._stop.requested:
+                raise Interrupted
+
+        try:
+            if is_new:
+                self.task.prepare(self.batches, report)
+        finally:
+            bar.close()
+        self._optimizer_step.wrap()
+        if is_new and self._average is not None:
+            self._average.restart()
+        if bar.was_shown:
+            self._schedule.end_preparation()
 
     def _loop(self) -> None:
+        self._meter, self._saved_at = Meter(self.step), time.monotonic()
         # A time budget may run out while a checkpoint is saved: the last state is validated all the same.
         while not (self.is_finished and self._validated_step == self.step):
             if self._is_validation_due():
@@ -218,8 +209,7 @@ class Trainer:
         for _ in range(done, self._steps_per_epoch):
             self._train_step(stream)
             if self._stop.requested:
-                self._check_finite()
-                self.save(LAST)
+                self._save_last()
                 raise Interrupted
             if self.options.time_budget_s and self.is_finished:
                 return
@@ -234,18 +224,7 @@ class Trainer:
     def _train_step(self, stream: Iterator) -> None:
         self.task.step, self.task.progress = self.step, self._schedule.progress(self.step)
         factor = self._schedule.rate_factor(self.step, self.task.progress)
-        for group, base in zip(self.optimizer.param_groups, self._base_rates, strict=True):
-            group["lr"] = base * factor
-        self.task.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        count = self.options.accumulate_steps
-        for k in range(count):
-            self._accumulate(self._meter.next_batch(stream), 1.0 / count, is_last=k == count - 1)
-        if self.options.clip_grad is not None:
-            self._scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.task.parameters(), self.options.clip_grad)
-        self._scaler.step(self.optimizer)
-        self._scaler.update()
+        self._optimizer_step.take(stream, self.step, factor, self._meter, self._guard)
         self.step += 1
         if self._average is not None:
             self._average.update(self.step)
@@ -253,38 +232,9 @@ class Trainer:
         if self._meter.is_due:
             self._log()
 
-    def _accumulate(self, batch: Any, share: float, is_last: bool) -> None:
-        device = self.processes.device.type
-        with (
-            self._ddp.no_sync() if self._ddp is not None and not is_last else nullcontext(),
-            torch.autocast(device, self._amp_dtype, enabled=self._amp_dtype is not None),
-        ):
-            terms = self._forward(batch)
-            loss = terms["loss"] * share
-        with self._ddp.no_sync() if self._ddp is not None and not is_last else nullcontext():
-            self._scaler.scale(loss).backward()
-        with torch.no_grad():
-            bad = ~torch.isfinite(loss) & (self._first_bad_step < 0)
-            self._first_bad_step = torch.where(bad, self.step, self._first_bad_step)
-        self._meter.add(terms, share, self.task.samples(batch))
-
     def _check_finite(self) -> None:
         held = f"; {self.path(LAST)} still holds the last good state" if self.path(LAST).exists() else ""
-        remedy = f"check those inputs or lower the learning rate{held}"
-        bad_step = int(self._first_bad_step)
-        if bad_step < 0:
-            # The loss shows a bad step only in the next one, and in the batch of one process only.
-            if not all(bool(parameter.isfinite().all()) for parameter in self.task.parameters()):
-                raise InputError("model", f"its parameters are not finite after step {self.step - 1}", remedy)
-            return
-        epoch, index = divmod(bad_step, self._steps_per_epoch)
-        stream = self.batches.epoch(epoch, index * self.options.accumulate_steps)
-        names = "; ".join(self.task.describe(next(stream)) for _ in range(self.options.accumulate_steps))
-        raise InputError(
-            "loss",
-            f"not finite at step {bad_step} (batch: {names})",
-            remedy,
-        )
+        self._guard.check(self.step, f"check those inputs or lower the learning rate{held}")
 
     def _log(self) -> None:
         self._check_finite()

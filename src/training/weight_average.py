@@ -44,6 +44,11 @@ class WeightAverage:
             parameter.copy_(average)
             average.copy_(held)
 
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Begin again from the parameters as they are."""
+        torch._foreach_copy_(self._averages, [parameter.detach() for parameter in self._parameters])
+
     def state(self) -> list[torch.Tensor]:
         return self._averages
 

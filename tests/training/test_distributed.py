@@ -1,6 +1,10 @@
+import threading
+import types
+
 import pytest
 import torch
 
+from src.training import distributed
 from src.training.distributed import Processes, processes, resolve_device
 from src.utils.cli import InputError
 
@@ -48,3 +52,32 @@ def test_alone_without_torchrun(monkeypatch):
         assert group.from_main("a") == "a"
         group.barrier()
         assert not torch.distributed.is_initialized()
+
+
+def backends(monkeypatch, devices, cards, has_nccl=True):
+    """What each of several processes chooses, one after another; ``cards``: identifier of each one's GPU."""
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: has_nccl)
+    names = threading.local()
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: types.SimpleNamespace(uuid=names.card))
+    store, chosen = torch.distributed.HashStore(), {}
+
+    def choose(rank):
+        names.card = cards[rank]
+        chosen[rank] = distributed._choose_backend(store, rank, len(devices), torch.device(devices[rank]))
+
+    threads = [threading.Thread(target=choose, args=(rank,)) for rank in range(len(devices))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(chosen.values())) == 1 and len(chosen) == len(devices)
+    return chosen[0]
+
+
+def test_nccl_only_where_every_process_has_a_gpu_of_its_own(monkeypatch):
+    assert backends(monkeypatch, ["cpu", "cpu"], ["", ""]) == "gloo"
+    assert backends(monkeypatch, ["cuda:0", "cuda:1"], ["a", "b"]) == "nccl"
+    assert backends(monkeypatch, ["cuda:0", "cuda:0"], ["a", "b"]) == "nccl", "on two machines"
+    assert backends(monkeypatch, ["cuda:0", "cuda:0"], ["a", "a"]) == "gloo", "nccl refuses to share a GPU"
+    assert backends(monkeypatch, ["cuda:0", "cpu"], ["a", ""]) == "gloo"
+    assert backends(monkeypatch, ["cuda:0", "cuda:1"], ["a", "b"], has_nccl=False) == "gloo", "Windows"

@@ -50,8 +50,3 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
         (tmp_path / name).touch()
     open_it(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.tmp.ckpt", "last.ckpt"]
-
-
-def test_only_the_main_process_writes(tmp_path):
-    open_it(tmp_path / "run", processes=Processes(1, 1, torch.device("cpu")))
-    assert not (tmp_path / "run").exists()

@@ -27,7 +27,7 @@ def test_progress_by_steps_does_not_know_the_clock(clock):
 
 def test_progress_by_the_clock_counts_earlier_sittings(clock):
     by_time = Schedule(ALONE, total_steps=None, time_budget_s=60.0)
-    by_time.continue_from(15.0)
+    by_time.continue_from(15.0, 0.0)
     assert by_time.seconds == 15.0
     clock[0] += 1000.0  # before the start
     by_time.start()
