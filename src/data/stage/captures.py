@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,38 +46,52 @@ def lights_file(olat_root: Path, lights: Path | None) -> Path:
     return lights or olat_root / LIGHTS_FILE
 
 
-def open_stage(olat_root: Path, lights: Path | None = None, mask_root: Path | None = None) -> Stage:
+def open_stage(
+    olat_root: Path,
+    lights: Path | None = None,
+    mask_root: Path | None = None,
+    only: Collection[str] | None = None,
+) -> Stage:
     """:func:`find_captures` with the lights of :func:`lights_file`. Raises InputError where either is wrong."""
-    return find_captures(olat_root, read_lights(lights_file(olat_root, lights)), mask_root)
+    return find_captures(olat_root, read_lights(lights_file(olat_root, lights)), mask_root, only)
 
 
-def find_captures(olat_root: Path, lights: np.ndarray, mask_root: Path | None = None) -> Stage:
+def find_captures(
+    olat_root: Path, lights: np.ndarray, mask_root: Path | None = None, only: Collection[str] | None = None
+) -> Stage:
     """A folder per subject under ``olat_root``, with one picture per light, in natural order of their names.
 
-    ``mask.*``, ``full_light.*`` and ``flat_lit.*`` beside them are no OLATs. ``mask_root`` holds ``NAME.png`` or
+    ``only``: subjects that are wanted; the folders of others are not looked into. ``mask_root`` holds ``NAME.png`` or
     ``NAME/mask.png``. Raises InputError when a folder does not hold as many pictures as there are lights.
     """
-    captures = []
-    for folder in subject_folders(olat_root):
-        pictures = list_images(folder)
-        extras = {path.stem: path for path in pictures if path.stem in _EXTRA_STEMS}
-        images = [path for path in pictures if path.stem not in _EXTRA_STEMS]
-        if len(images) != len(lights):
-            raise InputError(
-                folder,
-                f"holds {len(images)} pictures for {len(lights)} lights{_missing_number(images)}",
-                "give every light exactly one picture, or the right --lights",
-            )
-        mask = extras.get("mask") if mask_root is None else find_mask(mask_root, folder.name)
-        captures.append(Capture(folder.name, folder.name, tuple(images), "stage", mask, extras.get("full_light")))
-    return Stage(tuple(captures), {"stage": lights})
+    folders = [folder for folder in subject_folders(olat_root) if only is None or folder.name in only]
+    return Stage(tuple(read_folder(folder, len(lights), mask_root) for folder in folders), {"stage": lights})
+
+
+def read_folder(folder: Path, light_count: int, mask_root: Path | None = None) -> Capture:
+    """The capture in a folder: ``mask.*``, ``full_light.*`` and ``flat_lit.*`` beside the OLATs are none."""
+    pictures = list_images(folder)
+    extras = {path.stem: path for path in pictures if path.stem in _EXTRA_STEMS}
+    images = [path for path in pictures if path.stem not in _EXTRA_STEMS]
+    if len(images) != light_count:
+        raise InputError(
+            folder,
+            f"holds {len(images)} pictures for {light_count} lights{_missing_number(images)}",
+            "give every light exactly one picture, or the right --lights",
+        )
+    mask = extras.get("mask") if mask_root is None else find_mask(mask_root, folder.name)
+    return Capture(folder.name, folder.name, tuple(images), "stage", mask, extras.get("full_light"))
 
 
 def subject_folders(root: Path) -> list[Path]:
-    """The sub-folders of ``root`` that hold anything, hidden ones aside, in natural order; at least one."""
+    """The sub-folders of ``root`` that hold anything, in natural order; at least one.
+
+    Hidden folders and the ``__MACOSX`` of archives that were packed on a Mac are none.
+    """
     if not root.is_dir():
         raise InputError(root, "no such folder", "give the folder that holds one folder per subject")
-    folders = [path for path in root.iterdir() if path.is_dir() and path.name[0] != "." and any(path.iterdir())]
+    named = [path for path in root.iterdir() if path.name[0] != "." and path.name != "__MACOSX"]
+    folders = [path for path in named if path.is_dir() and any(path.iterdir())]
     if not folders:
         raise InputError(root, "holds no subject folders", "it needs one folder of pictures per subject")
     return sorted(folders, key=natural_key)

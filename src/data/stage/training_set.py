@@ -47,10 +47,13 @@ class SubjectJob:
     def folder(self) -> Path:
         return self.out_root / "subjects" / self.capture.name
 
-    def files(self) -> list[Path]:
-        """All files that the subject is made from."""
+    def records(self, known: dict) -> dict[str, dict[str, str]]:
+        """What the files hold that the subject is made from: see :func:`record_files`."""
         beside = {"given": self.capture.mask, "rembg": self.capture.full_light}.get(self.mask)
-        return [*self.capture.images, *([beside] if beside else [])]
+        return {
+            "images": record_files(self.capture.images, known.get("images")),
+            "beside": record_files([beside] if beside else [], known.get("beside")),
+        }
 
 
 def make_jobs(
@@ -95,12 +98,13 @@ def is_finished(job: SubjectJob, changes: list[str]) -> bool:
         return False
     metadata = read_json(path)
     known = metadata.get("captures", {}) if isinstance(metadata, dict) else {}
-    record = record_files(job.files(), known)
-    if known.get("content") != record["content"] or metadata.get("made_from") != job.made_from:
+    records = job.records(known)
+    is_same = all(known.get(name, {}).get("content") == record["content"] for name, record in records.items())
+    if not is_same or metadata.get("made_from") != job.made_from:
         changes.append(job.capture.name)
         return False
-    if record["stamp"] != known["stamp"]:  # copied or touched: so that the files need not be read next time
-        write_json(path, {**metadata, "captures": {**known, **record}})
+    if {**known, **records} != known:  # copied or touched: so that the files need not be read next time
+        write_json(path, {**metadata, "captures": {**known, **records}})
     return True
 
 
@@ -133,7 +137,7 @@ def prepare_subject(job: SubjectJob) -> None:
 
 def _write_subject(job: SubjectJob, folder: Path) -> None:
     settings, capture = job.settings, job.capture
-    record = record_files(job.files())  # before anything is read: what changes meanwhile is noticed next time
+    records = job.records({})  # before anything is read: what changes meanwhile is noticed next time
     height, width = size = reduced_size(*check_sizes(capture), settings.image_size)
     count, lights = job.coefficients.shape[:2]
     blocks = plan_blocks(height, width, count, lights, job.memory_gb)
@@ -173,7 +177,7 @@ def _write_subject(job: SubjectJob, folder: Path) -> None:
             "captures": {
                 "folder": capture.images[0].parent.relative_to(job.captures_root).as_posix(),
                 "files": [path.name for path in capture.images],
-                **record,
+                **records,
             },
             "units": UNITS,
             "frame": FRAME,
