@@ -47,10 +47,14 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--lambda_flat", type=cli.non_negative_float, default=1.0, help="weight of the flat-lit losses")
     add("--lambda_env", type=cli.non_negative_float, default=1.0, help="weight of the environment losses")
     add("--env_loss", choices=("sphere", "original"), default="sphere")
-    add("--use_lpips", action="store_true", help="perceptual loss on flat-lit; needs the backbone's weights")
+    add("--use_lpips", action="store_true", help="perceptual loss on flat-lit; fetches the backbone's weights")
     add("--lambda_flat_lpips", type=cli.non_negative_float, default=LPIPS_WEIGHT, help="its weight")
     add("--lpips_net", choices=("alex", "vgg", "squeeze"), default="alex")
-    add("--lpips_weights", type=Path, help="file of the backbone's weights (default: torch's cache)")
+    add(
+        "--lpips_weights",
+        type=Path,
+        help="file of the backbone's weights (default: torch's cache)",
+    )
     add("--lambda_physical", type=cli.non_negative_float, default=0.0, help="of re-rendering; needs --olat_root")
     add("--batch_size", type=cli.positive_int, default=4, help="per process")
     add("--num_epochs", type=cli.positive_int, default=100)

@@ -9,6 +9,8 @@ import signal
 import sys
 import time
 from pathlib import Path
+from unittest import mock
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -506,7 +508,7 @@ def no_pretrained(stage):
 
 
 def no_perceptual_weights(_stage):
-    return {"use_lpips": True}, (LPIPS_BACKBONES["alex"], "--lpips_weights")
+    return {"use_lpips": True}, (LPIPS_BACKBONES["alex"], "no network", "--lpips_weights")
 
 
 BAD_INPUTS = [
@@ -542,6 +544,7 @@ BAD_INPUTS = [
 def test_wrong_input_is_one_line_that_names_it(own_stage, tmp_path, monkeypatch, capsys, change):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", mock.Mock(side_effect=URLError("no network")))
     given, words = change(own_stage)
     assert script.main(arguments(own_stage, tmp_path / "run", **given)) == 2
     line = one_error_line(capsys.readouterr().err)

@@ -83,7 +83,7 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
     open_run_dir(arguments.output_dir, arguments, data.describe(), group, FILE_NAMES)
     torch.manual_seed(arguments.seed)
     model = make_model(arguments).to(group.device)
-    lpips = load_lpips(arguments.lpips_net, arguments.lpips_weights) if arguments.use_lpips else None
+    lpips = load_lpips(arguments.lpips_net, arguments.lpips_weights, download=True) if arguments.use_lpips else None
     options = DelitLossOptions(**{name: getattr(arguments, name) for name in _LOSS})
     task = DelitTask(model, DelitLoss(options, model.codec, lpips), data.validation, group)
     optimizer = torch.optim.AdamW(

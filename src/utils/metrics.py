@@ -5,6 +5,8 @@ Images are torch tensors N x C x H x W; masks are N x 1 x H x W or 1 x 1 x H x W
 
 from __future__ import annotations
 
+import os
+import socket
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +27,10 @@ LPIPS_BACKBONES = {
     "vgg": "vgg16-397923af.pth",
     "squeeze": "squeezenet1_1-b8a52dc0.pth",
 }
+_TORCHVISION_NAMES = {"alex": "AlexNet", "vgg": "VGG16", "squeeze": "SqueezeNet1_1"}
 # Below this size the deepest features of the backbones have no texel left.
 LPIPS_SMALLEST_SIDE = 64
+_DOWNLOAD_WAIT_SECONDS = 20.0  # for a server that does not answer
 _SMALLEST_MSE = 1e-20  # keeps the PSNR of equal images finite
 
 
@@ -84,13 +88,15 @@ def _gaussian_filter(image: Tensor) -> Tensor:
     return functional.conv2d(rows, kernel[:, :, None], groups=image.shape[1])
 
 
-def load_lpips(net: str = "alex", weights: str | Path | None = None) -> Callable[[Tensor, Tensor], Tensor]:
+def load_lpips(
+    net: str = "alex", weights: str | Path | None = None, download: bool = False
+) -> Callable[[Tensor, Tensor], Tensor]:
     """The LPIPS distance (Zhang et al. 2018, version 0.1): ``(truth, prediction) -> N``, differentiable.
 
     Images are N x 3 x H x W in [0, 1], display-referred as a rule; sides below 64 are extended by their edge pixels.
     The calibrated heads come with the ``lpips`` package, the ImageNet backbone does not: it is read from ``weights``,
-    or else from torch's cache, and never downloaded. Raises :class:`InputError` when the package or the file is missing
-    (naming the file and where to put it) or the file holds something else.
+    or else from torch's cache, into which ``download`` brings it where it is not there. Raises :class:`InputError` when
+    the package or the file is missing (naming the file and where to put it) or the file holds something else.
     """
     try:
         import lpips
@@ -99,7 +105,7 @@ def load_lpips(net: str = "alex", weights: str | Path | None = None) -> Callable
 
     if net not in LPIPS_BACKBONES:
         raise InputError("lpips", f"no backbone {net!r}", f"known are {', '.join(LPIPS_BACKBONES)}")
-    file = find_lpips_weights(net, weights)
+    file = find_lpips_weights(net, weights, download)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package builds its backbone through a torchvision call of old
         model = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
@@ -115,7 +121,7 @@ def load_lpips(net: str = "alex", weights: str | Path | None = None) -> Callable
     return distance
 
 
-def find_lpips_weights(net: str = "alex", weights: str | Path | None = None) -> Path:
+def find_lpips_weights(net: str = "alex", weights: str | Path | None = None, download: bool = False) -> Path:
     """The file of the backbone's ImageNet weights; :class:`InputError` says which file is wanted and where."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_BACKBONES[net]
     file = Path(weights) if weights is not None else cached
@@ -123,7 +129,32 @@ def find_lpips_weights(net: str = "alex", weights: str | Path | None = None) -> 
         return file
     if weights is not None:
         raise InputError(file, "no such file", f"give torchvision's {LPIPS_BACKBONES[net]}")
-    raise InputError(cached, "LPIPS needs these backbone weights", "put the file there or name it with --lpips_weights")
+    reason = ""
+    if download:
+        try:
+            _download(net, cached)
+            return cached
+        except (OSError, RuntimeError) as error:  # no way to the server, no room, or not what its name says
+            reason = f", and downloading them failed ({error})"
+    raise InputError(
+        cached, f"LPIPS needs these backbone weights{reason}", "put the file there or name it with --lpips_weights"
+    )
+
+
+def _download(net: str, file: Path) -> None:
+    """Get torchvision's weights of a backbone as torchvision does: with a bar, checked by the hash in the name."""
+    from torchvision.models import get_weight
+
+    url = get_weight(f"{_TORCHVISION_NAMES[net]}_Weights.IMAGENET1K_V1").url
+    hash_prefix = file.stem.rpartition("-")[2]  # so begins the SHA-256
+    shows_bar = os.environ.get("LOCAL_RANK", "0") == "0"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    wait_before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_DOWNLOAD_WAIT_SECONDS)
+    try:
+        torch.hub.download_url_to_file(url, str(file), hash_prefix, progress=shows_bar)
+    finally:
+        socket.setdefaulttimeout(wait_before)
 
 
 def _load_backbone(backbone: torch.nn.Module, file: Path) -> None:

@@ -1,4 +1,7 @@
+import shutil
+import urllib.error
 import warnings
+from unittest import mock
 
 import pytest
 import torch
@@ -180,3 +183,35 @@ def test_lpips_runs_on_every_backbone_from_the_cache(tmp_path, monkeypatch):
         assert distance.shape == (2,)
         assert (distance > 0).all()
         assert distance.isfinite().all()
+
+
+def test_the_backbone_is_downloaded_where_that_was_asked_for(tmp_path, monkeypatch, random_backbone):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    wanted = []
+
+    def fake(url, destination, hash_prefix=None, progress=True):
+        wanted.append((url, hash_prefix, progress))
+        shutil.copyfile(random_backbone[0], destination)
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fake)
+    truth, prediction = picture_pair(64, 64)
+    downloaded = load_lpips("alex", download=True)(truth, prediction)
+    assert torch.equal(downloaded, load_lpips("alex", random_backbone[0])(truth, prediction))
+    assert wanted == [("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79", True)]
+    load_lpips("alex", download=True)
+    assert len(wanted) == 1, "the second time it is in the cache"
+    for name in ("squeeze", "vgg"):  # what comes is an AlexNet
+        with pytest.raises(InputError, match="is not the state dict of this LPIPS backbone"):
+            load_lpips(name, download=True)
+    assert [url.rpartition("/")[2] for url, _, _ in wanted[1:]] == [LPIPS_BACKBONES[n] for n in ("squeeze", "vgg")]
+
+
+@pytest.mark.parametrize("kind", [urllib.error.URLError, TimeoutError, RuntimeError])
+def test_offline_the_file_is_named(tmp_path, monkeypatch, kind):
+    pytest.importorskip("lpips")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", mock.Mock(side_effect=kind("no route")))
+    with pytest.raises(InputError, match=r"alexnet-owt-7be5be79.pth: LPIPS needs .*no route.*: put the file"):
+        load_lpips("alex", download=True)
+    with pytest.raises(InputError, match=r"LPIPS needs these backbone weights: put the file there"):
+        load_lpips("alex")
