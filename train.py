@@ -97,6 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     with processes(arguments.device) as group:
         lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap)
+        for line in (line for lightmap in lightmaps for line in lightmap.describe() if group.is_main):
+            print(line)
 
         results = train_lightmaps(lightmaps, arguments, group)
 

@@ -21,7 +21,7 @@ class ExampleLightmap:
     def __init__(self, height: int = 40, width: int = 48) -> None:
         self.height, self.width, self.hours = height, width, HOURS
 
-    def load(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def load(self, remarks: list[str] | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         y, x = np.mgrid[: self.height, : self.width]
         mask = (x % (self.width // 2) > 1) & (y > 1)
         frames = np.empty((len(HOURS), self.height, self.width, 3), np.float32)

@@ -25,8 +25,7 @@ def grid(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grid")
     for hour in HOURS:
         image_io.write_linear(folder / "day" / f"bake_{round(hour * 100):04d}.exr", radiance(hour, 12, 16))
-    with pytest.warns(UserWarning, match="5 images, not 24"):
-        assert train.main(arguments(folder / "day", folder / "run", **GRID)) == 0
+    assert train.main(arguments(folder / "day", folder / "run", **GRID)) == 0
     return folder / "run"
 
 

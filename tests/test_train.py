@@ -201,11 +201,10 @@ def test_workers_are_accepted_and_said_to_have_no_effect(day, tmp_path, capsys):
 # ---- data
 
 
-def test_other_numbers_of_frames_warn_and_name_the_hour_of_each(tmp_path):
+def test_the_hour_of_each_frame_is_printed_once(tmp_path, capsys):
     write_day(tmp_path / "day", hours=3)
-    expected = r"3 images, not 24.*tod_0.png = 0, tod_1.png = 1, tod_2.png = 2"
-    with pytest.warns(UserWarning, match=expected):
-        tiny_runs.train(tmp_path / "day", tmp_path / "run", hours=None)
+    tiny_runs.train(tmp_path / "day", tmp_path / "run", hours=None)
+    assert capsys.readouterr().out.count("tod_0.png = 0, tod_1.png = 1, tod_2.png = 2") == 1
     assert last(tmp_path / "run")["model"]["config"]["hours"] == [0, 1, 2]
 
 

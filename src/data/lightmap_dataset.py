@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.data.lightmap.day_reader import DayReader
 from src.data.lightmap.sources import Lightmap, open_lightmaps
-from src.utils.cli import InputError
 from src.utils.radiance_transfer import RadianceTransfer
 from src.utils.seeding import generator
 from src.utils.texel_grid import texel_xy
@@ -38,6 +38,7 @@ class LightmapDataset:
         size_bytes: int,
         valid: Tensor | None = None,
         transfer: RadianceTransfer | None = None,
+        remarks: Sequence[str] = (),
     ) -> None:
         self.texels = texels
         self.hours = torch.tensor(hours, dtype=torch.float32, device=texels.device)
@@ -48,6 +49,7 @@ class LightmapDataset:
         self.size_bytes = size_bytes  # of the image files
         self.valid = torch.arange(len(texels), device=texels.device) if valid is None else valid
         self.transfer = transfer
+        self.remarks = list(remarks)  # what was noticed in the data, a line each
 
     @classmethod
     def from_folder(
@@ -63,12 +65,11 @@ class LightmapDataset:
     @classmethod
     def from_lightmap(cls, lightmap: Lightmap, device: str | torch.device = "cpu") -> LightmapDataset:
         """Read ``lightmap`` frame by frame, so that memory holds the data once."""
-        mask = lightmap.read_mask()
+        reader = DayReader(lightmap)
+        mask = reader.mask
         texels = np.empty((int(mask.sum()), len(lightmap.hours), 3), np.float32)
-        for t, file in enumerate(lightmap.files):
-            texels[:, t] = lightmap.read_frame(t)[mask]
-            if not np.isfinite(texels[:, t]).all():
-                raise InputError(file, "holds NaN or infinite values at valid texels", "bake it again")
+        for t in range(len(lightmap.files)):
+            texels[:, t] = reader.valid_texels(t)
         transfer = None
         if lightmap.is_radiance:
             transfer = RadianceTransfer.fitted(texels.max((0, 2)), lightmap.hours, RADIANCE_GAMMA)
@@ -83,6 +84,7 @@ class LightmapDataset:
             sum(file.stat().st_size for file in lightmap.files),
             torch.from_numpy(np.flatnonzero(mask)).to(device),
             transfer,
+            reader.remarks,
         )
 
     @property

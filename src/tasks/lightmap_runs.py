@@ -95,6 +95,7 @@ def train_siren_run(
 ) -> list[RunResult]:
     """Train a SIREN on one lightmap, and export it where asked; the result is on the main process alone."""
     dataset = LightmapDataset.from_lightmap(lightmap, group.device)
+    _say(dataset.remarks, lightmap, group)
     open_run_dir(run_dir, arguments, dataset.describe(), group)
     identity = run_identity(arguments, dataset.describe(), group.count)
     trainer = train_siren(dataset, run_dir, arguments, group, identity)
@@ -116,6 +117,7 @@ def train_grid_run(
 ) -> list[RunResult]:
     """Train a latent grid on one lightmap, or on several that share F2 (a result for each), to a target where asked."""
     data = LightmapTexels(lightmap, group.device)
+    _say(data.remarks, lightmap, group)
     options = GridOptions(
         arguments.bpp,
         arguments.latent_bits,
@@ -152,6 +154,13 @@ def train_grid_run(
         share = round(size_bytes * part.height * part.width / model.config.texel_count)
         results.append(RunResult(part.name, float(hourly.mean()), float(hourly.min()), share, run_dir, closing))
     return results
+
+
+def _say(remarks: Sequence[str], lightmap: Lightmap | LightmapAtlas, group: Processes) -> None:
+    """Print what was noticed in the data, once."""
+    if group.is_main:
+        for line in remarks:
+            print(line if isinstance(lightmap, LightmapAtlas) else f"{lightmap.name}: {line}", flush=True)
 
 
 def _run_dir(lightmap: Lightmap, arguments: argparse.Namespace) -> Path:

@@ -29,15 +29,16 @@ WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".exr", ".hdr")
 _LEAST_ALPHA = 2.0**-24
 
 
-def read_linear(path: str | Path) -> np.ndarray:
+def read_linear(path: str | Path, *, allow_nan: bool = False) -> np.ndarray:
     """Linear RGB radiance in the primaries of sRGB, H x W x 3 float32, finite.
 
     exr, hdr and tiff of floats as stored; other formats are decoded by their colour profile, sRGB without one, and
     clipped to [0, 1] (PQ and HLG at 0: their diffuse white is 1). Grey becomes three equal channels. Colour is
     straight: what is stored premultiplied by alpha (exr) is divided by it, except where alpha is 0.
+    With ``allow_nan`` NaN and infinity are left to the caller, who knows which texels count.
     Raises InputError on a file that is missing, unreadable, truncated, of an unknown kind, or holds NaN or infinity.
     """
-    decoded = _decode(Path(path))
+    decoded = _decode(Path(path), allow_nan)
     return _straight(decoded, _linear(decoded))
 
 
@@ -72,7 +73,7 @@ def read_codes(path: str | Path) -> np.ndarray:
 
 def read_alpha(path: str | Path) -> np.ndarray | None:
     """The alpha channel, H x W float32 in [0, 1], or None where the file has none."""
-    return _alpha(_decode(Path(path)))
+    return _alpha(_decode(Path(path), allow_nan=True))
 
 
 def read_mask(path: str | Path) -> np.ndarray:
@@ -166,14 +167,15 @@ def list_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) ->
     return sorted(paths, key=natural_key)
 
 
-def _decode(path: Path) -> Decoded:
+def _decode(path: Path, allow_nan: bool = False) -> Decoded:
     suffix = _suffix(path)
     if suffix not in HDR_SUFFIXES:
         decoded = image_formats.decode_ldr(path)
     else:
         decoded = exr_format.decode_exr(path) if suffix == ".exr" else radiance_format.decode_hdr(path)
     if decoded.is_linear:
-        _require_finite(path, decoded.colour)
+        if not allow_nan:
+            _require_finite(path, decoded.colour)
         if decoded.alpha is not None:
             _require_finite(path, decoded.alpha)
     return decoded

@@ -22,7 +22,7 @@ class Noise:
     def __init__(self, grain: int) -> None:
         self.grain = grain
 
-    def load(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def load(self, remarks: list[str] | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         count = SIDE // self.grain
         days = np.random.default_rng(0).uniform(0.1, 1.0, (len(HOURS), count, count, 3)).astype(np.float32)
         frames = days.repeat(self.grain, axis=1).repeat(self.grain, axis=2)

@@ -17,6 +17,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
+from src.data.lightmap.coverage import Coverage, coverage_from_masks
+from src.data.lightmap.day_reader import load_frames
 from src.utils.cli import InputError
 
 CONFIG_NAME = "config.json"
@@ -56,22 +58,15 @@ class HprcLightmap:
         """HPRC frames are always linear radiance."""
         return True
 
-    def load(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Read ``(frames, hours, mask)``.
+    def load(self, remarks: list[str] | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read ``(frames, hours, mask)``; what is noticed is appended to ``remarks``.
 
-        frames: T x H x W x 3 float32 linear radiance, 0 at invalid texels; hours: T float64; mask: H x W bool, True
-        where a texel is valid at every hour (coverage is geometry, so that the hours' masks agree in practice).
+        frames: T x H x W x 3 float32 linear radiance, 0 at invalid texels, repaired at valid ones as
+        :class:`DayReader` does; hours: T float64; mask: H x W bool, True where a texel is valid at every hour (coverage
+        is geometry, so that the hours' masks agree in practice).
         Raises :class:`InputError` when a file shrank meanwhile or a valid texel is NaN or infinite.
         """
-        mask = self.read_mask()
-        frames = np.empty((len(self.hours), self.height, self.width, 3), np.float32)
-        for t, frame in enumerate(frames):
-            frame[:] = self.read_frame(t)
-            if not np.isfinite(frame[mask]).all():
-                problem = "holds NaN or infinite radiance at valid texels"
-                raise InputError(self.frame_files[t], problem, "bake it again")
-            frame[~mask] = 0
-        return frames, np.array(self.hours), mask
+        return load_frames(self, remarks)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -81,14 +76,16 @@ class HprcLightmap:
         """The t-th frame as it is, H x W x 3 float32; anything may stand at invalid texels."""
         return _read_array(self.frame_files[t], "<f4", (self.height, self.width, 3))
 
-    def read_mask(self) -> np.ndarray:
-        """The mask, H x W bool. Raises :class:`InputError` when no texel is valid at all hours."""
-        mask = np.ones((self.height, self.width), bool)
-        for file in self.mask_files:
-            mask &= _read_array(file, "i1", mask.shape) > 0
-        if not mask.any():
-            raise InputError(self.mask_files[0], f"{self.name} has no texel valid at every hour", "leave it out")
-        return mask
+    def describe(self) -> list[str]:
+        """Nothing: ``config.json`` says all."""
+        return []
+
+    def read_coverage(self) -> Coverage:
+        """The valid texels. Raises :class:`InputError` when no texel is valid at all hours."""
+        if not self.mask_files:
+            return Coverage(np.ones((self.height, self.width), bool), "there is no mask")
+        masks = [_read_array(file, "i1", (self.height, self.width)) > 0 for file in self.mask_files]
+        return coverage_from_masks(self.mask_files, masks, (self.height, self.width))
 
 
 def is_hprc(folder: str | Path) -> bool:

@@ -1,80 +1,85 @@
-"""A folder of lightmap images as a sequence in time: which files, at which hours, with which mask.
+"""A folder of lightmap images as a sequence in time: which files, at which hours, with which masks.
 
 Hours come from the first of these that is there:
 
 1. the hours that the caller gives (``--hours``), one per file in natural order;
 2. ``times.json`` in the folder: a list of hours in natural order of the files, or ``{file name: hour}``;
-3. file names that all end in ``_<hour * 100>`` with 3 or 4 digits (``courtyard_0590.exr`` is 5.9 h);
+3. file names that show them (see :mod:`src.data.lightmap.hours_in_names`);
 4. the index in natural order, the first file being 0 h.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.data.lightmap.folder_files import RADIANCE_SUFFIXES, TIMES_NAME, list_folder, some_names
+from src.data.lightmap.hours_in_names import hours_from_names
 from src.utils.cli import InputError
-from src.utils.image_io import natural_key
 
-DISPLAY_SUFFIXES = (".png", ".jpg", ".jpeg")
-RADIANCE_SUFFIXES = (".exr", ".hdr")
-MASK_NAME = "mask.png"
-TIMES_NAME = "times.json"
 FRAMES_PER_DAY = 24
-
-# Names that end in plain frame numbers count up by one or a few; an hour code moves by 100 per hour. Bakes closer
-# than six minutes on average are taken for frame numbers: they need explicit hours.
-_SMALLEST_MEAN_CODE_STEP = 10
+MOST_PASSED_OVER = 20
 
 
 @dataclass(frozen=True)
 class LightmapSequence:
     """The images of one lightmap, sorted by hour.
 
-    ``files[i]`` shows hour ``hours[i]``, in [0, 24), strictly increasing. ``is_radiance`` says that the files hold
-    linear radiance (EXR, HDR) rather than display-referred values. ``mask_file`` is white where texels are valid, or
-    None when the folder has no mask of its own.
+    ``files[i]`` shows hour ``hours[i]``, in [0, 24), strictly increasing. ``hours_from`` says how they are known.
+    ``is_radiance`` says that the files hold linear radiance (EXR, HDR) rather than display-referred values.
+    ``mask_files`` are white where texels are valid. ``passed_over`` names what else lies in the folder.
     """
 
     files: tuple[Path, ...]
     hours: tuple[float, ...]
+    hours_from: str
     is_radiance: bool
-    mask_file: Path | None
+    mask_files: tuple[Path, ...]
+    passed_over: tuple[str, ...]
+
+    def describe(self) -> list[str]:
+        """What was taken from the folder, a line each: every file's hour, and what was passed over."""
+        listed = ", ".join(f"{file.name} = {hour:g}" for file, hour in zip(self.files, self.hours, strict=True))
+        lines = [
+            f"hours of {len(self.files)} images from {self.hours_from} (--hours or {TIMES_NAME} sets them): {listed}"
+        ]
+        if self.passed_over:
+            lines.append(f"passed over: {some_names(self.passed_over, MOST_PASSED_OVER)}")
+        return lines
 
 
 def find_sequence(folder: str | Path, hours: Sequence[float] | None = None) -> LightmapSequence:
     """Find the images in ``folder`` and the hour of each.
 
-    ``hours`` overrides every other source; hour 24 is hour 0. A number of images other than 24 without explicit hours
-    (sources 1 and 2) is answered with a warning that lists the hour of each file. More than 24 images without any
-    hours are spread evenly over the day, since plain indices would not fit in it.
+    ``hours`` overrides every other source; hour 24 is hour 0. More than 24 images without any hours are spread evenly
+    over the day, since plain indices would not fit in it.
 
     Raises :class:`InputError` when the folder or its images are missing, display images and radiance images are mixed,
-    or hours are malformed, out of range, repeated or not as many as the files.
+    hours are malformed, out of range, repeated or not as many as the files, or most names show an hour but not all.
     """
     folder = Path(folder)
-    files, mask_file = _list_files(folder)
+    listed = list_folder(folder)
+    files = listed.frames
     times_file = folder / TIMES_NAME
     if hours is not None:
-        found = _check_hours(files, list(hours), "--hours")
+        found, source = _check_hours(files, list(hours), "--hours"), "--hours"
     elif times_file.exists():
-        found = _check_hours(files, _read_times(times_file, files), times_file)
+        found, source = _check_hours(files, _read_times(times_file, files), times_file), TIMES_NAME
+    elif named := hours_from_names(files):
+        found, source = _check_hours(files, named.hours, folder), f"file names, read as {named.meaning}"
     else:
-        from_names = _hours_from_names(files)
-        indices = [float(index * min(1.0, FRAMES_PER_DAY / len(files))) for index in range(len(files))]
-        found = _check_hours(files, from_names or indices, folder)
-        if len(files) != FRAMES_PER_DAY:
-            _warn_of_hours(folder, files, found, "file names" if from_names else "natural order")
+        indices = [index * min(1.0, FRAMES_PER_DAY / len(files)) for index in range(len(files))]
+        found, source = _check_hours(files, indices, folder), "their natural order, since the names show none"
     by_hour = sorted(zip(found, files, strict=True))
     return LightmapSequence(
         files=tuple(file for _, file in by_hour),
         hours=tuple(hour for hour, _ in by_hour),
+        hours_from=source,
         is_radiance=files[0].suffix.lower() in RADIANCE_SUFFIXES,
-        mask_file=mask_file,
+        mask_files=listed.masks,
+        passed_over=listed.passed_over,
     )
 
 
@@ -93,41 +98,6 @@ def require_same_size(sizes: Mapping[Path, tuple[int, int]]) -> tuple[int, int]:
                 "all images of a lightmap need one size",
             )
     return common
-
-
-def _list_files(folder: Path) -> tuple[list[Path], Path | None]:
-    if not folder.is_dir():
-        problem = "is not a folder" if folder.exists() else "no such folder"
-        raise InputError(folder, problem, "--data_dir wants a folder of lightmap images")
-    visible = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-    mask_file = next((path for path in visible if path.name.lower() == MASK_NAME), None)
-    images = [path for path in visible if path.suffix.lower() in DISPLAY_SUFFIXES + RADIANCE_SUFFIXES]
-    files = sorted((path for path in images if path != mask_file), key=natural_key)
-    if not files:
-        others = sorted({path.suffix for path in visible if path != mask_file and path.suffix})
-        found = f" (found {', '.join(others)})" if others else ""
-        known = ", ".join(suffix[1:] for suffix in DISPLAY_SUFFIXES + RADIANCE_SUFFIXES)
-        raise InputError(folder, f"no lightmap images{found}", f"known are {known}")
-    radiance = [file for file in files if file.suffix.lower() in RADIANCE_SUFFIXES]
-    display = [file for file in files if file.suffix.lower() in DISPLAY_SUFFIXES]
-    if radiance and display:
-        raise InputError(
-            folder,
-            f"mixes radiance images ({radiance[0].name}) and display images ({display[0].name})",
-            "keep one kind in a folder",
-        )
-    return files, mask_file
-
-
-def _hours_from_names(files: Sequence[Path]) -> list[float] | None:
-    """Hours when every name ends in ``_<hour * 100>``, else None (see ``_SMALLEST_MEAN_CODE_STEP``)."""
-    matches = [re.search(r"_([0-9]{3,4})$", file.stem) for file in files]
-    codes = [int(match[1]) for match in matches if match]
-    if len(codes) != len(files) or max(codes) > 2400 or len(set(codes)) != len(codes):
-        return None
-    if max(codes) - min(codes) < _SMALLEST_MEAN_CODE_STEP * (len(codes) - 1) or codes == [0]:
-        return None
-    return [code / 100 for code in codes]
 
 
 def _read_times(path: Path, files: Sequence[Path]) -> list[object]:
@@ -168,12 +138,3 @@ def _check_hours(files: Sequence[Path], hours: Sequence[object], subject: object
             )
         owner[wrapped] = file
     return list(owner)
-
-
-def _warn_of_hours(folder: Path, files: Sequence[Path], hours: Sequence[float], source: str) -> None:
-    listing = ", ".join(f"{file.name} = {hour:g}" for file, hour in zip(files, hours, strict=True))
-    warnings.warn(
-        f"{folder}: {len(files)} images, not {FRAMES_PER_DAY}; hours taken from {source}: {listing} "
-        f"(--hours or {TIMES_NAME} sets them explicitly)",
-        stacklevel=3,
-    )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from src.data.lightmap.coverage import VALID_FROM, Coverage, coverage_from_alpha, coverage_from_masks
+from src.data.lightmap.day_reader import load_frames
 from src.data.lightmap.hprc import HprcLightmap, is_hprc, load_hprc
 from src.data.lightmap.sequence import LightmapSequence, find_sequence, require_same_size
 from src.utils import image_io
@@ -35,43 +37,38 @@ class FolderLightmap:
     def is_radiance(self) -> bool:
         return self.sequence.is_radiance
 
-    def load(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Read ``(frames, hours, mask)``.
+    def load(self, remarks: list[str] | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read ``(frames, hours, mask)``; what is noticed is appended to ``remarks``.
 
         frames: T x H x W x 3 float32, linear radiance or, for PNG and JPEG, display values in [0, 1] as stored; 0 at
-        invalid texels. hours: T float64 in [0, 24). mask: H x W bool, from ``mask.png``, else from the images' alpha
-        (valid where every hour's alpha is at least one half), else True everywhere.
+        invalid texels, repaired at valid ones as :class:`DayReader` does. hours: T float64 in [0, 24). mask: H x W
+        bool, see :meth:`read_coverage`.
         """
-        mask = self.read_mask()
-        frames = np.empty((len(self.hours), self.height, self.width, 3), np.float32)
-        for t, frame in enumerate(frames):
-            frame[:] = self.read_frame(t)
-        frames[:, ~mask] = 0
-        return frames, np.array(self.hours), mask
+        return load_frames(self, remarks)
 
     @property
     def files(self) -> tuple[Path, ...]:
         return self.sequence.files
 
-    def read_frame(self, t: int) -> np.ndarray:
-        """The t-th image as it is, H x W x 3 float32."""
-        read = image_io.read_linear if self.is_radiance else image_io.read_display
-        return read(self.sequence.files[t])
+    @property
+    def mask_files(self) -> tuple[Path, ...]:
+        return self.sequence.mask_files
 
-    def read_mask(self) -> np.ndarray:
-        """The mask, H x W bool. An alpha channel that is opaque nowhere says nothing about coverage."""
-        if self.sequence.mask_file is not None:
-            mask = image_io.read_mask(self.sequence.mask_file) >= 0.5
-            if not mask.any():
-                problem = "the mask leaves no valid texel"
-                raise InputError(self.sequence.mask_file, problem, "valid texels are white")
-            return mask
-        mask = np.ones((self.height, self.width), bool)
-        for file in self.sequence.files:
-            alpha = image_io.read_alpha(file)
-            if alpha is not None:
-                mask &= alpha >= 0.5
-        return mask if mask.any() else np.ones_like(mask)
+    def describe(self) -> list[str]:
+        """What was taken from the folder, a line each."""
+        return self.sequence.describe()
+
+    def read_frame(self, t: int) -> np.ndarray:
+        """The t-th image as it is, H x W x 3 float32; radiance may hold NaN."""
+        file = self.sequence.files[t]
+        return image_io.read_linear(file, allow_nan=True) if self.is_radiance else image_io.read_display(file)
+
+    def read_coverage(self) -> Coverage:
+        """The valid texels: by the folder's masks, else by the images' alpha."""
+        if self.mask_files:
+            masks = [image_io.read_mask(file) >= VALID_FROM for file in self.mask_files]
+            return coverage_from_masks(self.mask_files, masks, (self.height, self.width))
+        return coverage_from_alpha(self.files, (self.height, self.width))
 
 
 Lightmap = FolderLightmap | HprcLightmap
@@ -92,6 +89,6 @@ def open_lightmaps(
     sequence = find_sequence(folder, hours)
     if select:
         raise InputError("--lightmap", f"{folder} is a folder of images", "LEVEL:ID picks from an HPRC set")
-    files = [*sequence.files, *([sequence.mask_file] if sequence.mask_file else [])]
+    files = (*sequence.files, *sequence.mask_files)
     height, width = require_same_size({file: image_io.image_size(file) for file in files})
     return [FolderLightmap(Path(folder).resolve().name or "lightmap", height, width, sequence)]

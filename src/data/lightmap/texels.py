@@ -17,7 +17,8 @@ class LightmapTexels:
 
     def __init__(self, lightmap: Lightmap | LightmapAtlas, device: str | torch.device = "cpu") -> None:
         """Read ``lightmap``. Raises :class:`InputError` when a file cannot be read or no texel is valid."""
-        frames, hours, mask = lightmap.load()
+        self.remarks: list[str] = []  # what was noticed in the data, a line each
+        frames, hours, mask = lightmap.load(self.remarks)
         self.name = lightmap.name
         self.texels = torch.from_numpy(np.ascontiguousarray(frames[:, mask].swapaxes(0, 1))).to(device)
         self.mask = torch.from_numpy(mask).to(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from src.data.lightmap.sources import open_lightmaps
 from src.evaluation.lightmap.coders import file_coder, measure_coders, peer_coders
@@ -20,7 +21,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("--bundle", "nothing to measure", "give --bundle, --ckpt or --peers")
     skipped: dict[str, str] = {}
     lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap or ())
-    loaded = [lightmap.load() for lightmap in lightmaps]
+    loaded = []
+    for lightmap in lightmaps:
+        remarks: list[str] = []
+        loaded.append(lightmap.load(remarks))
+        print(*lightmap.describe(), *(f"{lightmap.name}: {line}" for line in remarks), sep="\n", file=sys.stderr)
     lpips = find_lpips(arguments.lpips_weights, skipped)
 
     own = (

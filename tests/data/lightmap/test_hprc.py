@@ -83,7 +83,7 @@ def test_a_set_without_masks_is_valid_everywhere_but_then_holds_no_nan(tmp_path)
     config = write_set(tmp_path, ids=[0])
     del config["lightmap_list"][0]["masks"]
     write_config(tmp_path, config)
-    with pytest.raises(InputError, match=r"frame_0_0.bin_0: holds NaN"):
+    with pytest.raises(InputError, match=r"frame_0_0.bin_0: holds NaN .* first of them texel \(0, 0\)"):
         load_hprc(tmp_path)[0].load()
     for code in CODES:
         np.ones(HEIGHT * WIDTH * 3, "<f4").tofile(tmp_path / "Data" / f"frame_0_{code}.bin_0")

@@ -74,8 +74,7 @@ def test_sizes_that_differ_and_an_empty_mask(tmp_path):
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared data is not here")
 def test_the_shared_courtyard():
-    with pytest.warns(UserWarning, match="26 images, not 24"):
-        (lightmap,) = open_lightmaps(DATA / "tod_courtyard_exr")
+    (lightmap,) = open_lightmaps(DATA / "tod_courtyard_exr")
     frames, hours, mask = lightmap.load()
     assert frames.shape == (26, 512, 512, 3)
     assert mask.sum() == 160_127
