@@ -119,7 +119,12 @@ def _open_with_pillow(path: Path, data: bytes):
 def _orientation(path: Path, picture) -> int:
     """EXIF's orientation, 1 to 8. In a PNG it may stand behind the pixels."""
     try:
-        orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Corrupt EXIF data")  # said below, with the file's name
+            tags = picture.getexif()
+        orientation = tags.get(_EXIF_ORIENTATION, 1)
+        if not tags and picture.info.get("exif"):
+            raise ValueError
     except _BROKEN:
         try:
             picture.load()

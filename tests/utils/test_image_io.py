@@ -22,6 +22,7 @@ from src.utils import image_io
 from src.utils.cli import InputError
 from src.utils.color import linear_to_srgb, srgb_to_linear
 from tests.shared_data import SHARED
+from tests.utils.picture_files import png_bytes
 
 DATA = SHARED / "data"
 each_example_overwrites = settings(
@@ -32,15 +33,6 @@ SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])
 
 def random_image(height: int = 13, width: int = 17, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
-
-
-def png_bytes(rows: list[bytes], width: int, depth: int, colour_type: int, *chunks: tuple[bytes, bytes]) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, len(rows), depth, colour_type, 0, 0, 0))
-    body = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunk(*c) for c in chunks) + body + chunk(b"IEND", b"")
 
 
 # --- round trips ----------------------------------------------------------------------------------------------------
