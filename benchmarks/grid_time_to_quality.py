@@ -82,13 +82,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
 
     from src.data.lightmap.sources import open_lightmaps
-    from src.data.lightmap.texels import LightmapTexels
+    from src.data.lightmap_dataset import LightmapDataset
     from src.models.grid.latent_grid import LatentGrid
     from src.tasks.grid_task import GridTask
     from src.tasks.grid_training import GridOptions, grid_batches, grid_config, grid_optimizer
 
     (lightmap,) = open_lightmaps(arguments.data_dir)
-    data = LightmapTexels(lightmap)
+    data = LightmapDataset.from_lightmap(lightmap)
     options = GridOptions(arguments.bpp, seed=arguments.seed)
     limit_s = 60.0 * arguments.limit_minutes
 

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import numpy as np
 
     from src.data.lightmap.sources import open_lightmaps
-    from src.data.lightmap.texels import LightmapTexels
+    from src.data.lightmap_dataset import LightmapDataset
     from src.export.bundle import read_bundle, write_bundle
     from src.models.grid.latent_grid import load
     from src.tasks.grid_training import GridOptions, train_grid
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     (lightmap,) = open_lightmaps(arguments.data_dir, select=arguments.lightmap)
     with processes(arguments.device) as group:
-        data = LightmapTexels(lightmap, group.device)
+        data = LightmapDataset.from_lightmap(lightmap, group.device)
         options = GridOptions(
             arguments.bpp,
             arguments.latent_bits,

@@ -9,7 +9,7 @@ import torch
 import evaluate
 import train
 from src.data.lightmap.sources import open_lightmaps
-from src.data.lightmap.texels import LightmapTexels
+from src.data.lightmap_dataset import LightmapDataset
 from src.evaluation.lightmap.peers import PEERS
 from src.export.bundle import read_bundle, write_bundle
 from src.models.compressor import load
@@ -85,7 +85,7 @@ def test_bundles_of_two_qualities_and_the_checkpoint_they_come_from(tmp_path, ca
     for t, frame in enumerate(frames):
         image_io.write_linear(tmp_path / "day" / f"bake_{400 * t:04d}.exr", frame)
     (lightmap,) = open_lightmaps(tmp_path / "day")
-    data = LightmapTexels(lightmap)
+    data = LightmapDataset.from_lightmap(lightmap)
     flags, paths = [], []
     for latent_dim in (2, 4):
         grid = LatentGrid(GridConfig(HEIGHT, WIDTH, data.hour_values, latent_dim=latent_dim, latent_bits=8), data.mask)

@@ -2,54 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from src.data.lightmap.atlas import LightmapAtlas
 from src.data.lightmap.day_reader import DayReader
 from src.data.lightmap.sources import Lightmap, open_lightmaps
-from src.utils.radiance_transfer import RadianceTransfer
+from src.utils.content_hash import content_hashes
 from src.utils.seeding import generator
 from src.utils.texel_grid import texel_xy
 
-# Of the transfer that radiance is trained through. Measured on a lightmap of 64 x 128 texels after 960 steps, PSNR in
-# linear radiance: 1.0 40.2 dB, 2.2 33.0 dB, 3.0 28.7 dB, a logarithm (log(1 + 100 x)) 24.5 dB.
-RADIANCE_GAMMA = 1.0
-
 
 class LightmapDataset:
-    """All valid texels at all hours.
+    """All valid texels of a lightmap, or of several in one map, at all hours: what either way to store them trains on.
 
-    ``texels`` is N x T x 3 float32 in [0, 1], row-major: all hours of a texel lie together, since a batch takes them
-    together. ``valid`` holds the N row-major indices of the texels in the map, increasing. ``hours`` is T float32 in
-    [0, 24). Values are as stored in png and jpg; radiance is coded by ``transfer``, which is None for the others.
+    ``texels`` is N x T x 3 float32, row-major: all hours of a texel lie together, since a batch takes them together.
+    Values are linear radiance where ``is_radiance``, else display values in [0, 1] as stored. ``mask`` is H x W bool,
+    True at the N valid texels, whose row-major indices are ``valid``. ``hours`` is T float32 in [0, 24).
+    ``names`` are the images' names, hour by hour, of several lightmaps one after the other; ``files`` and
+    ``mask_files`` say by a hash what each image and mask holds. ``regions`` says where each of several lightmaps lies,
+    see :class:`LightmapAtlas`. ``remarks`` are what was noticed while reading, a line each.
     """
 
     def __init__(
         self,
         texels: Tensor,
+        mask: Tensor,
         hours: Sequence[float],
-        height: int,
-        width: int,
-        names: Sequence[str],
-        size_bytes: int,
-        valid: Tensor | None = None,
-        transfer: RadianceTransfer | None = None,
+        *,
+        is_radiance: bool = False,
+        names: Sequence[str] = (),
+        files: Mapping[str, str] | None = None,
+        mask_files: Mapping[str, str] | None = None,
+        regions: Sequence[tuple[str, int, int, int]] = (),
         remarks: Sequence[str] = (),
     ) -> None:
         self.texels = texels
-        self.hours = torch.tensor(hours, dtype=torch.float32, device=texels.device)
+        self.mask = mask
+        self.height, self.width = mask.shape
+        self.valid = torch.nonzero(mask.flatten()).flatten()
         self.hour_values = tuple(float(hour) for hour in hours)
-        self.height = height
-        self.width = width
+        self.hours = torch.tensor(self.hour_values, dtype=torch.float32, device=texels.device)
+        self.is_radiance = is_radiance
         self.names = tuple(names)
-        self.size_bytes = size_bytes  # of the image files
-        self.valid = torch.arange(len(texels), device=texels.device) if valid is None else valid
-        self.transfer = transfer
-        self.remarks = list(remarks)  # what was noticed in the data, a line each
+        self.files = dict(files or {})
+        self.mask_files = dict(mask_files or {})
+        self.regions = tuple(regions)
+        self.remarks = tuple(remarks)
 
     @classmethod
     def from_folder(
@@ -63,28 +66,38 @@ class LightmapDataset:
         return cls.from_lightmap(lightmap, device)
 
     @classmethod
-    def from_lightmap(cls, lightmap: Lightmap, device: str | torch.device = "cpu") -> LightmapDataset:
-        """Read ``lightmap`` frame by frame, so that memory holds the data once."""
-        reader = DayReader(lightmap)
-        mask = reader.mask
-        texels = np.empty((int(mask.sum()), len(lightmap.hours), 3), np.float32)
-        for t in range(len(lightmap.files)):
-            texels[:, t] = reader.valid_texels(t)
-        transfer = None
-        if lightmap.is_radiance:
-            transfer = RadianceTransfer.fitted(texels.max((0, 2)), lightmap.hours, RADIANCE_GAMMA)
-            for t in range(len(lightmap.files)):
-                texels[:, t] = transfer.encode_frame(texels[:, t], t)
+    def from_lightmap(cls, lightmap: Lightmap | LightmapAtlas, device: str | torch.device = "cpu") -> LightmapDataset:
+        """Read ``lightmap`` frame by frame, so that memory holds the data once.
+
+        Raises :class:`InputError` when a file cannot be read, a valid texel is not finite or beyond all light, or no
+        texel is valid.
+        """
+        parts, regions = [lightmap], ()
+        if isinstance(lightmap, LightmapAtlas):
+            parts, regions = lightmap.lightmaps, lightmap.regions
+        readers = [DayReader(part) for part in parts]
+        mask = np.zeros((lightmap.height, lightmap.width), bool)
+        texels = np.empty((sum(int(reader.mask.sum()) for reader in readers), len(lightmap.hours), 3), np.float32)
+        row = first = 0
+        for part, reader in zip(parts, readers, strict=True):
+            mask[row : row + part.height, : part.width] = reader.mask
+            days = texels[first : first + int(reader.mask.sum())]
+            for t in range(len(lightmap.hours)):
+                days[:, t] = reader.valid_texels(t)
+            row, first = row + part.height, first + len(days)
+        files = [file for part in parts for file in part.files]
         return cls(
             torch.from_numpy(texels).to(device),
+            torch.from_numpy(mask).to(device),
             lightmap.hours,
-            lightmap.height,
-            lightmap.width,
-            [file.name for file in lightmap.files],
-            sum(file.stat().st_size for file in lightmap.files),
-            torch.from_numpy(np.flatnonzero(mask)).to(device),
-            transfer,
-            reader.remarks,
+            is_radiance=lightmap.is_radiance,
+            names=[file.name for file in files],
+            files=_hashes(files),
+            mask_files=_hashes([file for part in parts for file in part.mask_files]),
+            regions=regions,
+            remarks=[
+                f"{part.name}: {line}" for part, reader in zip(parts, readers, strict=True) for line in reader.remarks
+            ],
         )
 
     @property
@@ -101,22 +114,32 @@ class LightmapDataset:
         return texel_xy(self.valid[index], self.height, self.width), self.texels.index_select(0, index)
 
     def frame(self, t: int) -> np.ndarray:
-        """The t-th image, H x W x 3 float32, coded as in ``texels``; 0 where invalid."""
-        image = torch.zeros(self.height * self.width, 3, device=self.device)
-        image[self.valid] = self.texels[:, t]
-        return image.view(self.height, self.width, 3).cpu().numpy()
+        """The t-th image, H x W x 3 float32; 0 where invalid."""
+        image = torch.zeros(self.height, self.width, 3, device=self.device)
+        image[self.mask] = self.texels[:, t]
+        return image.cpu().numpy()
 
     def describe(self) -> dict:
         """What the data is, in plain types: tells one data set from another, wherever the folder lies."""
-        described = {
-            "files": list(self.names),
+        return {
+            "files": self.files,
+            "mask_files": self.mask_files,
             "hours": list(self.hour_values),
             "height": self.height,
             "width": self.width,
+            "valid_texels": self.texel_count,
         }
-        if self.texel_count < self.height * self.width:
-            described["valid_texels"] = self.texel_count
-        return described
+
+    def describe_batch(self, index: Tensor) -> str:
+        """Names the images that are not finite at some of the texels ``index`` M, for the message about a bad loss."""
+        finite = torch.isfinite(self.texels[index]).all(dim=(0, 2)).tolist()
+        hours = len(self.hour_values)
+        bad = [name for t, good in enumerate(finite) if not good for name in self.names[t::hours]]
+        return f"{len(index)} texels of {', '.join(bad)}" if bad else f"{len(index)} texels, all of them finite"
+
+
+def _hashes(files: Sequence[Path]) -> dict[str, str]:
+    return dict(zip([file.name for file in files], content_hashes(files), strict=True))
 
 
 class TexelBatches:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.lightmap.texels import LightmapTexels
+from src.data.lightmap_dataset import LightmapDataset
 from src.export.bundle import encode_bundle
 from src.models.grid.latent_grid import load_model
 from src.tasks.grid_task import GridTask
@@ -52,7 +52,7 @@ class _Trainings:
     """Trains with a number of channels, each training in a folder of its own: what is there is not done again."""
 
     def __init__(
-        self, data: LightmapTexels, folder: Path, options: GridOptions, group: Processes, identity: dict
+        self, data: LightmapDataset, folder: Path, options: GridOptions, group: Processes, identity: dict
     ) -> None:
         self._data, self._folder, self._options, self._group, self._identity = data, folder, options, group, identity
         self.log: list[str] = []
@@ -79,7 +79,7 @@ class _Trainings:
 
 
 def search(
-    data: LightmapTexels, run_dir: Path, options: GridOptions, group: Processes, identity: dict, target: Target
+    data: LightmapDataset, run_dir: Path, options: GridOptions, group: Processes, identity: dict, target: Target
 ) -> tuple[Path, str]:
     """Train to ``target`` with at most the channels that ``options.bpp_memory`` allows.
 

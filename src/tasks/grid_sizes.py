@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from src.data.lightmap.texels import LightmapTexels
+from src.data.lightmap_dataset import LightmapDataset
 from src.models.grid.config import GridConfig, largest_latent_dim
 from src.models.grid.latent_grid import LatentGrid
 
@@ -23,7 +23,7 @@ BAND_ROWS = 64
 MARGIN_DB = 5.0  # coarser latents that start three ahead end level, in a larger file; nine ahead, they end two ahead
 
 
-def choose_sizes(data: LightmapTexels, shape: GridConfig, budget_bytes: float) -> GridConfig | None:
+def choose_sizes(data: LightmapDataset, shape: GridConfig, budget_bytes: float) -> GridConfig | None:
     """``shape`` with the channels that start best in ``budget_bytes``; None when not one channel fits."""
     fitting = []
     for coarse in COARSE_CHOICES:
@@ -53,7 +53,7 @@ def start_psnr_db(config: GridConfig, texels: Tensor, mask: Tensor) -> float:
     return float(-10.0 * torch.log10((squared[lit] / count).clamp_min(1e-20)).mean()) if lit.any() else math.inf
 
 
-def _sample(data: LightmapTexels) -> tuple[Tensor, Tensor]:
+def _sample(data: LightmapDataset) -> tuple[Tensor, Tensor]:
     """Texels and mask of enough whole bands of rows, evenly spread."""
     every = -(-data.texel_count // SAMPLE_TEXELS)
     band = torch.arange(data.height, device=data.device) // BAND_ROWS

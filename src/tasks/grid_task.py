@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.data.lightmap.texels import LightmapTexels
+from src.data.lightmap_dataset import LightmapDataset
 from src.losses.grid_loss import BalancedError, decibels_to_loss, neighbour_bits
 from src.models.grid.decoder import TILE_ROWS
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
@@ -35,7 +35,7 @@ class GridTask(Task):
     kind = CHECKPOINT_KIND
     unit = "texels"
 
-    def __init__(self, model: LatentGrid, dataset: LightmapTexels, bit_price: float, seed: int) -> None:
+    def __init__(self, model: LatentGrid, dataset: LightmapDataset, bit_price: float, seed: int) -> None:
         """``bit_price`` in dB per (bit per texel of the map and frame)."""
         super().__init__()
         self.model = model
@@ -91,7 +91,7 @@ class GridTask(Task):
         return len(batch) * len(self.dataset.hour_values)
 
     def describe(self, batch: Tensor) -> str:
-        return f"{len(batch)} texels of {self.dataset.name}"
+        return self.dataset.describe_batch(batch)
 
     @torch.no_grad()
     def tile_psnr_db(self) -> Tensor:

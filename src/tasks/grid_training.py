@@ -8,8 +8,7 @@ from pathlib import Path
 
 import torch
 
-from src.data.lightmap.texels import LightmapTexels
-from src.data.lightmap_dataset import TexelBatches
+from src.data.lightmap_dataset import LightmapDataset, TexelBatches
 from src.models.grid.config import GridConfig, resident_bytes
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
 from src.tasks.grid_sizes import choose_sizes
@@ -45,7 +44,7 @@ class GridOptions:
     latent_dim: int | None = None  # instead of ``bpp_memory``: the memory of so many channels at full resolution
 
 
-def grid_config(data: LightmapTexels, options: GridOptions) -> GridConfig:
+def grid_config(data: LightmapDataset, options: GridOptions) -> GridConfig:
     """The grid that starts best within the budget. Raises :class:`InputError` when not one channel fits."""
     events: Sequence[float] = detect_events(data.hour_values) if options.events is None else options.events
     shape = GridConfig(
@@ -73,12 +72,12 @@ def grid_optimizer(model: LatentGrid) -> RowAdam:
     return RowAdam([latents, {"params": list(model.f2), "lr": F2_RATE}])
 
 
-def grid_batches(data: LightmapTexels, options: GridOptions) -> TexelBatches:
+def grid_batches(data: LightmapDataset, options: GridOptions) -> TexelBatches:
     texels = min(LARGEST_BATCH, max(SMALLEST_BATCH, data.texel_count // 16))
     return TexelBatches(data, texels * len(data.hour_values), None, options.seed)
 
 
-def train_grid(data: LightmapTexels, out_dir: Path, options: GridOptions, group: Processes, identity: dict) -> Path:
+def train_grid(data: LightmapDataset, out_dir: Path, options: GridOptions, group: Processes, identity: dict) -> Path:
     """Train to the end, continuing an interrupted run; returns the best checkpoint."""
     last = out_dir / FILE_NAMES[LAST]
     if last.exists():  # another number of threads must not lead to another choice

@@ -10,7 +10,6 @@ from pathlib import Path
 from src.data.lightmap.atlas import LightmapAtlas
 from src.data.lightmap.hprc import HprcLightmap
 from src.data.lightmap.sources import Lightmap
-from src.data.lightmap.texels import LightmapTexels
 from src.data.lightmap_dataset import LightmapDataset
 from src.export.bundle import encode_bundle
 from src.export.grid import export_grid
@@ -95,7 +94,7 @@ def train_siren_run(
 ) -> list[RunResult]:
     """Train a SIREN on one lightmap, and export it where asked; the result is on the main process alone."""
     dataset = LightmapDataset.from_lightmap(lightmap, group.device)
-    _say(dataset.remarks, lightmap, group)
+    _say(dataset.remarks, group)
     open_run_dir(run_dir, arguments, dataset.describe(), group)
     identity = run_identity(arguments, dataset.describe(), group.count)
     trainer = train_siren(dataset, run_dir, arguments, group, identity)
@@ -116,8 +115,8 @@ def train_grid_run(
     lightmap: Lightmap | LightmapAtlas, run_dir: Path, arguments: argparse.Namespace, group: Processes
 ) -> list[RunResult]:
     """Train a latent grid on one lightmap, or on several that share F2 (a result for each), to a target where asked."""
-    data = LightmapTexels(lightmap, group.device)
-    _say(data.remarks, lightmap, group)
+    data = LightmapDataset.from_lightmap(lightmap, group.device)
+    _say(data.remarks, group)
     options = GridOptions(
         arguments.bpp,
         arguments.latent_bits,
@@ -156,11 +155,11 @@ def train_grid_run(
     return results
 
 
-def _say(remarks: Sequence[str], lightmap: Lightmap | LightmapAtlas, group: Processes) -> None:
+def _say(remarks: Sequence[str], group: Processes) -> None:
     """Print what was noticed in the data, once."""
     if group.is_main:
         for line in remarks:
-            print(line if isinstance(lightmap, LightmapAtlas) else f"{lightmap.name}: {line}", flush=True)
+            print(line, flush=True)
 
 
 def _run_dir(lightmap: Lightmap, arguments: argparse.Namespace) -> Path:

@@ -14,7 +14,7 @@ from src.training.task import Task
 from src.utils.color import linear_to_srgb
 from src.utils.contact_sheet import comparison_sheet
 from src.utils.hour_interpolation import hours_to_show
-from src.utils.texel_grid import texel_xy, tile_psnr_db
+from src.utils.texel_grid import texel_xy, tile_of_texels, tile_psnr_db
 
 FIGURE_COUNT = 3
 FIGURE_PIXELS = 512  # the larger side of a picture in a comparison
@@ -35,23 +35,22 @@ class SirenTask(Task):
         self.processes = processes
         self._loss = SirenLoss()
         self._tiles, self._peaks = None, None
-        if dataset.transfer is not None:
-            rows = torch.div(dataset.valid, dataset.width, rounding_mode="floor")
-            columns = dataset.valid - rows * dataset.width
-            self._tiles = rows // TILE_SIZE * -(-dataset.width // TILE_SIZE) + columns // TILE_SIZE
+        self._transfer = model.config.transfer
+        if dataset.is_radiance:
+            self._tiles = tile_of_texels(dataset.mask, TILE_SIZE)
             self._peaks = self._brightest()
 
     def forward(self, batch: Tensor) -> dict[str, Tensor]:
         xy, target = self.dataset.batch(batch)
+        if self._transfer is not None:
+            target = self._transfer.encode(target)
         return self._loss(self.model, xy, self.dataset.hours, target)
 
     def samples(self, batch: Tensor) -> int:
         return len(batch) * len(self.dataset.hours)
 
     def describe(self, batch: Tensor) -> str:
-        finite = torch.isfinite(self.dataset.texels[batch]).all(dim=(0, 2)).tolist()
-        bad = [name for name, good in zip(self.dataset.names, finite, strict=True) if not good]
-        return f"{len(batch)} texels of {', '.join(bad)}" if bad else f"{len(batch)} texels, all of them finite"
+        return self.dataset.describe_batch(batch)
 
     def validate(self) -> dict[str, float]:
         """PSNR over valid texels. Of display values: peak 1, squared errors pooled over the hours.
@@ -92,7 +91,7 @@ class SirenTask(Task):
         def squared_errors(first: int, z: Tensor) -> None:
             begin, end = torch.searchsorted(data.valid, torch.tensor([first, first + len(z)], device=data.device))
             rows = data.valid[begin:end] - first
-            truth = self._truth(slice(begin, end))
+            truth = data.texels[begin:end]
             for t, colours in enumerate(decoder.decode_tile(z, hour_parts)):
                 squared = (colours[rows] - truth[:, t]).square_().sum(1)
                 if tile_count == 1:
@@ -104,17 +103,12 @@ class SirenTask(Task):
         squared = self.processes.mean(sums.sum(0)) * self.processes.count
         return squared, torch.bincount(of_texel, minlength=tile_count)
 
-    def _truth(self, rows: slice) -> Tensor:
-        """Texels in the units of the images, M x T x 3."""
-        data = self.dataset
-        return data.texels[rows] if data.transfer is None else data.transfer.decode(data.texels[rows], data.hours)
-
     def _brightest(self) -> Tensor:
         """The largest radiance of each tile at each hour, tiles x T."""
         peaks = torch.zeros(int(self._tiles.max()) + 1, len(self.dataset.hours), device=self.dataset.device)
         for first in range(0, self.dataset.texel_count, _PEAK_ROWS):
             part = slice(first, first + _PEAK_ROWS)
-            brightest = self._truth(part).amax(dim=2)
+            brightest = self.dataset.texels[part].amax(dim=2)
             tiles = self._tiles[part].unsqueeze(1).expand_as(brightest)
             peaks.scatter_reduce_(0, tiles, brightest, "amax")
         return peaks
@@ -139,11 +133,11 @@ class SirenTask(Task):
             truth = data.frame(t)[::stride, ::stride]
             predicted = decoder.decode(texel_xy(index, data.height, data.width), data.hour_values[t])
             predicted = predicted.view(shape).cpu().numpy()
-            if data.transfer is not None:
-                scale = data.transfer.frame_scale[t]
+            if data.is_radiance:
+                peak = max(float(truth.max()), 1e-12)
                 valid = (truth > 0).any(axis=2, keepdims=True)
-                predicted = linear_to_srgb(np.where(valid, predicted / scale, 0.0))
-                truth = linear_to_srgb(truth**data.transfer.gamma)
+                predicted = linear_to_srgb(np.where(valid, np.minimum(predicted / peak, 1.0), 0.0))
+                truth = linear_to_srgb(truth / peak)
             pairs.append((truth, predicted))
         return comparison_sheet(pairs, [f"{data.hour_values[t]:g} h" for t in chosen])
 

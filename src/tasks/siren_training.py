@@ -12,8 +12,12 @@ from src.models.compressor import CompressorConfig, LightmapCompressor
 from src.tasks.siren_task import SirenTask
 from src.training.distributed import Processes
 from src.training.trainer import Trainer, TrainerOptions
+from src.utils.radiance_transfer import RadianceTransfer
 
 WARMUP_STEPS = 10
+# Of the transfer that radiance is trained through. Measured on a lightmap of 64 x 128 texels after 960 steps, PSNR in
+# linear radiance: 1.0 40.2 dB, 2.2 33.0 dB, 3.0 28.7 dB, a logarithm (log(1 + 100 x)) 24.5 dB.
+RADIANCE_GAMMA = 1.0
 
 
 def train_siren(
@@ -23,6 +27,11 @@ def train_siren(
     batches = TexelBatches(
         dataset, arguments.batch_size, arguments.samples_per_epoch, arguments.seed, group.rank, group.count
     )
+    transfer = None
+    if dataset.is_radiance:
+        transfer = RadianceTransfer.fitted(
+            dataset.texels.amax(dim=(0, 2)).tolist(), dataset.hour_values, RADIANCE_GAMMA
+        )
     torch.manual_seed(arguments.seed)
     config = CompressorConfig(
         dataset.height,
@@ -34,7 +43,7 @@ def train_siren(
         arguments.hidden_f2,
         arguments.layers_f2,
         arguments.time_harmonics,
-        *((dataset.transfer.frame_scale, dataset.transfer.gamma) if dataset.transfer else ()),
+        *((transfer.frame_scale, transfer.gamma) if transfer else ()),
     )
     task = SirenTask(LightmapCompressor(config).to(group.device), dataset, group)
     optimizer = torch.optim.Adam(task.parameters(), lr=arguments.lr, fused=True)

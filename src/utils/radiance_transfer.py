@@ -29,9 +29,10 @@ class RadianceTransfer:
         """For frames with these ``peaks``; a black frame has scale 1."""
         return cls(tuple(hours), tuple(float(peak) if peak > 0 else 1.0 for peak in peaks), gamma)
 
-    def encode_frame(self, radiance: np.ndarray, t: int) -> np.ndarray:
-        """Radiance of the t-th frame, any shape -> codes in [0, 1]; what is negative becomes 0."""
-        return (np.maximum(radiance, 0.0) / np.float32(self.frame_scale[t])) ** np.float32(1.0 / self.gamma)
+    def encode(self, radiance: Tensor) -> Tensor:
+        """Radiance M x T x 3 at all of ``hours`` -> codes in [0, 1]; what is negative becomes 0."""
+        scale = torch.tensor(self.frame_scale, dtype=radiance.dtype, device=radiance.device)
+        return (radiance.clamp_min(0.0) / scale.unsqueeze(1)) ** (1.0 / self.gamma)
 
     def decode(self, codes: Tensor, hours: Tensor) -> Tensor:
         """Codes M x 3 (or M x T x 3) at ``hours`` (M or T, or a single one) -> linear radiance."""

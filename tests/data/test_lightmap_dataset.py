@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from src.data.lightmap.atlas import LightmapAtlas
+from src.data.lightmap.sources import open_lightmaps
 from src.data.lightmap_dataset import LightmapDataset, TexelBatches
 from src.utils.cli import InputError
 from src.utils.image_io import write_display, write_linear
@@ -15,7 +19,7 @@ PARTS = [0.0, 6.0, 12.0, 18.0]
 
 
 def empty_dataset(texel_count: int, hours: int) -> LightmapDataset:
-    return LightmapDataset(torch.zeros(texel_count, hours, 3), range(hours), 1, texel_count, ["x"] * hours, 1)
+    return LightmapDataset(torch.zeros(texel_count, hours, 3), torch.ones(1, texel_count, dtype=bool), range(hours))
 
 
 def test_the_stack_holds_every_image_as_stored(day):
@@ -25,11 +29,14 @@ def test_the_stack_holds_every_image_as_stored(day):
     assert dataset.texels.is_contiguous()
     assert dataset.names == ("tod_0.png", "tod_1.png", "tod_2.png", "tod_3.png")
     assert dataset.hours.tolist() == PARTS
-    assert dataset.size_bytes == sum(file.stat().st_size for file in day.iterdir())
+    assert dataset.mask.all() and not dataset.is_radiance
     for t, hour in enumerate(PARTS):
         stored = np.rint(smooth_frame(hour, 10, 12) * 255) / np.float32(255)
         np.testing.assert_array_equal(dataset.frame(t), stored.astype(np.float32))
-    assert dataset.describe() == {"files": list(dataset.names), "hours": PARTS, "height": 10, "width": 12}
+    described = dataset.describe()
+    hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:32] for file in sorted(day.iterdir())}
+    assert described.pop("files") == hashes
+    assert described == {"mask_files": {}, "hours": PARTS, "height": 10, "width": 12, "valid_texels": 120}
 
 
 def test_a_batch_is_coordinates_and_colours_of_its_texels(day):
@@ -79,7 +86,7 @@ def test_an_image_of_another_size(day):
         LightmapDataset.from_folder(day, PARTS)
 
 
-def test_radiance_is_coded_per_frame_and_invalid_texels_are_left_out(tmp_path):
+def test_radiance_stays_as_it_is_and_invalid_texels_are_left_out(tmp_path):
     mask = np.ones((5, 6), bool)
     mask[0] = mask[3, 2] = False
     frames = [smooth_frame(hour, 5, 6) * scale for hour, scale in zip(PARTS, (0.01, 1, 40, 0), strict=True)]
@@ -89,14 +96,37 @@ def test_radiance_is_coded_per_frame_and_invalid_texels_are_left_out(tmp_path):
     dataset = LightmapDataset.from_folder(tmp_path, PARTS)
     assert dataset.texel_count == mask.sum() == 23
     assert dataset.valid.tolist() == np.flatnonzero(mask).tolist()
-    assert dataset.texels.amax((0, 2)).tolist() == pytest.approx([1, 1, 1, 0]), "every frame uses the whole range"
+    assert dataset.is_radiance and dataset.mask.numpy().tolist() == mask.tolist()
     xy, _ = dataset.batch(torch.tensor([0, 22]))
     assert torch.equal(xy, texel_xy(torch.tensor([6, 29]), 5, 6))
-    decoded = dataset.transfer.decode(dataset.texels, dataset.hours)
     for t, frame in enumerate(frames):
-        np.testing.assert_allclose(decoded[:, t], frame[mask], rtol=2e-3)  # half floats in the file
+        np.testing.assert_allclose(dataset.texels[:, t], frame[mask], rtol=2e-3)  # half floats in the file
     assert (dataset.frame(0)[~mask] == 0).all()
     assert dataset.describe()["valid_texels"] == 23
+    assert list(dataset.describe()["mask_files"]) == ["mask.png"]
+
+
+def test_several_lightmaps_lie_in_one_map_one_below_the_other(tmp_path):
+    sizes, hours = {"wall": (5, 6), "floor": (3, 9)}, [0.0, 12.0]
+    for name, (height, width) in sizes.items():
+        for t, hour in enumerate(hours):
+            write_linear(tmp_path / name / f"{name}_{t}.exr", smooth_frame(hour, height, width))
+    mask = np.ones((3, 9), bool)
+    mask[1, 2] = False
+    write_display(tmp_path / "floor" / "mask.png", np.repeat(mask[..., None], 3, axis=2).astype(np.float32))
+    lightmaps = [open_lightmaps(tmp_path / name, hours)[0] for name in sizes]
+    atlas = LightmapAtlas(lightmaps)
+    dataset = LightmapDataset.from_lightmap(atlas)
+    assert dataset.regions == atlas.regions == (("wall", 0, 5, 6), ("floor", 5, 3, 9))
+    assert dataset.names == ("wall_0.exr", "wall_1.exr", "floor_0.exr", "floor_1.exr")
+    assert (dataset.height, dataset.width, dataset.texel_count) == (8, 9, 30 + 26)
+    for t in range(2):
+        image = dataset.frame(t)
+        for lightmap, (_, row, height, width) in zip(lightmaps, atlas.regions, strict=True):
+            assert np.array_equal(image[row : row + height, :width], lightmap.load()[0][t])
+        assert not image[:5, 6:].any()
+    dataset.texels[3, 1, 0] = float("nan")
+    assert dataset.describe_batch(torch.tensor([3, 4])) == "2 texels of wall_1.exr, floor_1.exr"
 
 
 def test_batches_of_an_epoch_are_a_permutation_in_whole_texels():

@@ -4,29 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from src.data.lightmap.texels import LightmapTexels
+from src.data.lightmap_dataset import LightmapDataset
 from src.models.grid.config import GridConfig, resident_bytes
 from src.tasks import grid_sizes
 from src.tasks.grid_sizes import choose_sizes, start_psnr_db
+from tests.lightmap_example import dataset_of
 
 HOURS = tuple(float(hour) for hour in range(12))
 SIDE = 96
 
 
-class Noise:
+def noise(grain: int) -> LightmapDataset:
     """A day whose texels have nothing in common, or whose blocks of ``grain`` x ``grain`` are each of one colour."""
-
-    name = "noise"
-    is_radiance = True
-
-    def __init__(self, grain: int) -> None:
-        self.grain = grain
-
-    def load(self, remarks: list[str] | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        count = SIDE // self.grain
-        days = np.random.default_rng(0).uniform(0.1, 1.0, (len(HOURS), count, count, 3)).astype(np.float32)
-        frames = days.repeat(self.grain, axis=1).repeat(self.grain, axis=2)
-        return frames, np.array(HOURS), np.ones((SIDE, SIDE), bool)
+    count = SIDE // grain
+    days = np.random.default_rng(0).uniform(0.1, 1.0, (len(HOURS), count, count, 3)).astype(np.float32)
+    return dataset_of(days.repeat(grain, axis=1).repeat(grain, axis=2), np.ones((SIDE, SIDE), bool), HOURS)
 
 
 def shape(latent_dim: int = 4) -> GridConfig:
@@ -34,7 +26,7 @@ def shape(latent_dim: int = 4) -> GridConfig:
 
 
 def test_what_varies_slowly_gets_coarse_latents_and_what_does_not_none() -> None:
-    slow, fast = LightmapTexels(Noise(8)), LightmapTexels(Noise(1))
+    slow, fast = noise(8), noise(1)
     budget = resident_bytes(shape(), slow.mask)
     chosen = choose_sizes(slow, shape(), budget)
     assert chosen.coarse and chosen.latent_dim >= 1
@@ -45,12 +37,12 @@ def test_what_varies_slowly_gets_coarse_latents_and_what_does_not_none() -> None
 
 
 def test_nothing_is_chosen_when_nothing_fits() -> None:
-    data = LightmapTexels(Noise(8))
+    data = noise(8)
     assert choose_sizes(data, shape(), 1000.0) is None
 
 
 def test_of_large_maps_a_part_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = LightmapTexels(Noise(8))
+    data = noise(8)
     budget = resident_bytes(shape(), data.mask)
     whole = choose_sizes(data, shape(), budget)
     seen = []
@@ -65,7 +57,7 @@ def test_of_large_maps_a_part_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_perfect_start_is_better_than_any_other() -> None:
-    data = LightmapTexels(Noise(8))
+    data = noise(8)
     black = torch.zeros_like(data.texels)
     assert start_psnr_db(shape(), black, data.mask) == float("inf")
     scores = [start_psnr_db(replace(shape(), latent_dim=k), data.texels, data.mask) for k in (4, 12, 30)]

@@ -12,13 +12,13 @@ from src.training.distributed import processes
 from src.training.trainer import LAST, Trainer
 from src.utils import checkpoint
 from src.utils.cli import InputError
-from tests.lightmap_example import HOURS, ExampleLightmap, example_texels
+from tests.lightmap_example import HOURS, example_dataset, example_frames
 
 OPTIONS = GridOptions(bpp_memory=4.5, bit_price=0.0, seed=3, epochs=10, save_every=5)
 
 
 def psnr_db(frames: np.ndarray) -> np.ndarray:
-    truth, _, mask = ExampleLightmap().load()
+    truth, mask = example_frames()
     errors = np.square(frames - truth)[:, mask].mean(axis=(1, 2))
     return 10 * np.log10(truth.max(axis=(1, 2, 3)) ** 2 / errors)
 
@@ -26,7 +26,7 @@ def psnr_db(frames: np.ndarray) -> np.ndarray:
 def train(out_dir: Path, options: GridOptions = OPTIONS) -> Path:
     with processes("cpu") as group:
         return train_grid(
-            example_texels(), out_dir, options, group, {"arguments": {"epochs": options.epochs}, "data": {}}
+            example_dataset(), out_dir, options, group, {"arguments": {"epochs": options.epochs}, "data": {}}
         )
 
 

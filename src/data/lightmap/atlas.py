@@ -34,15 +34,3 @@ class LightmapAtlas:
             (lightmap.name, row, lightmap.height, lightmap.width)
             for lightmap, row in zip(lightmaps, rows, strict=False)
         )
-
-    def load(self, remarks: list[str] | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """``(frames, hours, mask)`` of the atlas, as each lightmap's own ``load`` gives them."""
-        frames = np.zeros((len(self.hours), self.height, self.width, 3), np.float32)
-        mask = np.zeros((self.height, self.width), bool)
-        for lightmap, (_, row, height, width) in zip(self.lightmaps, self.regions, strict=True):
-            place = np.s_[row : row + height, :width]
-            noticed: list[str] = []
-            frames[(slice(None), *place)], _, mask[place] = lightmap.load(noticed)
-            if remarks is not None:
-                remarks += [f"{lightmap.name}: {line}" for line in noticed]
-        return frames, np.array(self.hours), mask

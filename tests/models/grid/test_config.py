@@ -2,13 +2,13 @@ import pytest
 
 from src.models.grid.config import GridConfig, largest_latent_dim, resident_bytes
 from src.models.grid.latent_grid import LatentGrid
-from tests.lightmap_example import HOURS, example_texels
+from tests.lightmap_example import HOURS, example_dataset
 
 
 @pytest.mark.parametrize("coarse", [(), ((2, 3),), ((2, 1), (5, 4))])
 @pytest.mark.parametrize("latent_bits", [4, 6, 8])
 def test_the_budget_bounds_what_is_resident(coarse: tuple, latent_bits: int) -> None:
-    data = example_texels()
+    data = example_dataset()
     config = GridConfig(data.height, data.width, HOURS, latent_bits=latent_bits, coarse=coarse)
     for budget_bytes in (12_000, 17_000, 25_000):
         latent_dim = largest_latent_dim(budget_bytes, data.mask, config)
