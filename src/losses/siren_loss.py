@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -35,11 +34,6 @@ class SirenLoss:
         head = siren.head.weight, siren.head.bias
         self._buffers += [_Buffers() for _ in range(worker_count(xy.device) - len(self._buffers))]
         return {"loss": _FusedMeanSquaredError.apply(self._buffers, target, a, b, *layers, *head)}
-
-
-def psnr_db(mean_squared_error: float, peak: float = 1.0) -> float:
-    """Peak signal-to-noise ratio; infinite for a perfect match."""
-    return math.inf if mean_squared_error == 0 else 10.0 * math.log10(peak * peak / mean_squared_error)
 
 
 class _FusedMeanSquaredError(torch.autograd.Function):

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from src.models.f2 import F2
 from src.models.grid import latent_grid
-from src.models.grid.decoder import GridDecoder
 from src.models.grid.engine_f2 import STATE_MARK, decoder_from_exported
+from src.models.lightmap_decoder import LightmapDecoder
 from src.models.radiance_f2 import split_transfer
 from src.models.siren import Siren
 from src.models.siren_decoder import ComputedLatents, SirenDecoder, StoredLatents
@@ -81,8 +81,8 @@ class LightmapCompressor(nn.Module):
         return SirenDecoder(latents, self.f2, *size, self.config.hours, self.config.transfer)
 
 
-def load(path: str | Path, device: str | torch.device = "cpu") -> SirenDecoder | GridDecoder:
-    """The decoder of a checkpoint that ``train.py`` wrote, whatever its F1; both have the same methods.
+def load(path: str | Path, device: str | torch.device = "cpu") -> LightmapDecoder:
+    """The decoder of a checkpoint that ``train.py`` wrote, whatever its F1.
 
     Raises :class:`InputError` if it is not one.
     """
@@ -103,9 +103,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Lightmap
     return model.eval().to(device)
 
 
-def load_exported(
-    latent_path: str | Path, f2_path: str | Path, device: str | torch.device = "cpu"
-) -> SirenDecoder | GridDecoder:
+def load_exported(latent_path: str | Path, f2_path: str | Path, device: str | torch.device = "cpu") -> LightmapDecoder:
     """The decoder of ``latent_map.npy`` with ``f2_state_dict.pt`` or ``f2_ts.pt``.
 
     Raises :class:`InputError` if a file is not what it should be or the two do not fit each other.

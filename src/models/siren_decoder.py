@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from src.models.f2 import F2
+from src.models.lightmap_decoder import LightmapDecoder
 from src.models.siren import Siren
 from src.models.turn_cosine import SINE_SHIFT, TURNS_PER_RADIAN, cos_turns
 from src.utils.cli import InputError
@@ -67,7 +68,7 @@ class StoredLatents:
         return self._rows[first:stop].to(self._device)
 
 
-class SirenDecoder:
+class SirenDecoder(LightmapDecoder):
     """Colours of any texel at any hour, from F1 or from a stored latent map.
 
     Values are those of the training images: display-referred in (0, 1) for png and jpg, linear radiance with a
@@ -115,6 +116,12 @@ class SirenDecoder:
         raise InputError("--lightmap", f"no lightmap {name!r} in the file", "it holds a single one, without a name")
 
     @property
+    def resident_bytes(self) -> int:
+        """Of the latent map and F2, float32 both."""
+        parameters = sum(parameter.numel() for parameter in self.f2.parameters())
+        return 4 * (self.height * self.width * self.f2.latent_dim + parameters)
+
+    @property
     def tile_texels(self) -> int:
         """How many texels are decoded together."""
         return TILE_TEXELS if self.device.type == "cpu" else GPU_TILE_TEXELS
@@ -136,12 +143,6 @@ class SirenDecoder:
 
         self._share_out(work, range(0, len(xy), self.tile_texels))
         return out
-
-    def render(self, hours: float | Sequence[float]) -> np.ndarray:
-        """Whole frames: one hour -> H x W x 3 float32, several -> T x H x W x 3."""
-        if isinstance(hours, int | float):
-            return next(self.frames([hours]))
-        return np.stack(list(self.frames(hours)))
 
     @torch.no_grad()
     def frames(self, hours: Sequence[float]) -> Iterator[np.ndarray]:

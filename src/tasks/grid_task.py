@@ -14,16 +14,12 @@ from src.losses.grid_loss import BalancedError, decibels_to_loss, neighbour_bits
 from src.models.grid.decoder import TILE_ROWS
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
 from src.models.grid.packed_latents import block_mask
+from src.tasks.judging import comparison, validation_measures
 from src.training.task import Task
-from src.utils.color import linear_to_srgb
-from src.utils.contact_sheet import comparison_sheet
-from src.utils.hour_interpolation import hours_to_show
 from src.utils.seeding import generator
-from src.utils.texel_grid import tile_psnr_db
+from src.utils.tile_metrics import day_psnr_db, tile_peaks, tile_psnr_db
 
 FREEZE_AT = 0.85  # of the training: latents are rounded, F2 alone is tuned on
-FIGURE_COUNT = 3
-FIGURE_PIXELS = 512  # the larger side of a picture in a comparison
 
 
 class GridTask(Task):
@@ -47,6 +43,7 @@ class GridTask(Task):
         # How much of a row is one texel's.
         self._shares = [1.0 / torch.bincount(rows) for rows in model.rows(slice(None))[1:]]
         self._tiles = model.tile_of_texels()
+        self._peaks = tile_peaks(dataset.texels, self._tiles, len(model.error_level))
         self._rounded = False
         self._error = BalancedError(self._tiles, model.error_level)
 
@@ -96,38 +93,16 @@ class GridTask(Task):
     @torch.no_grad()
     def tile_psnr_db(self) -> Tensor:
         """PSNR with the latents rounded, tiles x T: masked, peak = the tile's maximum; NaN for a black tile."""
-        return tile_psnr_db(self._errors(self.model.rounded), self._peaks())
+        return tile_psnr_db(self._errors(self.model.rounded), self._peaks)
 
+    @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The mean of :meth:`tile_psnr_db` over tiles and hours."""
-        hourly = self.tile_psnr_db().nanmean(dim=0)
-        hourly = hourly[~hourly.isnan()]
-        return {
-            "score": float(hourly.mean()),
-            "psnr_db": float(hourly.mean()),
-            "worst_hour_psnr_db": float(hourly.min()),
-        }
+        """The mean over tiles and hours of the PSNR with the latents rounded, see :meth:`tile_psnr_db`."""
+        mean_squared = self._errors(self.model.rounded)
+        return validation_measures(*day_psnr_db(tile_psnr_db(mean_squared, self._peaks)), float(mean_squared.mean()))
 
     def figures(self) -> dict[str, np.ndarray]:
-        return {"truth_reconstruction_error": self.comparison()}
-
-    def comparison(self) -> np.ndarray:
-        """Truth, reconstruction and error (x 8) over the day and around events, as displayed; large maps thinned out.
-
-        Radiance is shown with its frame's peak as white.
-        """
-        stride = -(-max(self.dataset.height, self.dataset.width) // FIGURE_PIXELS)
-        chosen = hours_to_show(self.dataset.hour_values, FIGURE_COUNT)
-        hours = [self.dataset.hour_values[t] for t in chosen]
-        pairs = []
-        for t, frame in zip(chosen, self.model.decoder().frames(hours), strict=True):
-            truth, image = self.dataset.frame(t)[::stride, ::stride], frame[::stride, ::stride]
-            if self.dataset.is_radiance:
-                peak = max(float(truth.max()), 1e-12)
-                pairs.append((linear_to_srgb(truth / peak), linear_to_srgb(np.minimum(image / peak, 1.0))))
-            else:
-                pairs.append((truth, image))
-        return comparison_sheet(pairs, [f"{hour:g} h" for hour in hours])
+        return {"truth_reconstruction_error": comparison(self.dataset, self.model.decoder())}
 
     def model_config(self) -> dict:
         return self.model.config.to_dict()
@@ -148,11 +123,6 @@ class GridTask(Task):
             squared = (predicted - texels[part]).square_().mean(dim=2)
             sums.index_add_(0, self._tiles[part], squared.double())
         return (sums / torch.bincount(self._tiles, minlength=len(sums)).clamp_min(1).unsqueeze(1)).float()
-
-    def _peaks(self) -> Tensor:
-        brightest = self.dataset.texels.amax(dim=2)
-        tiles = self._tiles.unsqueeze(1).expand_as(brightest)
-        return torch.zeros_like(self.model.error_level).scatter_reduce_(0, tiles, brightest, "amax")
 
 
 def _neighbour_rows(mask: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from src.models.grid.latent_grid import load_model as load_grid
 from src.tasks.budget_search import Target, search
 from src.tasks.grid_task import GridTask
 from src.tasks.grid_training import GridOptions, train_grid
+from src.tasks.judging import comparison
 from src.tasks.siren_task import SirenTask
 from src.tasks.siren_training import train_siren
 from src.training.distributed import Processes
@@ -26,6 +28,7 @@ from src.training.identity import run_identity
 from src.training.run_dir import open_run_dir
 from src.training.trainer import BEST
 from src.utils.image_io import write_display
+from src.utils.tile_metrics import day_psnr_db
 
 COMPARISON = "comparison.png"
 
@@ -78,15 +81,21 @@ def share_out(lightmaps: Sequence[Lightmap], count: int) -> list[list[Lightmap]]
 
 
 def format_summary(results: Sequence[RunResult]) -> str:
-    """A Markdown table with one line per lightmap and their mean."""
+    """A Markdown table with one line per lightmap and their mean, from which those that are all black are left out."""
     lines = ["| lightmap | PSNR dB | worst hour dB | kB | folder |", "| --- | --- | --- | --- | --- |"]
     for r in results:
-        cells = f"{r.psnr_db:.2f} | {r.worst_hour_psnr_db:.2f} | {r.size_bytes / 1e3:.1f} | {r.run_dir}"
+        cells = f"{_decibels(r.psnr_db)} | {_decibels(r.worst_hour_psnr_db)} | {r.size_bytes / 1e3:.1f} | {r.run_dir}"
         lines.append(f"| {r.name} | {cells} |")
-    mean = sum(r.psnr_db for r in results) / len(results)
-    worst = min(r.worst_hour_psnr_db for r in results)
+    lit = [r for r in results if not math.isnan(r.psnr_db)]
+    mean = sum(r.psnr_db for r in lit) / len(lit) if lit else math.nan
+    worst = min((r.worst_hour_psnr_db for r in lit), default=math.nan)
     size_bytes = sum(r.size_bytes for r in results)
-    return "\n".join([*lines, f"| all {len(results)} | {mean:.2f} | {worst:.2f} | {size_bytes / 1e3:.1f} | |"])
+    cells = f"{_decibels(mean)} | {_decibels(worst)} | {size_bytes / 1e3:.1f}"
+    return "\n".join([*lines, f"| all {len(results)} | {cells} | |"])
+
+
+def _decibels(psnr_db: float) -> str:
+    return "black" if math.isnan(psnr_db) else f"{psnr_db:.2f}"
 
 
 def train_siren_run(
@@ -103,12 +112,13 @@ def train_siren_run(
 
     model = load_model(trainer.path(BEST), group.device)
     task = SirenTask(model, dataset, group.alone())
-    _, per_hour = task.psnr_db()
-    write_display(run_dir / COMPARISON, task.comparison())
+    measured = task.validate()
+    write_display(run_dir / COMPARISON, comparison(dataset, model.decoder()))
     exports = export_siren(model, run_dir) if arguments.compute_latent else []
-    closing = _closing(trainer.best_score, [lightmap], exports, run_dir)
+    closing = _closing(measured["psnr_db"], [lightmap], exports, run_dir)
     size_bytes = sum(path.stat().st_size for path in exports[:2])  # latent map and weights
-    return [RunResult(lightmap.name, trainer.best_score, min(per_hour), size_bytes, run_dir, closing)]
+    psnr_db, worst_hour_psnr_db = measured["psnr_db"], measured["worst_hour_psnr_db"]
+    return [RunResult(lightmap.name, psnr_db, worst_hour_psnr_db, size_bytes, run_dir, closing)]
 
 
 def train_grid_run(
@@ -139,19 +149,18 @@ def train_grid_run(
     model = load_grid(best, group.device)
     model.round_f2()
     task = GridTask(model, data, options.bit_price, options.seed)
-    write_display(run_dir / COMPARISON, task.comparison())
     decoder = model.decoder()
+    write_display(run_dir / COMPARISON, comparison(data, decoder))
     exports = export_grid(decoder, run_dir) if arguments.compute_latent else []
     size_bytes = exports[0].stat().st_size if exports else len(encode_bundle(decoder))
-    psnr_db = task.tile_psnr_db()
+    of_tiles = task.tile_psnr_db()
     parts = lightmap.lightmaps if isinstance(lightmap, LightmapAtlas) else [lightmap]
-    closing = note + _closing(float(psnr_db.nanmean(0).nanmean()), parts, exports, run_dir)
+    closing = note + _closing(day_psnr_db(of_tiles)[0], parts, exports, run_dir)
     results = []
     for part, tiles in zip(parts, model.config.tile_ranges, strict=True):
-        hourly = psnr_db[tiles.start : tiles.stop].nanmean(dim=0)
-        hourly = hourly[~hourly.isnan()]
+        psnr_db, worst_hour_psnr_db = day_psnr_db(of_tiles[tiles.start : tiles.stop])
         share = round(size_bytes * part.height * part.width / model.config.texel_count)
-        results.append(RunResult(part.name, float(hourly.mean()), float(hourly.min()), share, run_dir, closing))
+        results.append(RunResult(part.name, psnr_db, worst_hour_psnr_db, share, run_dir, closing))
     return results
 
 
@@ -171,4 +180,5 @@ def _closing(psnr_db: float, lightmaps: Sequence[Lightmap], exports: Sequence[Pa
     source_bytes = sum(file.stat().st_size for lightmap in lightmaps for file in lightmap.files)
     values = sum(lightmap.height * lightmap.width * len(lightmap.hours) * 3 for lightmap in lightmaps)
     sizes = describe_sizes(source_bytes, values, exports, lightmaps[0].is_radiance)
-    return f"PSNR {psnr_db:.2f} dB; {sizes}; run in {run_dir}, pictures in {COMPARISON}"
+    quality = "black at all hours" if math.isnan(psnr_db) else f"PSNR {psnr_db:.2f} dB"
+    return f"{quality}; {sizes}; run in {run_dir}, pictures in {COMPARISON}"

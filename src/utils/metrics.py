@@ -43,8 +43,13 @@ def psnr_db(truth: Tensor, prediction: Tensor, mask: Tensor | None = None, peak:
     weight = torch.ones_like(error[:, :, :1, :1]) if mask is None else mask.double()
     weight = weight.expand_as(error)
     mse = (error * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3))
+    return psnr_of_mse_db(mse, peak)
+
+
+def psnr_of_mse_db(mse: Tensor, peak: float | Tensor = 1.0) -> Tensor:
+    """``10 log10(peak^2 / MSE)`` in dB, float64, of any shape that the two have together; 200 dB or so if equal."""
     peak = torch.as_tensor(peak, dtype=torch.float64, device=mse.device)
-    return 10 * torch.log10(peak.square() / mse.clamp_min(_SMALLEST_MSE))
+    return 10 * torch.log10(peak.square() / mse.double().clamp_min(_SMALLEST_MSE))
 
 
 def ssim(truth: Tensor, prediction: Tensor, mask: Tensor | None = None, peak: float | Tensor = 1.0) -> Tensor:

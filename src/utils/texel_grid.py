@@ -20,15 +20,3 @@ def texel_index(xy: Tensor, height: int, width: int) -> Tensor:
     column = ((xy[..., 0] + 1.0) * (width / 2.0)).floor().long().clamp_(0, width - 1)
     row = ((xy[..., 1] + 1.0) * (height / 2.0)).floor().long().clamp_(0, height - 1)
     return row * width + column
-
-
-def tile_of_texels(mask: Tensor, size: int) -> Tensor:
-    """The number of the ``size`` x ``size`` tile, row-major, in which each valid texel of ``mask`` H x W lies: N."""
-    row, column = torch.nonzero(mask, as_tuple=True)
-    return row // size * -(-mask.shape[1] // size) + column // size
-
-
-def tile_psnr_db(mean_squared: Tensor, peaks: Tensor) -> Tensor:
-    """PSNR of each tile at each hour, tiles x T, from its mean squared error and its peak; NaN where the peak is 0."""
-    psnr = 10.0 * torch.log10(peaks.square() / mean_squared.clamp_min(1e-20))
-    return torch.where(peaks > 0, psnr, torch.nan)

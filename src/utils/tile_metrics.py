@@ -7,7 +7,8 @@ and black tiles are left out. In each tile
 - SSIM: invalid texels are 0 in both, the data range is that of the true tile;
 - LPIPS: as SSIM, both scaled by the true tile's range to [0, 1] (linear values, as the contest does).
 
-A frame has the mean over its tiles, a lightmap the mean over its frames.
+A frame has the mean over its tiles, a lightmap the mean over its frames. :func:`tile_metrics` measures whole frames;
+where errors are summed piece by piece, as in training, :func:`tile_of_texels` says which tile each belongs to.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
-from src.utils.metrics import SSIM_WINDOW, psnr_db, ssim
+from src.utils.metrics import SSIM_WINDOW, psnr_db, psnr_of_mse_db, ssim
 
-TILE = 256
+TILE_SIZE = 256
+_CHUNK = 1 << 18  # texels
 
 # (worst, best, points): the score of a term is linear between worst and best, and clipped.
 SCORE_RANGES = {
@@ -58,7 +61,7 @@ def tile_metrics(
     prediction: np.ndarray,
     mask: np.ndarray,
     lpips: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
-    tile: int = TILE,
+    tile: int = TILE_SIZE,
 ) -> TileMetrics:
     """Measure frames T x H x W x 3 (linear radiance) against ``truth`` within ``mask`` (H x W bool).
 
@@ -86,6 +89,41 @@ def tile_metrics(
     with np.errstate(invalid="ignore"):
         means = {name: total / tiles for name, total in sums.items()}
     return TileMetrics(means["psnr_db"], means["ssim"], means.get("lpips"), tiles > 0)
+
+
+def tile_count(height: int, width: int) -> int:
+    """How many tiles cover a map."""
+    return -(-height // TILE_SIZE) * -(-width // TILE_SIZE)
+
+
+def tile_of_texels(mask: Tensor) -> Tensor:
+    """The number of the tile, row-major, in which each valid texel of ``mask`` H x W lies: N int64."""
+    row, column = torch.nonzero(mask, as_tuple=True)
+    return row // TILE_SIZE * -(-mask.shape[1] // TILE_SIZE) + column // TILE_SIZE
+
+
+def tile_peaks(texels: Tensor, tiles: Tensor, count: int) -> Tensor:
+    """The largest value in each of ``count`` tiles at each hour, count x T: ``texels`` N x T x 3, ``tiles`` N."""
+    peaks = texels.new_zeros(count, texels.shape[1])
+    for values, of_texels in zip(texels.split(_CHUNK), tiles.split(_CHUNK), strict=True):
+        brightest = values.amax(dim=2)
+        peaks.scatter_reduce_(0, of_texels.unsqueeze(1).expand_as(brightest), brightest, "amax")
+    return peaks
+
+
+def tile_psnr_db(mean_squared: Tensor, peaks: Tensor) -> Tensor:
+    """PSNR of each tile at each hour, tiles x T float64, from its mean squared error and its peak; NaN where black."""
+    return torch.where(peaks > 0, psnr_of_mse_db(mean_squared, peaks), torch.nan)
+
+
+def day_psnr_db(of_tiles: Tensor) -> tuple[float, float]:
+    """The mean over tiles and hours, and that of the worst hour, of the PSNR ``of_tiles`` tiles x T.
+
+    Black tiles (NaN) and hours of nothing else are left out; both are NaN where all is black.
+    """
+    hours = of_tiles.nanmean(dim=0)
+    hours = hours[~hours.isnan()]
+    return (float(hours.mean()), float(hours.min())) if len(hours) else (math.nan, math.nan)
 
 
 def hprc_score(**measured: float | None) -> tuple[float, float]:

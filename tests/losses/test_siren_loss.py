@@ -1,11 +1,9 @@
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
 
 from src.losses import siren_loss
-from src.losses.siren_loss import SirenLoss, psnr_db
+from src.losses.siren_loss import SirenLoss
 from src.models.compressor import CompressorConfig, LightmapCompressor
 
 
@@ -84,10 +82,3 @@ def test_autocast_trains_through_the_plain_network():
     assert low.item() == pytest.approx(full.item(), rel=0.05)
     gradient = gradients(model, low)["f1.head.weight"]
     assert gradient.dtype == torch.float32 and gradient.abs().sum() > 0
-
-
-def test_psnr():
-    assert psnr_db(0.01) == pytest.approx(20.0)
-    assert psnr_db(1.0) == 0.0
-    assert psnr_db(0.01, peak=10.0) == pytest.approx(40.0)
-    assert psnr_db(0.0) == math.inf

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from src.models.compressor import load, load_exported
+from src.models.lightmap_decoder import LightmapDecoder
+from src.utils.cli import InputError
 from src.utils.texel_grid import texel_xy
 
 STORED = Path(__file__).parent / "stored"
@@ -42,6 +44,20 @@ def test_checkpoint_and_export_decode_to_the_same_bits(kind: str) -> None:
     assert exported
     for frames in exported:
         assert np.array_equal(frames, checkpoint)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_decoder_answers_all_that_scripts_ask(kind: str) -> None:
+    asked = [name for name in vars(LightmapDecoder) if not name.startswith("_")] + list(LightmapDecoder.__annotations__)
+    assert {"peak", "decode", "render", "hours", "is_radiance"} <= {*asked}
+    for decoder in decoders(kind):
+        assert all(hasattr(decoder, name) for name in asked)
+        assert (decoder.height, decoder.width) == (9, 11)
+        assert decoder.is_radiance == kind.endswith("radiance") and decoder.lightmap_names == ()
+        assert decoder.peak > 0 and decoder.resident_bytes > 0
+        assert np.array_equal(decoder.render(6.0), next(decoder.frames([6.0])))
+        with pytest.raises(InputError, match="--lightmap: no lightmap 'Hall:0' in the file"):
+            decoder.lightmap("Hall:0")
 
 
 @pytest.mark.parametrize("kind", KINDS)

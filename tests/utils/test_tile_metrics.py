@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from src.utils.tile_metrics import hprc_score, tile_metrics
+from src.utils import tile_metrics as tiles
+from src.utils.tile_metrics import day_psnr_db, hprc_score, tile_metrics, tile_of_texels, tile_peaks, tile_psnr_db
 from tests.shared_data import SHARED
 
 
@@ -31,6 +32,32 @@ def test_psnr_by_hand_per_tile_with_the_tiles_own_peak():
     assert measured.lpips is None
     assert measured.mean("lpips") is None
     assert (measured.ssim < 1).all()
+
+
+def test_errors_summed_by_texel_give_the_psnr_of_whole_frames(monkeypatch):
+    monkeypatch.setattr(tiles, "TILE_SIZE", 32)
+    monkeypatch.setattr(tiles, "_CHUNK", 100)
+    truth, prediction, mask = frames_and_mask()
+    truth[1] = 0
+    truth[2, :32, :32] = 0
+    expected = tile_metrics(truth, prediction, mask, tile=32)
+    of_texels = tile_of_texels(torch.from_numpy(mask))
+    count = tiles.tile_count(*mask.shape)
+    assert count == 4 and of_texels.unique().tolist() == [0, 1, 2, 3]
+    days, errors = (
+        torch.from_numpy(frames[:, mask].swapaxes(0, 1)) for frames in (truth, np.square(truth - prediction))
+    )
+    mean_squared = torch.stack([errors[of_texels == k].mean(dim=(0, 2)) for k in range(count)])
+    psnr_db = tile_psnr_db(mean_squared, tile_peaks(days, of_texels, count))
+    assert psnr_db[:, 1].isnan().all() and psnr_db[0, 2].isnan()
+    np.testing.assert_allclose(psnr_db.nanmean(dim=0)[[0, 2]], expected.psnr_db[[0, 2]], atol=1e-4)
+    mean, worst = day_psnr_db(psnr_db)
+    assert mean == pytest.approx(expected.mean("psnr_db"), abs=1e-4)
+    assert worst == pytest.approx(np.nanmin(expected.psnr_db), abs=1e-4)
+
+
+def test_a_day_without_light_has_no_psnr():
+    assert np.isnan(day_psnr_db(torch.full((2, 3), torch.nan))).all()
 
 
 def test_invalid_texels_never_count_whatever_they_hold():

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from src.evaluation.lightmap.quality import Coded
 from src.export.bundle import encode_bundle, read_bundle
 from src.export.siren import F2_WEIGHTS, LATENT_MAP, export_siren
 from src.models import compressor
 from src.models.grid import latent_grid
+from src.models.lightmap_decoder import LightmapDecoder
 from src.utils import checkpoint
 from src.utils.cli import InputError
 
@@ -61,9 +60,7 @@ def open_checkpoint(path: Path, lightmap: Any) -> Coded:
     with tempfile.TemporaryDirectory() as folder:
         shipped = [file for file in export_siren(model, Path(folder)) if file.name in (LATENT_MAP, F2_WEIGHTS)]
         size_bytes_disk = sum(file.stat().st_size for file in shipped)
-    values = lightmap.height * lightmap.width * model.config.latent_dim
-    values += sum(parameter.numel() for parameter in model.f2.parameters())
-    return Coded(size_bytes_disk, 4 * values, _rendering(decoder.render, lightmap.hours))
+    return _coded(decoder, size_bytes_disk, decoder.resident_bytes, lightmap)
 
 
 def _grid_coded(path: Path, decoder: latent_grid.GridDecoder, size_bytes: int, lightmap: Any) -> Coded:
@@ -73,14 +70,15 @@ def _grid_coded(path: Path, decoder: latent_grid.GridDecoder, size_bytes: int, l
         decoder = decoder.lightmap(lightmap.name)
         share = decoder.height * decoder.width / decoder.config.texel_count
     _require_fit(path, decoder, lightmap)
-    return Coded(round(size_bytes * share), round(memory * share), _rendering(decoder.render, lightmap.hours))
+    return _coded(decoder, round(size_bytes * share), round(memory * share), lightmap)
 
 
-def _rendering(render: Callable[[list[float]], np.ndarray], hours: Sequence[float]) -> Callable[[], np.ndarray]:
-    return lambda: render(list(hours))
+def _coded(decoder: LightmapDecoder, size_bytes_disk: int, size_bytes_memory: int, lightmap: Any) -> Coded:
+    hours = list(lightmap.hours)
+    return Coded(size_bytes_disk, size_bytes_memory, lambda: decoder.render(hours))
 
 
-def _require_fit(path: Path, decoder: Any, lightmap: Any) -> None:
+def _require_fit(path: Path, decoder: LightmapDecoder, lightmap: Any) -> None:
     if (decoder.height, decoder.width) != (lightmap.height, lightmap.width):
         mine, other = (f"{image.width} x {image.height}" for image in (decoder, lightmap))
         problem = f"is of {mine} texels, {lightmap.name} has {other}"

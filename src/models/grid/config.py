@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from torch import Tensor
 
 from src.models.grid.packed_latents import block_mask, index_bytes, row_bytes
+from src.utils.tile_metrics import tile_count
 
 LATENT_BITS = (4, 6, 8)
-TILE_SIZE = 256  # of the tiles over which the field averages PSNR
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,11 @@ class GridConfig:
 
     @property
     def tile_ranges(self) -> list[range]:
-        """The numbers of each lightmap's tiles of 256 x 256."""
+        """The numbers of each lightmap's tiles, over which PSNR is averaged."""
         ranges, first = [], 0
         for _, _, height, width in self.regions or (("", 0, self.height, self.width),):
-            count = -(-height // TILE_SIZE) * -(-width // TILE_SIZE)
-            ranges.append(range(first, first + count))
-            first += count
+            ranges.append(range(first, first + tile_count(height, width)))
+            first = ranges[-1].stop
         return ranges
 
     @property

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from src.models.grid.config import GridConfig
 from src.models.grid.latent_levels import LatentLevels
+from src.models.lightmap_decoder import LightmapDecoder
 from src.utils.cli import InputError
 from src.utils.core_slices import run_parallel, unshared_operations, worker_count
 from src.utils.hour_interpolation import HourInterpolation
@@ -43,7 +44,7 @@ class Workspace:
         self.hidden = [weight.new_empty(len(weight), texels) for weight, _ in f2.hidden]
 
 
-class GridDecoder:
+class GridDecoder(LightmapDecoder):
     """Colours of any texel at any hour from packed latents and F2 in half precision; invalid texels are 0.
 
     Values are linear radiance, or display values in [0, 1] when the grid was trained on png or jpg.
@@ -111,12 +112,6 @@ class GridDecoder:
             for part in torch.nonzero(valid & (which == k)).flatten().split(TILE_ROWS):
                 colours[part] = self._colours([row[part] for row in rows], f2).T
         return colours
-
-    def render(self, hours: float | Sequence[float]) -> np.ndarray:
-        """Whole frames: one hour -> H x W x 3 float32, several -> T x H x W x 3."""
-        if isinstance(hours, int | float):
-            return next(self.frames([hours]))
-        return np.stack(list(self.frames(hours)))
 
     @torch.no_grad()
     def frames(self, hours: Sequence[float]) -> Iterator[np.ndarray]:

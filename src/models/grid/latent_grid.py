@@ -18,14 +18,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from src.models.grid.config import TILE_SIZE, GridConfig
+from src.models.grid.config import GridConfig
 from src.models.grid.decoder import GridDecoder
 from src.models.grid.latent_levels import LatentLevels
 from src.models.grid.packed_latents import block_mask, block_of_texels
 from src.models.grid.temporal_svd import temporal_svd
 from src.utils import checkpoint
 from src.utils.cli import InputError
-from src.utils.texel_grid import tile_of_texels
+from src.utils.tile_metrics import tile_of_texels
 
 CHECKPOINT_KIND = "lightmap-grid"
 _CHUNK = 65536  # texels
@@ -60,11 +60,11 @@ class LatentGrid(nn.Module):
     def tile_of_texels(self) -> Tensor:
         """The number of the tile in which each valid texel lies, N; every lightmap has tiles of its own."""
         if not self.config.regions:
-            return tile_of_texels(self.mask, TILE_SIZE)
+            return tile_of_texels(self.mask)
         parts = []
         for (_, first_row, height, width), tiles in zip(self.config.regions, self.config.tile_ranges, strict=True):
             part = self.mask[first_row : first_row + height, :width]
-            parts.append(tiles.start + tile_of_texels(part, TILE_SIZE))
+            parts.append(tiles.start + tile_of_texels(part))
         return torch.cat(parts)
 
     @torch.no_grad()
