@@ -50,6 +50,7 @@ def add_lightmap(tasks: argparse._SubParsersAction) -> None:
     add = lightmap.add_argument
     add("--data_dir", type=Path, required=True, help="folder of exr, hdr, png or jpg lightmaps, or an HPRC folder")
     add("--lightmap", action="append", metavar="LEVEL:ID", help="only this one of an HPRC set; repeatable")
+    add("--exr_layer", metavar="NAME", help="of EXR files with several layers, the one to read")
     add("--hours", type=cli.hour_list, help="hour of each image in natural order, for example 0,5.9,12")
     files = {"type": Path, "nargs": "+", "action": "append", "metavar": "FILE"}
     add("--bundle", **files, help="bundle, one per lightmap, or the set's folder; repeat for others")
@@ -75,6 +76,7 @@ def add_delit(tasks: argparse._SubParsersAction) -> None:
     add("--image_size", type=cli.positive_int, help="pictures are compared at (default: the first checkpoint's, 512)")
     add("--env_height", type=cli.positive_int, help="rows of the true environments (default: likewise, 128)")
     add("--olat_root", type=Path, help="the subjects' OLATs, for the oracle")
+    add("--exr_layer", metavar="NAME", help="of EXR files with several layers, the one to read")
     add("--lights", type=Path, help="lights whose c_l count (default: lights.json in --olat_root, 331 even ones)")
     add("--videos", type=Path, metavar="DIR", help="NAME_flat_lit.mp4, measured for steadiness")
     add("--video_inputs", type=Path, metavar="DIR", help="their inputs, NAME.mp4 ... (default: in --videos)")
@@ -122,7 +124,11 @@ def evaluate_delit(arguments: argparse.Namespace) -> int:
 @cli.script
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    return arguments.run(arguments)
+
+    from src.utils.exr_layers import exr_layer
+
+    with exr_layer(arguments.exr_layer):
+        return arguments.run(arguments)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--no_crop", action="store_true", help="show the network whole pictures instead of the portrait about the face")
     add("--flat_size", type=positive_int, help="long side at which flat-lit is predicted for pictures; above the "
         "model's image_size overlapping tiles add the detail (default: image_size)")  # fmt: skip
+    add("--exr_layer", metavar="NAME", help="of EXR files with several layers, the one to read")
     add("--frames", action="store_true", help="every folder of pictures is a video, its frames in natural order")
     add("--fps", type=positive_float, default=25.0, help="frames per second of such a folder")
     add("--temporal", choices=("none", "ema"), default="ema", help="videos: running averages between cuts")
@@ -64,12 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.inference.work_list import find_jobs
     from src.models.delit_model import load
     from src.training.distributed import processes
+    from src.utils.exr_layers import exr_layer
 
     jobs = find_jobs(args.input, args.output_dir, args.frames)[args.shard[0] :: args.shard[1]]
     stage = open_stage(args.olat_root, args.lights) if args.olat_root else None
     check = SelfCheck(stage) if args.self_check else None
 
-    with processes(args.device) as group:
+    with processes(args.device) as group, exr_layer(args.exr_layer):
         model = load(args.checkpoint, group.device)
         delighter = Delighter(model, args.flat_size, crops=not args.no_crop)
         stills = StillOutputs(args.save_exr, model.config.arch == "attention", check)

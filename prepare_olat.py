@@ -36,6 +36,7 @@ from src.data.stage.set_metadata import write_common
 from src.data.stage.settings import COMPOSITES, TRANSFERS, WEIGHTS, Settings
 from src.data.stage.training_set import make_jobs, prepare_subjects
 from src.utils.cli import EXIT_WRONG_INPUT, InputError, Parser, parse_shard, positive_float, positive_int, script
+from src.utils.exr_layers import exr_layer
 from src.utils.json_files import write_json
 
 
@@ -52,6 +53,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--env_dir", type=Path, help="equirectangular .hdr and .exr environments")
     add("--transfer", choices=TRANSFERS, default="srgb", help="how png and avif pictures are encoded")
+    add("--exr_layer", metavar="NAME", help="of EXR files with several layers, the one to read")
     add("--image_size", type=positive_int, help="rows of the written pictures (default: as captured)")
     add("--weights", choices=WEIGHTS, default="smooth", help="how directions are dealt to lights")
     add("--rotations", type=positive_int, default=1, help="evenly turned versions of each environment")
@@ -114,6 +116,11 @@ def find_stage(args: argparse.Namespace) -> Stage:
 @script
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
+    with exr_layer(args.exr_layer):
+        return prepare(args)
+
+
+def prepare(args: argparse.Namespace) -> int:
     if args.synthetic is not None:
         from src.data.stage.synthetic.light_stage import make_light_stage
 
@@ -138,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         normalize_exposure=args.normalize_exposure,
         composite=args.composite,
         fov_degrees=args.fov,
+        exr_layer=args.exr_layer,
     )
     mine = stage.captures[args.shard[0] :: args.shard[1]]
     masks = [mask_source(capture, args.mask) for capture in mine]

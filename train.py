@@ -34,6 +34,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--data_dir", type=Path, help="folder of lightmaps, one image per hour, or an HPRC set (default: samples)")
     add("--out_dir", type=Path, help="folder of this run (default: runs/<name of data_dir>)")
     add("--lightmap", action="append", default=[], metavar="LEVEL:ID", help="only this one of an HPRC set; repeatable")
+    add("--exr_layer", metavar="NAME", help="of EXR files with several layers, the one to read")
     add("--hours", type=cli.hour_list, help="hour of each image in natural order, for example 0,5.9,12 or 0:24:0.5")
     add("--f1", choices=("siren", "grid"), help="F1: network or latent planes (default: siren; for the samples grid)")
     add("--epochs", type=cli.positive_int, default=200, help="passes over the data")
@@ -94,8 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.data.lightmap.sources import open_lightmaps
     from src.tasks.lightmap_runs import format_summary, train_lightmaps
     from src.training.distributed import processes
+    from src.utils.exr_layers import exr_layer
 
-    with processes(arguments.device) as group:
+    with processes(arguments.device) as group, exr_layer(arguments.exr_layer):
         lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap)
         for line in (line for lightmap in lightmaps for line in lightmap.describe() if group.is_main):
             print(line)

@@ -44,7 +44,10 @@ def decode_exr(path: Path) -> Decoded:
     if len(file.parts) == 1:
         _refuse_incomplete_exr(path, header)
     try:
-        channels = _open_exr(path, header_only=False).parts[layer.part].channels
+        parts = _open_exr(path, header_only=False).parts
+        if len(parts) != len(file.parts):  # the library leaves parts out that it cannot read
+            raise truncated(path)
+        channels = parts[layer.part].channels
         planes = [_full_size(channels[name], header["dataWindow"]) for name in layer.colour()]
         alpha = _full_size(channels[layer.channels["A"]], header["dataWindow"]) if "A" in layer.channels else None
     except (RuntimeError, ValueError) as error:

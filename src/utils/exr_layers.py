@@ -25,8 +25,7 @@ def exr_layer(name: str | None) -> Iterator[None]:
     Files that hold just one are read as they are.
     """
     before = os.environ.get(_CHOICE)
-    if name is not None:
-        os.environ[_CHOICE] = name
+    choose_exr_layer(name)
     try:
         yield
     finally:
@@ -34,6 +33,12 @@ def exr_layer(name: str | None) -> Iterator[None]:
             os.environ.pop(_CHOICE, None)
         else:
             os.environ[_CHOICE] = before
+
+
+def choose_exr_layer(name: str | None) -> None:
+    """:func:`exr_layer` for the rest of the process."""
+    if name is not None:
+        os.environ[_CHOICE] = name
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from src.data.stage.lights import read_lights
 from src.data.stage.settings import Settings
 from src.utils.cli import InputError
-from src.utils.image_io import HDR_SUFFIXES, image_size, list_images, natural_key, read_display, read_linear
+from src.utils.image_io import HDR_SUFFIXES, image_size, list_images, natural_key, read_codes, read_linear
 from src.utils.resize import resize_area
 
 LIGHTS_FILE = "lights.json"
@@ -136,7 +136,7 @@ def read_picture(path: Path, transfer: str, height: int | None = None) -> np.nda
     if path.suffix.lower() in HDR_SUFFIXES or transfer == "srgb":
         picture = read_linear(path)
     else:
-        picture = read_display(path)
+        picture = read_codes(path)  # the user knows better than the file
         picture = picture if transfer == "linear" else picture**2.2
     return picture if height is None else resize_area(picture, *reduced_size(*picture.shape[:2], height))
 

@@ -19,6 +19,7 @@ from src.data.stage.set_metadata import METADATA, few, read_metadata
 from src.data.stage.settings import Settings
 from src.utils.cli import InputError
 from src.utils.content_hash import is_same
+from src.utils.exr_layers import choose_exr_layer
 from src.utils.json_files import read_json
 
 _SAME_LIGHT = 1e-4  # of a unit direction: metadata keeps seven digits, lights.json may keep fewer
@@ -35,6 +36,7 @@ def open_prepared_stage(
     """
     metadata = read_metadata(data_root)
     settings = Settings() if metadata is None else Settings.of(metadata)
+    choose_exr_layer(settings.exr_layer)
     folders = subject_folders(data_root / "subjects")
     records = {folder.name: _read_record(folder, metadata) for folder in folders}
     is_recorded = all("captures" in record for record in records.values())
@@ -68,6 +70,7 @@ def _describe(
         f"OLATs {f'as {source} says' if is_prepared else f'by default, without {source}'}: "
         f"{settings.transfer} transfer, {settings.weights} weights, exposure {settings.exposure:g}, "
         f"field of view {settings.fov_degrees:g} degrees"
+        f"{f', EXR layer {settings.exr_layer}' if settings.exr_layer else ''}"
     ]
     known = set(places.values())
     parents = {place.parent for place in known if place.parent.is_dir()}

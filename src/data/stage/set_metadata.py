@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +69,7 @@ def write_common(
         "source_files": files,
         "units": UNITS,
         "frame": FRAME,
-        **asdict(settings),
+        **settings.record(),
         "environments": environments,
         "light_sets": light_sets,
     }
@@ -129,7 +128,7 @@ def _describe_origin(
     stage: Stage, plans: Sequence[EnvironmentPlan], settings: Settings, contents: dict[str, str]
 ) -> dict:
     return {
-        "settings": asdict(settings),
+        "settings": settings.record(),
         "lights": {name: combined_hash([lights.round(6).tolist()]) for name, lights in stage.light_sets.items()},
         "environments": {
             plan.name: combined_hash([contents[plan.source.name], plan.rotation_degrees]) for plan in plans
