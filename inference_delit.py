@@ -73,7 +73,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     with processes(args.device) as group, exr_layer(args.exr_layer):
         model = load(args.checkpoint, group.device)
-        delighter = Delighter(model, args.flat_size, crops=not args.no_crop)
         stills = StillOutputs(args.save_exr, model.config.arch == "attention", check)
         videos = VideoOptions(args.batch_size, args.temporal == "ema", args.fps, check)
         show = group.is_main
@@ -85,9 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             (summary.skipped if is_finished else open_jobs).append(job)
         pictures = [job for job in open_jobs if not job.is_video]
         clips = [job for job in open_jobs if job.is_video]
-        workers = still_workers(group.device)
-        summary += run_jobs(pictures, lambda job: delight_still(job, delighter, stills), workers, show)
-        summary += run_jobs(clips, lambda job: delight_video(job, delighter, videos, show), 1, show)
+        at_a_time = min(still_workers(group.device), max(1, len(pictures)))
+        options = {"flat_size": args.flat_size, "crops": not args.no_crop}
+        # Pictures that are worked on side by side have a core each already.
+        beside = Delighter(model, **options, slices=1 if at_a_time > 1 else None)
+        summary += run_jobs(pictures, lambda job: delight_still(job, beside, stills), at_a_time, show)
+        alone = Delighter(model, **options)
+        summary += run_jobs(clips, lambda job: delight_video(job, alone, videos, show), 1, show)
         total = sum(group.gather(summary), Summary())
     if show:
         print(total)

@@ -18,6 +18,8 @@ _SAME_FACE = 0.4  # boxes whose centres are closer than this share of the larger
 _SEARCH_MARGIN = 1.0
 _SEARCH_GROWTH = 1.5
 _SEARCH_SIDE = 48
+# Code of a video's frame below which its brightest parts are dark, and what those are drawn as.
+_DARK, _MADE_BRIGHT = 48, 192
 _FRESH_SHARE = 0.5  # of a new box in the smoothed one
 
 
@@ -77,13 +79,23 @@ class FaceTracker:
 
     def _track_shot(self, frames: Sequence[np.ndarray], is_new: bool) -> list[Face | None]:
         if is_new or self._face is None:
-            self._face = find_face(frames[0])
+            # A shot that fades in shows its face at the end of the block at the earliest.
+            self._face = find_face(_brightened(frames[0])) or find_face(_brightened(frames[-1]))
         if self._face is None:
             return [None] * len(frames)
-        before, seen = self._face, follow_face(frames[-1], self._face)
+        before, seen = self._face, follow_face(_brightened(frames[-1]), self._face)
         after = before if seen is None else _between(before, seen, _FRESH_SHARE)
         self._face = after
         return [_between(before, after, (index + 1) / len(frames)) for index in range(len(frames))]
+
+
+def _brightened(picture: np.ndarray) -> np.ndarray:
+    """A dark H x W x 3 uint8 sRGB picture so bright that a face in it can be found; any other as it is."""
+    bright = float(np.percentile(picture[::4, ::4], 95))
+    if bright >= _DARK:
+        return picture
+    table = np.rint((np.arange(256) * (_MADE_BRIGHT / max(bright, 1))).clip(0, 255)).astype(np.uint8)
+    return np.take(table, picture)
 
 
 def _detect(picture: np.ndarray, smallest: int, largest: int) -> list[Face]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from src.inference.delit.delighter import Prediction
+from src.inference.prediction import Prediction
 from src.utils.resize import resize_area
 
 # Cuts: mean absolute difference of frames reduced to this size, in sRGB values of [0, 1], and its ratio to the shot's
@@ -45,43 +45,54 @@ class CutDetector:
 class RunningAverage:
     """Exponential moving average over frames whose first values are plain means: it never begins with a lag."""
 
-    def __init__(self, seconds: float, fps: float) -> None:
-        self._share = 1 - float(np.exp(-1 / max(seconds * fps, 1e-6)))
+    def __init__(self, time_constant: float) -> None:
+        """``time_constant``: seconds after which 1 - 1/e of a change has arrived."""
+        self._time_constant = time_constant
         self.restart()
 
     def restart(self) -> None:
         self._mean: np.ndarray | None = None
-        self._count = 0
+        self._total = 0.0
 
-    def __call__(self, value: np.ndarray) -> np.ndarray:
-        """The average with ``value`` as the newest; a change of shape restarts it."""
+    def __call__(self, value: np.ndarray, seconds: float, weight: float = 1.0) -> np.ndarray:
+        """The average with ``value`` as the newest, shown for ``seconds``; a change of shape restarts it.
+
+        ``weight``: above 0, how much it counts against a value of weight 1.
+        """
         if self._mean is None or self._mean.shape != value.shape:
-            self._mean, self._count = np.zeros_like(value), 0
-        self._count += 1
-        self._mean = self._mean + max(self._share, 1 / self._count) * (value - self._mean)
+            self._mean, self._total = np.zeros_like(value), 0.0
+        self._total += weight
+        share = max(1 - float(np.exp(-seconds / self._time_constant)), 1 / self._total)
+        self._mean = self._mean + min(weight * share, 1.0) * (value - self._mean)
         return self._mean
 
 
 class Smoother:
     """Predictions of consecutive frames made steady: the environment in linear radiance, the gain's coarse part.
 
-    Shading is coarse and moves slowly; the gain's detail belongs to the frame it came from and stays.
+    Shading is coarse and moves slowly; the gain's detail belongs to the frame it came from and stays. How bright the
+    person was shown is no part of what is averaged: through a fade the gain follows the light at once. Frames of
+    nothing but noise are left alone, and leave nothing to others.
     """
 
-    def __init__(self, fps: float) -> None:
-        self._environment = RunningAverage(_ENVIRONMENT_SECONDS, fps)
-        self._gain = RunningAverage(_GAIN_SECONDS, fps)
+    def __init__(self) -> None:
+        self._environment = RunningAverage(_ENVIRONMENT_SECONDS)
+        self._gain = RunningAverage(_GAIN_SECONDS)
 
-    def __call__(self, prediction: Prediction, starts_anew: bool) -> Prediction:
+    def __call__(self, prediction: Prediction, starts_anew: bool, seconds: float) -> Prediction:
+        """``seconds``: how long the frame is shown."""
         if starts_anew:
             self._environment.restart()
             self._gain.restart()
+        if prediction.trust == 0:
+            return prediction
         height, width = prediction.log_gain.shape[:2]
         scale = min(1.0, _GAIN_CELLS / max(height, width))
-        coarse = resize_area(prediction.log_gain, max(1, round(height * scale)), max(1, round(width * scale)))
-        correction = resize_area(self._gain(coarse) - coarse, height, width)
+        size = max(1, round(height * scale)), max(1, round(width * scale))
+        coarse = resize_area(prediction.log_gain, *size) + np.float32(prediction.level)
+        correction = resize_area(self._gain(coarse, seconds, prediction.trust) - coarse, height, width)
         return replace(
             prediction,
             log_gain=prediction.log_gain + correction,
-            environment=self._environment(prediction.environment),
+            environment=self._environment(prediction.environment, seconds, prediction.trust),
         )

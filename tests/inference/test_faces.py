@@ -7,7 +7,7 @@ from src.inference import faces as module
 from src.inference.crops import Face
 from src.inference.faces import FaceTracker, find_face
 
-FRAME = np.zeros((100, 100, 3), np.uint8)
+FRAME = np.full((100, 100, 3), 100, np.uint8)
 
 
 def frames(*numbers):
@@ -57,7 +57,7 @@ def test_a_cut_begins_anew_also_within_a_block(seen):
     known.update({0: Face(10, 20, 30), 1: Face(10, 20, 30), 2: Face(80, 20, 10), 3: Face(80, 20, 10)})
     found = FaceTracker().track(frames(0, 1, 2, 3, 4), [True, False, True, False, True])
     assert [face and face.x for face in found] == [10, 10, 80, 80, None]
-    assert [call for call in calls if call[0] == "find"] == [("find", 0), ("find", 2), ("find", 4)]
+    assert [call for call in calls if call[0] == "find"] == [("find", 0), ("find", 2), ("find", 4), ("find", 4)]
 
 
 def test_without_a_face_it_is_looked_for_in_every_block(seen):
@@ -66,7 +66,21 @@ def test_without_a_face_it_is_looked_for_in_every_block(seen):
     assert tracker.track(frames(0, 1), [True, False]) == [None, None]
     known[2] = known[3] = Face(5, 5, 5)
     assert tracker.track(frames(2, 3), [False, False]) == [Face(5, 5, 5)] * 2
-    assert [call for call in calls if call[0] == "find"] == [("find", 0), ("find", 2)]
+    assert [call for call in calls if call[0] == "find"] == [("find", 0), ("find", 1), ("find", 2)]
+
+
+def test_a_face_that_fades_in_is_found_at_the_end_of_its_block(seen):
+    known, _ = seen
+    known[3] = Face(5, 5, 5)
+    assert FaceTracker().track(frames(0, 1, 2, 3), [True, False, False, False]) == [Face(5, 5, 5)] * 4
+
+
+def test_dark_frames_are_made_bright_to_be_searched_and_others_are_left():
+    dark = np.tile(np.arange(0, 20, dtype=np.uint8)[:, None, None], (5, 40, 3))
+    bright = module._brightened(dark)
+    assert 180 <= np.percentile(bright, 95) <= 240 and (np.diff(bright[:20, 0, 0].astype(int)) > 0).all()
+    assert module._brightened(bright) is bright
+    assert not module._brightened(0 * FRAME).any()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 400), (64, 64), (300, 200)])

@@ -1,9 +1,11 @@
 """Cuts and running averages."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from src.inference.delit.delighter import Prediction
+from src.inference.prediction import Prediction
 from src.inference.temporal import CutDetector, RunningAverage, Smoother
 
 
@@ -25,28 +27,36 @@ def test_cuts_are_found_and_motion_is_none():
 
 
 def test_the_average_is_of_what_came_since_the_restart():
-    average = RunningAverage(seconds=100.0, fps=100.0)
+    average = RunningAverage(100.0)
     for value in (1.0, 2.0, 6.0):
-        result = average(np.array([value]))
+        result = average(np.array([value]), 0.01)
     assert result == pytest.approx(3.0)
     average.restart()
-    assert average(np.array([10.0])) == 10.0
+    assert average(np.array([10.0]), 0.01) == 10.0
+
+
+def test_weights_count_in_the_first_mean():
+    average = RunningAverage(100.0)
+    for value, weight in ((1.0, 0.1), (2.0, 0.4), (6.0, 0.5)):
+        result = average(np.array([value]), 0.01, weight)
+    assert result == pytest.approx(0.1 * 1 + 0.4 * 2 + 0.5 * 6)
 
 
 def test_the_average_follows_with_its_time_constant():
-    average = RunningAverage(seconds=1.0, fps=10.0)
-    for _ in range(200):
-        average(np.array([0.0]))
-    for _ in range(10):
-        result = average(np.array([1.0]))
-    assert result == pytest.approx(1 - np.exp(-1), abs=1e-6)
+    for step in (0.1, 0.25):
+        average = RunningAverage(1.0)
+        for _ in range(200):
+            average(np.array([0.0]), step)
+        for _ in range(round(1 / step)):
+            result = average(np.array([1.0]), step)
+        assert result == pytest.approx(1 - np.exp(-1), abs=1e-6)
 
 
 def test_flicker_shrinks_and_detail_stays():
     rng = np.random.default_rng(1)
     raw = list(predictions(rng, 60))
-    smoother = Smoother(fps=25)
-    smooth = [smoother(prediction, index == 0) for index, prediction in enumerate(raw)]
+    smoother = Smoother()
+    smooth = [smoother(prediction, index == 0, 0.04) for index, prediction in enumerate(raw)]
 
     def flicker(series):
         return np.abs(np.diff([float(np.mean(value)) for value in series[20:]])).mean()
@@ -60,10 +70,37 @@ def test_flicker_shrinks_and_detail_stays():
 
 def test_a_cut_takes_nothing_over():
     rng = np.random.default_rng(2)
-    smoother = Smoother(fps=25)
+    smoother = Smoother()
     for prediction in predictions(rng, 20, level=0.0):
-        smoother(prediction, False)
+        smoother(prediction, False, 0.04)
     (after,) = predictions(rng, 1, level=3.0)
-    result = smoother(after, True)
+    result = smoother(after, True, 0.04)
     np.testing.assert_allclose(result.log_gain, after.log_gain, atol=1e-5)
     np.testing.assert_allclose(result.environment, after.environment, rtol=1e-5)
+
+
+def test_the_gain_follows_a_fade_at_once():
+    """A person of even colour under light that grows 100-fold is flat-lit alike in every frame."""
+    smoother = Smoother()
+    for index in range(50):
+        radiance = 0.005 * 100 ** (index / 49)
+        gain = np.full((32, 32, 3), np.log(0.4 / radiance), np.float32)
+        shown = Prediction(gain, 0.0, None, np.ones((4, 8, 3), np.float32), None, level=np.log(radiance))
+        result = smoother(shown, index == 0, 0.04)
+        np.testing.assert_allclose(radiance * np.exp(result.log_gain), 0.4, rtol=1e-3)
+
+
+def test_frames_of_noise_are_left_alone_and_leave_nothing():
+    rng = np.random.default_rng(3)
+    lit, dark = list(predictions(rng, 10)), list(predictions(rng, 5, level=4.0))
+    alone, among = Smoother(), Smoother()
+    expected = [alone(prediction, False, 0.04) for prediction in lit]
+    for prediction in lit[:5]:
+        among(prediction, False, 0.04)
+    for prediction in dark:
+        noise = replace(prediction, trust=0.0)
+        assert among(noise, False, 0.04) is noise
+    for prediction, wanted in zip(lit[5:], expected[5:], strict=True):
+        result = among(prediction, False, 0.04)
+        np.testing.assert_allclose(result.log_gain, wanted.log_gain, atol=1e-6)
+        np.testing.assert_allclose(result.environment, wanted.environment, rtol=1e-6)

@@ -1,15 +1,13 @@
 """From a picture to its flat-lit version at full resolution and the environment: arrays in, arrays out, no files.
 
-The network sees the portrait at the size it was trained on. What it says about flat-lit is kept as a gain,
-``log((flat + e) / (relit + e'))``, which is smooth where light is smooth. Enlarged and applied to the picture as it
-is, it keeps every detail that the network never saw, at any resolution and without seams.
+The network sees the portrait at the size it was trained on; what it says is applied at the picture's own resolution, as
+:mod:`src.inference.prediction` does it, without seams.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,30 +17,23 @@ from torch import Tensor
 from src.inference.crops import Crop, Face, portrait_crop, whole_picture
 from src.inference.crops import is_portrait_crop as shows_portrait
 from src.inference.faces import find_face
+from src.inference.prediction import (
+    FLAT_FLOOR,
+    RELIT_FLOOR,
+    Prediction,
+    apply_gain,
+    change_weights,
+    mean_level,
+    trust_in,
+)
 from src.inference.tiling import refine_log_gain
-from src.inference.upsampling import resize_mask, resize_within
 from src.models.delit_model import DelitModel, measure_exposure
 from src.utils.color import linear_to_srgb
 from src.utils.core_slices import run_parallel, worker_count
 from src.utils.resize import resize_area
 
-# Radiance added on both sides of the gain, so that black stays finite: a share of the picture's exposure, and of the
-# flat-lit picture, whose uniform environment has radiance 1.
-_RELIT_FLOOR = 0.02
-_FLAT_FLOOR = 0.01
 SMALLEST_SIDE = 16  # that the network takes
 _SEARCHED_SIDE = 1024  # pictures are reduced to it before faces are looked for
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the network says of one picture, at the network's resolution (h x w)."""
-
-    log_gain: np.ndarray  # h x w x 3 float32
-    relit_floor: float  # e' of the gain
-    mask: np.ndarray | None  # h x w float32 in [0, 1]
-    environment: np.ndarray  # rows x columns x 3 linear radiance
-    confidence: np.ndarray | None  # rows x columns in [0, 1]
 
 
 class Delighted(NamedTuple):
@@ -59,20 +50,28 @@ class Delighter:
 
     ``flat_size``: long side at which flat-lit is predicted; above the model's own, tiles refine it.
     ``crops``: look for a face and show the network the portrait about it, rather than the whole picture.
+    ``slices``: how many shares pictures go through the network in side by side, by default one per core of a CPU; 1
+    where it is called from several threads at a time.
     """
 
-    def __init__(self, model: DelitModel, flat_size: int | None = None, crops: bool = True) -> None:
+    def __init__(
+        self, model: DelitModel, flat_size: int | None = None, crops: bool = True, slices: int | None = None
+    ) -> None:
         self.model = model.to(memory_format=torch.channels_last)
         self.device = next(model.parameters()).device
         self.image_size = model.config.image_size
         self.flat_size = max(flat_size or self.image_size, self.image_size)
         self.crops = crops
+        self.slices = worker_count(self.device) if slices is None else slices
 
-    def __call__(self, relit: np.ndarray) -> Delighted:
-        """``relit``: H x W x 3 linear radiance, of any size."""
+    def __call__(self, relit: np.ndarray, is_coded: bool = False) -> Delighted:
+        """``relit``: H x W x 3 linear radiance, of any size; ``is_coded``: from 8-bit sRGB, with their noise."""
         crop, note = self.choose_crop(relit)
         content = crop.cut(relit)
         (prediction,) = self.predict([self.network_input(content)])
+        if is_coded or not content.any():
+            prediction = replace(prediction, trust=trust_in(linear_to_srgb(content) * 255))
+            note += "" if prediction.trust else "; too dark to tell, left as it is"
         if self.flat_size > self.image_size and max(content.shape[:2]) > self.image_size:
             prediction = self._refined(prediction, content)
         return Delighted(self.put_back(relit, crop, prediction), prediction, crop, note)
@@ -99,14 +98,12 @@ class Delighter:
     def predict(self, pictures: Sequence[Tensor]) -> list[Prediction]:
         """Predictions of 3 x h x w pictures; those of one size go through the network together.
 
-        On a CPU every core takes its share of the pictures from the first layer to the last.
+        Each slice of them goes from the first layer to the last on its own.
         """
         groups: dict[torch.Size, list[int]] = {}
         for index, picture in enumerate(pictures):
             groups.setdefault(picture.shape, []).append(index)
-        # Pictures that are worked on side by side have a core each already.
-        is_alone = threading.current_thread() is threading.main_thread()
-        share = -(-len(pictures) // (worker_count(self.device) if is_alone else 1))
+        share = -(-len(pictures) // self.slices)
         parts = [part[at : at + share] for part in groups.values() for at in range(0, len(part), share)]
         results = run_parallel([self._forward_function([pictures[index] for index in part]) for part in parts])
         predictions: dict[int, Prediction] = {}
@@ -117,7 +114,7 @@ class Delighter:
     def put_back(self, relit: np.ndarray, crop: Crop, prediction: Prediction) -> np.ndarray:
         """The full frame with the gain applied within ``crop`` where the mask (or else all of the crop) says so."""
         content = crop.cut(relit)
-        changed = content + weights(relit.shape, crop, content, prediction) * (
+        changed = content + change_weights(relit.shape, crop, content, prediction) * (
             apply_gain(content, prediction) - content
         )
         return crop.put_back(relit, changed)
@@ -130,7 +127,7 @@ class Delighter:
             return [prediction.log_gain for prediction in self.predict(tiles)]
 
         gain = refine_log_gain(picture, coarse.log_gain, self.image_size, tile_gains)
-        return Prediction(gain, coarse.relit_floor, coarse.mask, coarse.environment, coarse.confidence)
+        return replace(coarse, log_gain=gain)
 
     def _forward_function(self, pictures: list[Tensor]) -> Callable[[], list[Prediction]]:
         return lambda: self._forward(torch.stack(pictures))
@@ -138,31 +135,19 @@ class Delighter:
     def _forward(self, relit: Tensor) -> list[Prediction]:
         relit = relit.to(self.device).contiguous(memory_format=torch.channels_last)
         output = self.model(relit)
-        floor = _RELIT_FLOOR * measure_exposure(relit)
-        log_gain = torch.log((output.flat_lit + _FLAT_FLOOR) / (relit + floor)).permute(0, 2, 3, 1).cpu().numpy()
+        floor = RELIT_FLOOR * measure_exposure(relit)
+        log_gain = torch.log((output.flat_lit + FLAT_FLOOR) / (relit + floor)).permute(0, 2, 3, 1).cpu().numpy()
         environment = self.model.environment(output).permute(0, 2, 3, 1).cpu().numpy()
         mask, confidence = (
             [None] * len(relit) if planes is None else planes[:, 0].cpu().numpy()
             for planes in (output.mask, output.confidence)
         )
+        shown = relit.permute(0, 2, 3, 1).cpu().numpy()
         floors = floor.flatten().tolist()
-        return [Prediction(*values) for values in zip(log_gain, floors, mask, environment, confidence, strict=True)]
-
-
-def apply_gain(relit: np.ndarray, prediction: Prediction) -> np.ndarray:
-    """Flat-lit H x W x 3 of H x W x 3 linear radiance, by a prediction of any resolution."""
-    gain = np.exp(resize_within(prediction.log_gain, prediction.mask, *relit.shape[:2]))
-    gain *= relit + np.float32(prediction.relit_floor)
-    gain -= np.float32(_FLAT_FLOOR)
-    return np.maximum(gain, 0, out=gain)
-
-
-def weights(shape: tuple[int, ...], crop: Crop, content: np.ndarray, prediction: Prediction) -> np.ndarray:
-    """How much of a crop's ``content`` (linear) is to change, h x w x 1 in [0, 1], in a picture of ``shape``."""
-    feather = crop.feather(*shape[:2])
-    if prediction.mask is not None:
-        feather = feather * resize_mask(prediction.mask, content, prediction.relit_floor)
-    return feather[..., None]
+        levels = map(mean_level, shown, floors, mask)
+        return [
+            Prediction(*values) for values in zip(log_gain, floors, mask, environment, confidence, levels, strict=True)
+        ]
 
 
 def _find_face(relit: np.ndarray) -> Face | None:

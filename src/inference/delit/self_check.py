@@ -56,7 +56,12 @@ class SelfCheck:
         return {**report, "method": "sh", **shading_residual(relit, result)}
 
     def of_frames(self, source: Path, frames: Sequence[dict]) -> dict:
-        """The report on a video from those on its sampled frames: the mean of every number, and all of them."""
+        """The report on a video from those on its sampled frames: the mean of every number, and all of them.
+
+        Frames of nothing but noise have none.
+        """
+        if not frames:
+            return {"input": source.name, "method": "none: every sampled frame is too dark", "frames": []}
         numbers = [key for key, value in frames[0].items() if isinstance(value, float)]
         means = {f"mean_{key}": float(np.mean([frame[key] for frame in frames if key in frame])) for key in numbers}
         return {"input": source.name, "method": frames[0]["method"], **means, "frames": list(frames)}

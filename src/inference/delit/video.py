@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 
@@ -13,11 +13,12 @@ from tqdm import tqdm
 
 from src.data.portrait import names
 from src.inference.crops import Crop, Face, is_portrait_crop, portrait_crop, whole_picture
-from src.inference.delit.delighter import Delighted, Delighter, Prediction, apply_gain, weights
+from src.inference.delit.delighter import Delighted, Delighter
 from src.inference.delit.self_check import SelfCheck
 from src.inference.delit.stills import write_preview
 from src.inference.faces import FaceTracker
 from src.inference.pipeline import Consumer, produced
+from src.inference.prediction import Prediction, apply_gain, change_weights, trust_in
 from src.inference.temporal import CutDetector, Smoother
 from src.inference.work_list import Job
 from src.utils.cli import InputError
@@ -26,6 +27,7 @@ from src.utils.image_io import write_linear
 from src.utils.video_io import TimedFrame, VideoWriter, open_frames
 
 _BATCHES_AHEAD = 2
+_NEXT_TO_NOTHING = 1e-6  # weight of frames of noise in the mean environment: they count where there is nothing else
 _LINEAR = srgb_to_linear(np.arange(256, dtype=np.float32) / 255)  # radiance of each 8-bit sRGB code
 # 8-bit sRGB code of radiance in steps of 1 / 65535: 20 steps to the darkest code, so at most one code off at its edges.
 _SRGB = np.rint(linear_to_srgb(np.arange(65536, dtype=np.float32) / 65535) * 255).astype(np.uint8)
@@ -56,6 +58,7 @@ class Frame:
     starts_anew: bool  # what is shown has nothing to do with the frame before
     crop: Crop
     shown: Tensor  # 3 x h x w linear
+    trust: float  # how far it holds more than noise
 
 
 def delight_video(job: Job, delighter: Delighter, options: VideoOptions, show_progress: bool = False) -> str:
@@ -66,7 +69,7 @@ def delight_video(job: Job, delighter: Delighter, options: VideoOptions, show_pr
     frames = open_frames(job.source, options.folder_fps)
     audio = job.source if job.source.is_file() else None
     collected = _Collected(job, options)
-    smoother = Smoother(float(frames.fps))
+    smoother = Smoother()
     batches = _batches(frames.timed(), delighter, options.batch_size)
     writer = VideoWriter(
         job.output(names.FLAT_LIT_VIDEO),
@@ -88,11 +91,16 @@ def delight_video(job: Job, delighter: Delighter, options: VideoOptions, show_pr
 
         with produced(batches, _BATCHES_AHEAD) as decoded, Consumer(write, _BATCHES_AHEAD) as encoder:
             for batch in decoded:
-                predictions = delighter.predict([frame.shown for frame in batch])
+                predictions = [
+                    replace(prediction, trust=frame.trust)
+                    for frame, prediction in zip(
+                        batch, delighter.predict([frame.shown for frame in batch]), strict=True
+                    )
+                ]
                 collected.add(predictions)
                 if options.smooth:
                     predictions = [
-                        smoother(prediction, frame.starts_anew)
+                        smoother(prediction, frame.starts_anew, float(frame.duration))
                         for frame, prediction in zip(batch, predictions, strict=True)
                     ]
                 encoder.put(list(zip(batch, predictions, strict=True)))
@@ -104,7 +112,7 @@ def put_back_u8(picture: np.ndarray, crop: Crop, prediction: Prediction) -> np.n
     """:meth:`Delighter.put_back` for H x W x 3 uint8 sRGB frames, by tables instead of powers."""
     content = crop.cut(picture)
     relit = _LINEAR[content]
-    flat_lit = relit + weights(picture.shape, crop, relit, prediction) * (apply_gain(relit, prediction) - relit)
+    flat_lit = relit + change_weights(picture.shape, crop, relit, prediction) * (apply_gain(relit, prediction) - relit)
     codes = (flat_lit.clip(0, 1) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
     return crop.put_back(picture, np.take(_SRGB, codes))
 
@@ -115,13 +123,16 @@ class _Collected:
     def __init__(self, job: Job, options: VideoOptions) -> None:
         self._job, self._options = job, options
         self._sum: np.ndarray | None = None
+        self._weight = 0.0
         self._count = self._cropped = 0
         self._checks: list[dict] = []
 
     def add(self, predictions: Iterable[Prediction]) -> None:
         for prediction in predictions:
-            environment = prediction.environment.astype(np.float64)
+            weight = max(prediction.trust, _NEXT_TO_NOTHING)
+            environment = weight * prediction.environment.astype(np.float64)
             self._sum = environment if self._sum is None else self._sum + environment
+            self._weight += weight
             self._count += 1
 
     def sample(self, frame: Frame, prediction: Prediction, flat_lit: np.ndarray) -> None:
@@ -130,7 +141,7 @@ class _Collected:
         if not frame.begins_second:
             return
         write_preview(self._job.output(names.env_frame(frame.index)), prediction.environment)
-        if self._options.self_check is not None:
+        if self._options.self_check is not None and prediction.trust > 0:
             result = Delighted(
                 _LINEAR[flat_lit], prediction, frame.crop, "face crop" if is_cropped else "whole picture"
             )
@@ -140,7 +151,7 @@ class _Collected:
     def write(self) -> None:
         if self._sum is None:
             raise InputError(self._job.source, "holds no frames", "export it again")
-        write_linear(self._job.output(names.ENV_AVERAGE), (self._sum / self._count).astype(np.float32))
+        write_linear(self._job.output(names.ENV_AVERAGE), (self._sum / self._weight).astype(np.float32))
         if self._options.self_check is not None:
             report = self._options.self_check.of_frames(self._job.source, self._checks)
             self._options.self_check.write(self._job.output(names.REPORT), report)
@@ -188,8 +199,19 @@ def _batches(frames: Iterable[TimedFrame], delighter: Delighter, size: int) -> I
         batch = []
         for (picture, start, duration), cut, face in zip(timed, is_cut, faces, strict=True):
             crop, starts_anew = framing(face, cut, *picture.shape[:2])
-            shown = delighter.network_input(_LINEAR[crop.cut(picture)])
-            is_sampled = begins_second(start, before)
-            batch.append(Frame(index, picture, start, duration, is_sampled, starts_anew, crop, shown))
+            content = crop.cut(picture)
+            batch.append(
+                Frame(
+                    index,
+                    picture,
+                    start,
+                    duration,
+                    begins_second=begins_second(start, before),
+                    starts_anew=starts_anew,
+                    crop=crop,
+                    shown=delighter.network_input(_LINEAR[content]),
+                    trust=trust_in(content),
+                )
+            )
             index, before = index + 1, start
         yield batch

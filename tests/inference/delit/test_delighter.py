@@ -9,7 +9,8 @@ from torch import nn
 
 from src.inference.crops import Crop, Face
 from src.inference.delit import delighter as module
-from src.inference.delit.delighter import Delighter, apply_gain
+from src.inference.delit.delighter import Delighter
+from src.inference.prediction import apply_gain
 from src.models.delit_model import Delit
 from src.utils.resize import resize_area
 from tests.inference.models import tiny_model

@@ -7,8 +7,9 @@ import pytest
 
 from src.data.stage.captures import open_stage
 from src.inference.crops import whole_picture
-from src.inference.delit.delighter import Delighted, Prediction
+from src.inference.delit.delighter import Delighted
 from src.inference.delit.self_check import SelfCheck, ellipsoid_normals, residuals
+from src.inference.prediction import Prediction
 from src.utils.cli import InputError
 from src.utils.image_io import read_linear
 from src.utils.sphere import rotate_environment_y, sh_irradiance, sh_project

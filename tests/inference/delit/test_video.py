@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from src.inference.crops import Crop, Face, portrait_crop, whole_picture
-from src.inference.delit.delighter import Delighter, Prediction
+from src.inference.delit.delighter import Delighter
 from src.inference.delit.video import Framing, begins_second, put_back_u8
+from src.inference.prediction import Prediction
 from src.utils.color import linear_to_srgb, srgb_to_linear
 from tests.inference.models import tiny_model
 

@@ -1,0 +1,72 @@
+"""What a delighting network says of one picture, and how that is applied to the picture at its full resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from src.inference.crops import Crop
+from src.inference.upsampling import resize_mask, resize_within
+from src.utils.color import luminance
+from src.utils.resize import resize_area
+
+# Radiance added on both sides of the gain, so that black stays finite: a share of the picture's exposure, and of the
+# flat-lit picture, whose uniform environment has radiance 1.
+RELIT_FLOOR = 0.02
+FLAT_FLOOR = 0.01
+# 8-bit codes up to which a picture's bright parts are noise, and from which on they are not.
+_ALL_NOISE, _ALL_SIGNAL = 4.0, 32.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A picture's flat-lit version and its light, at the network's resolution (h x w).
+
+    Flat-lit is kept as a gain, ``log((flat + e) / (relit + e'))``, which is smooth where light is smooth: enlarged and
+    applied to the picture as it is, it keeps every detail that the network never saw.
+    """
+
+    log_gain: np.ndarray  # h x w x 3 float32
+    relit_floor: float  # e' of the gain
+    mask: np.ndarray | None  # h x w float32 in [0, 1]
+    environment: np.ndarray  # rows x columns x 3 linear radiance
+    confidence: np.ndarray | None  # rows x columns in [0, 1]
+    level: float = 0.0  # mean log(relit + e') of the person: how bright it was shown
+    trust: float = 1.0  # how far it is to be applied: 0 where the picture was nothing but noise
+
+
+def trust_in(content: np.ndarray) -> float:
+    """How far a picture in 8 bits holds more than its noise: 0 to 1 by the 95th percentile of its brightest channel.
+
+    ``content``: H x W x 3 uint8 sRGB, or float in the same codes. A gain that makes black bright shows rounding,
+    compression and the network's own guesses; a film fades from black to where there is something to see.
+    """
+    bright = float(np.percentile(content.max(axis=2), 95))
+    share = min(max((bright - _ALL_NOISE) / (_ALL_SIGNAL - _ALL_NOISE), 0.0), 1.0)
+    return share * share * (3 - 2 * share)
+
+
+def mean_level(relit: np.ndarray, floor: float, mask: np.ndarray | None) -> float:
+    """Mean of ``log(luminance + floor)`` over h x w x 3 linear radiance, weighted by ``mask`` (h x w)."""
+    logarithm = np.log(luminance(relit) + np.float32(floor))
+    if mask is None or not mask.any():
+        return float(logarithm.mean())
+    weights = resize_area(mask, *logarithm.shape)
+    return float((logarithm * weights).sum() / weights.sum())
+
+
+def apply_gain(relit: np.ndarray, prediction: Prediction) -> np.ndarray:
+    """Flat-lit H x W x 3 of H x W x 3 linear radiance, by a prediction of any resolution."""
+    gain = np.exp(resize_within(prediction.log_gain, prediction.mask, *relit.shape[:2]))
+    gain *= relit + np.float32(prediction.relit_floor)
+    gain -= np.float32(FLAT_FLOOR)
+    return np.maximum(gain, 0, out=gain)
+
+
+def change_weights(shape: tuple[int, ...], crop: Crop, content: np.ndarray, prediction: Prediction) -> np.ndarray:
+    """How much of a crop's ``content`` (linear) is to change, h x w x 1 in [0, 1], in a picture of ``shape``."""
+    feather = crop.feather(*shape[:2])
+    if prediction.mask is not None:
+        feather = feather * resize_mask(prediction.mask, content, prediction.relit_floor)
+    return feather[..., None] * np.float32(prediction.trust)
