@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ICC, _ORIENTATION = 34675, 274
 _GREY, _RGB = 1, 2
 _PREMULTIPLIED = 1  # of ExtraSamples: "associated alpha"
-_TAG_ERRORS = (ValueError, KeyError, IndexError, TypeError, OverflowError, OSError)
+_TAG_ERRORS = (ValueError, KeyError, IndexError, TypeError, OverflowError, OSError, struct.error)
 
 
 def is_tiff(data: bytes) -> bool:
