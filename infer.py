@@ -7,7 +7,8 @@ python infer.py --ckpt RUN/best.ckpt --time 0,5.9,12 --out recon_{time}.png     
 python infer.py --ckpt RUN/best.ckpt --time 0:24:0.5 --out day.mp4
 
 exr and hdr hold linear radiance. png, jpg and mp4 show what was trained on png or jpg as it was, and radiance times
---exposure, sRGB encoded, clipped at white; the exposure is the same for all hours, by default 1 / the day's peak.
+--exposure, sRGB encoded, clipped at white; the exposure is the same for all hours, by default 1 / the day's peak
+(what 99.5 % of the brightest hour's texels stay below).
 """
 
 from __future__ import annotations

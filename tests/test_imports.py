@@ -29,6 +29,7 @@ LIGHTMAP_WING = (
     "models.siren",
     "models.siren_decoder",
     "models.lightmap_decoder",
+    "models.day_peak",
     "models.compressor",
     "models.f2",
     "models.radiance_f2",

@@ -38,7 +38,8 @@ class BalancedError:
             share = (counts / self._counts * _MOMENTUM).clamp_max(_LARGEST_STEP).unsqueeze(1)
             self.level.lerp_(sums / counts.clamp_min(1.0).unsqueeze(1), share)
             weights = (self.level + _SMALLEST_ERROR) ** -BALANCE
-            weights /= (weights * self.level).sum() * self._counts.unsqueeze(1)
+            # Of a black or uniform lightmap there may be no error at all.
+            weights /= (weights * self.level).sum().clamp_min(_SMALLEST_ERROR) * self._counts.unsqueeze(1)
         return (squared * weights[tiles]).sum() * (len(self._tiles) / len(rows))
 
 

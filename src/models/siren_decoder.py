@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.models.day_peak import day_peak
 from src.models.f2 import F2
 from src.models.lightmap_decoder import LightmapDecoder
 from src.models.siren import Siren
@@ -108,8 +109,10 @@ class SirenDecoder(LightmapDecoder):
 
     @property
     def peak(self) -> float:
-        """The largest value of the training images: of radiance, else 1."""
-        return 1.0 if self.transfer is None else max(self.transfer.frame_scale)
+        """What previews show as white: of radiance how bright the day gets, see :func:`day_peak`, else 1."""
+        if self.transfer is None:
+            return 1.0
+        return day_peak(self.decode, self.transfer.hours, self.height, self.width, self.device)
 
     def lightmap(self, name: str) -> SirenDecoder:
         """Always refused: a SIREN belongs to one lightmap (see :meth:`GridDecoder.lightmap`)."""

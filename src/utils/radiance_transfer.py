@@ -26,13 +26,14 @@ class RadianceTransfer:
 
     @classmethod
     def fitted(cls, peaks: Sequence[float], hours: Sequence[float], gamma: float) -> RadianceTransfer:
-        """For frames with these ``peaks``; a black frame has scale 1."""
-        return cls(tuple(hours), tuple(float(peak) if peak > 0 else 1.0 for peak in peaks), gamma)
+        """For frames with these ``peaks``; a black frame has scale 0 and decodes to black."""
+        return cls(tuple(hours), tuple(max(0.0, float(peak)) for peak in peaks), gamma)
 
     def encode(self, radiance: Tensor) -> Tensor:
         """Radiance M x T x 3 at all of ``hours`` -> codes in [0, 1]; what is negative becomes 0."""
         scale = torch.tensor(self.frame_scale, dtype=radiance.dtype, device=radiance.device)
-        return (radiance.clamp_min(0.0) / scale.unsqueeze(1)) ** (1.0 / self.gamma)
+        scale = torch.where(scale > 0, scale, 1.0).unsqueeze(1)
+        return (radiance.clamp_min(0.0) / scale) ** (1.0 / self.gamma)
 
     def decode(self, codes: Tensor, hours: Tensor) -> Tensor:
         """Codes M x 3 (or M x T x 3) at ``hours`` (M or T, or a single one) -> linear radiance."""

@@ -31,3 +31,12 @@ def test_flat_latents_cost_nothing_and_edges_cost_their_logarithm() -> None:
     bits = [float(neighbour_bits(torch.full((1, 4, 1), step))) for step in (0.01, 0.02, 1000.0, 2000.0)]
     assert math.isclose(bits[1] / bits[0], 4.0, rel_tol=0.1)  # quadratic
     assert math.isclose(bits[3] - bits[2], 0.5 * 4, rel_tol=0.01)  # one bit more for twice the step
+
+
+def test_without_any_error_there_is_nothing_to_learn() -> None:
+    level = torch.zeros(1, 2)
+    error = BalancedError(torch.zeros(10, dtype=torch.int64), level)
+    predicted = torch.zeros(10, 2, 3, requires_grad=True)
+    value = error(torch.arange(10), predicted, torch.zeros(10, 2, 3))
+    value.backward()
+    assert value.item() == 0.0 and float(predicted.grad.abs().max()) == 0.0

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.models.day_peak import day_peak
 from src.models.grid.config import GridConfig
 from src.models.grid.latent_levels import LatentLevels
 from src.models.lightmap_decoder import LightmapDecoder
@@ -82,8 +83,10 @@ class GridDecoder(LightmapDecoder):
 
     @property
     def peak(self) -> float:
-        """The largest value of the training images."""
-        return float(self.frame_scale.max())
+        """What previews show as white: of radiance how bright the day gets, see :func:`day_peak`, else 1."""
+        if not self.is_radiance:
+            return 1.0
+        return day_peak(self.decode, self.hours, self.height, self.width, self.device)
 
     @property
     def resident_bytes(self) -> int:

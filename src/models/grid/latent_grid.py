@@ -89,8 +89,10 @@ class LatentGrid(nn.Module):
         self.latents.copy_(svd.latents)
         weight, bias = self.f2[-2], self.f2[-1]
         weight.zero_()
-        weight[: self.config.z_dim] = torch.cat([svd.basis, *bases])
-        bias.copy_(mean + svd.mean)
+        # A black hour is exactly black, and without an error it stays so.
+        lit = (peak > 0).repeat_interleave(3)
+        weight[: self.config.z_dim] = torch.cat([svd.basis, *bases]) * lit
+        bias.copy_((mean + svd.mean) * lit)
 
     def tables(self) -> list[nn.Parameter]:
         """The latents of each level: of texels N x latent_dim, then of blocks."""

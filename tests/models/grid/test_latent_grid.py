@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from src.models.grid.config import GridConfig
+from src.models.grid.latent_grid import LatentGrid
 from src.models.grid.temporal_svd import temporal_svd
 from tests.lightmap_example import HOURS, started_grid
 
@@ -54,3 +56,24 @@ def test_the_decoder_is_the_model_with_rounded_latents(coarse: tuple) -> None:
     assert torch.equal(before, grid.z(slice(None)))
     expected = (grid(grid.z(slice(None))) * grid.frame_scale[:, None]).clamp_min(0).detach().numpy().swapaxes(0, 1)
     assert np.abs(decoded - expected).max() < 5e-3 * expected.max()  # F2 is stored in half precision
+
+
+@pytest.mark.parametrize("coarse", [(), ((4, 3),)])
+def test_black_hours_decode_to_exact_black(coarse: tuple) -> None:
+    config = GridConfig(16, 20, (0.0, 6.0, 12.0), latent_dim=5, coarse=coarse)
+    texels = torch.rand(320, 3, 3, generator=torch.Generator().manual_seed(0))
+    texels[:, 0] = 0.0
+    grid = LatentGrid(config, torch.ones(16, 20, dtype=torch.bool))
+    grid.start_from(texels)
+    frames = grid.decoder().render([0.0, 12.0])
+    assert (frames[0] == 0).all()
+    assert frames[1].max() > 0.5
+
+
+def test_a_uniform_day_is_described_without_error() -> None:
+    config = GridConfig(16, 20, (0.0, 6.0, 12.0), latent_dim=5)
+    texels = torch.tensor([0.25, 3.0, 1e-4]).view(1, 3, 1).expand(320, 3, 3).clone()
+    grid = LatentGrid(config, torch.ones(16, 20, dtype=torch.bool))
+    grid.start_from(texels)
+    frames = grid.decoder().render([0.0, 6.0, 12.0])
+    np.testing.assert_allclose(frames, np.broadcast_to(texels.numpy()[0, :, None, None], frames.shape), rtol=1e-3)
