@@ -67,6 +67,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--ema", type=decay, default=0.999, help="decay of the weights' moving average; 0 ships the last weights")
     add("--amp", choices=("off", "bf16", "fp16"), default="off", help="mixed precision")
     add("--compile", action="store_true", help="compile with torch.compile (needs a C++ compiler)")
+    add(
+        "--max_memory_gb",
+        type=cli.positive_float,
+        default=4.0,
+        help="OLATs and pairs kept on the device; what is beyond is read from the cache when it is needed",
+    )
     add("--num_workers", type=cli.non_negative_int, default=4, help="processes that load pairs")
     add("--val_every", type=cli.positive_int, default=1, help="epochs between validations")
     add("--save_every", type=cli.positive_int, default=1, help="epochs between checkpoints")
@@ -112,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.training.trainer import BEST
 
     with processes(arguments.device) as group:
-        data = open_delit_data(arguments)
+        data = open_delit_data(arguments, group.is_main)
 
         trainer = train_delit(arguments, data, group)
 

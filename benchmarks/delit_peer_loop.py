@@ -11,8 +11,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
-from src.data.portrait.delit_dataset import DelitDataset, to_item
-from src.data.portrait.pair_augmentation import Sample, augment
+from src.data.portrait.delit_dataset import DelitDataset
+from src.data.portrait.pair_augmentation import augment
+from src.data.portrait.pair_batch import PairBatch, PairPictures, concatenate
 from src.losses.delit_loss import DelitLoss, DelitLossOptions
 from src.tasks.delit_training import make_model
 from src.utils.image_io import read_linear, read_mask
@@ -27,7 +28,7 @@ class PlainPairs(Dataset):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> PairBatch:
         pair, side, (rows, columns) = self.pairs[index], self.image_size, self.env_size
         relit, flat_lit = (
             cv2.resize(read_linear(path), (side, side), interpolation=cv2.INTER_AREA)
@@ -37,8 +38,8 @@ class PlainPairs(Dataset):
         if pair.mask is not None:
             mask = cv2.resize(read_mask(pair.mask), (side, side), interpolation=cv2.INTER_AREA)
         environment = cv2.resize(read_linear(pair.environment), (columns, rows), interpolation=cv2.INTER_AREA)
-        sample = augment(Sample(relit, flat_lit, mask, environment), np.random.default_rng())
-        return to_item(sample, pair.name)
+        pictures = PairPictures(relit, flat_lit, mask, environment)
+        return augment(pictures, np.random.default_rng()).to_batch(pair.name)
 
 
 def train(
@@ -54,6 +55,7 @@ def train(
         options.batch_size,
         shuffle=True,
         drop_last=True,
+        collate_fn=concatenate,
         num_workers=options.num_workers,
         persistent_workers=True,
     )
@@ -64,8 +66,8 @@ def train(
     with SummaryWriter(str(options.output_dir / "logs")) as writer:
         while True:
             for loaded in loader:
-                batch = {key: value if key == "name" else value.to(device) for key, value in loaded.items()}
-                loss = loss_of(model(batch["relit"]), batch)["loss"]
+                batch = loaded.to(device)
+                loss = loss_of(model(batch.relit), batch)["loss"]
                 optimizer.zero_grad()
                 loss.backward()
                 norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_grad)
@@ -75,7 +77,7 @@ def train(
                 step += 1
                 now = time.monotonic()
                 if measured_from is not None:
-                    images += len(batch["relit"])
+                    images += len(batch)
                 elif now - start > settling_s:
                     measured_from = now
                 if images and now - start > options.time_budget * 60:

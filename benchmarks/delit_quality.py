@@ -20,6 +20,7 @@ from src.utils import cli
 
 if TYPE_CHECKING:
     from src.data.portrait.delit_dataset import DelitDataset
+    from src.data.portrait.pair_batch import PairBatch
     from src.evaluation.delit.methods import Method
 
 SIZES = {"env_height": 32, "env_width": 64, "base_dim": 32, "batch_size": 8, "learning_rate": 2e-3}
@@ -68,35 +69,33 @@ class RelitSamples:
 
         from src.data.portrait.layout import Pair, choose_split, unturned
         from src.data.portrait.olat_stacks import OlatStacks
-        from src.data.portrait.relight_batches import RelightBatches
-        from src.data.stage.captures import Stage, open_stage
+        from src.data.portrait.picture_cache import PictureCache
+        from src.data.portrait.random_light import RandomLight
+        from src.data.portrait.relight_batches import RelightBatches, RelightOptions
         from src.data.stage.environments import list_environments
+        from src.data.stage.prepared import open_prepared_stage
 
         held = choose_split(arguments.data_root, **HELD_OUT)["val"]
-        whole = open_stage(arguments.olat_root, arguments.lights, arguments.data_root / "subjects")
-        stage = Stage(tuple(c for c in whole.captures if c.name in held["subjects"]), whole.light_sets)
+        stage, _ = open_prepared_stage(arguments.data_root, arguments.olat_root, arguments.lights, held["subjects"])
         names = set(map(unturned, held["environments"]))
         folder = arguments.env_dir or arguments.data_root / "env_maps"
         environments = [path for path in list_environments(folder) if unturned(path.stem) in names]
+        cache, device = PictureCache(cache_dir), torch.device("cpu")
         batches = RelightBatches(
-            OlatStacks(stage, cache_dir, arguments.image_size, torch.device("cpu")),
-            environments,
-            cache_dir,
-            env_height=64,
-            env_width=128,
-            batch_size=RELIT_SAMPLES,
-            steps_per_epoch=1,
-            augment=False,
+            OlatStacks(stage, cache, arguments.image_size, device),
+            RandomLight(environments, 64, 128, cache, device),
+            None,
+            RelightOptions(RELIT_SAMPLES, fov_degrees=stage.settings.fov_degrees, augment=False),
         )
         self._batch = batches.batch(0, 0)
         missing = Path()
-        self.pairs = [Pair(*name.split("/"), missing, missing, None, missing) for name in self._batch["name"]]
+        self.pairs = [Pair(*name.split("/"), missing, missing, None, missing) for name in self._batch.name]
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> dict:
-        return {key: value[index] for key, value in self._batch.items()}
+    def __getitem__(self, index: int) -> PairBatch:
+        return self._batch.select([index])
 
 
 def open_sets(arguments: argparse.Namespace, cache_dir: Path) -> tuple[DelitDataset, dict[str, DelitDataset]]:

@@ -184,7 +184,7 @@ def test_strata_are_parted_by_the_median_within_the_mask():
         (["--data_root", "{set}", "--checkpoint", "{ckpt}", "--predictions", "x"], "--predictions: not allowed with"),
         (["--data_root", "{set}", "--contact_sheet", "x.gif"], "--contact_sheet: 'x.gif' does not end in"),
         (["--data_root", "{set}", "--val_subjects", "ID009"], "--val_subjects: there is no ID009"),
-        (["--data_root", "{set}", "--olat_root", "{set}/subjects"], "lights.json: no such file"),
+        (["--data_root", "{set}", "--olat_root", "{set}/subjects"], "ID002: has no 000.exr"),
         (["--data_root", "{set}", "--lights", "{set}/splits.json"], "splits.json: has neither directions nor"),
         (["--data_root", "{set}/absent"], "absent"),
         (["--data_root", "{set}", "--checkpoint", "{ckpt}", "--device", "toaster"], "--device: toaster cannot be used"),

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -93,7 +94,7 @@ def one_error_line(stderr: str) -> str:
     assert "Traceback" not in stderr
     lines = [line for line in stderr.replace("\r", "\n").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("error: ", "error (rank "))]
-    rest = [line for line in lines if line not in errors and "step/s" not in line and "?frame" not in line]
+    rest = [line for line in lines if line not in errors and not re.search(r"\[\d\d:\d\d[<,]", line)]
     assert len(errors) == 1 and rest == [], stderr
     return errors[0]
 

@@ -8,25 +8,21 @@ Run each term on sample tensors and print its value and the norm of its gradient
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from src.data.portrait.pair_batch import PairBatch
 from src.losses import delit_environment as env
-from src.models.delit_model import Delit
-from src.utils import cli
+from src.models.delit.outputs import Delit
 from src.utils.color import extended_srgb
-from src.utils.hdr_codec import CODECS, Codec, make_codec
-from src.utils.metrics import LPIPS_BACKBONES, load_lpips
-from src.utils.sphere import pixel_directions, pixel_solid_angles, voronoi_cells
-from src.utils.sphere_torch import sample, sampling_grid
+from src.utils.hdr_codec import Codec
+from src.utils.sphere_torch import sample
 
 ENV_LOSSES = ("sphere", "original")
-LPIPS_WEIGHT = 0.1  # lambda_flat_lpips where LPIPS is asked for and no weight is given
 # Chosen on portraits rendered under 25 captured environments: weighted, each term is 0.4 for the best constant
 # environment and 0.4 to 2.2 for an untrained network, whose environment is some 40 times too bright.
 SPHERE_WEIGHTS = {"env_log": 0.1, "env_chroma": 0.4, "env_multiscale": 0.1, "env_sh": 0.1}
@@ -50,27 +46,7 @@ class DelitLossOptions:
     lambda_physical: float = 0.0
     env_loss: str = "sphere"  # or "original"
     use_mask: bool = True
-
-
-class DelitPairs(TypedDict):
-    """N training pairs; pictures are linear radiance."""
-
-    relit: Tensor  # N x 3 x S x S
-    flat_lit: Tensor  # N x 3 x S x S
-    mask: Tensor  # N x 1 x S x S in [0, 1]
-    environment: Tensor  # N x 3 x H x W
-    name: list[str]
-
-
-class DelitBatch(DelitPairs, total=False):
-    """What a data loader collates; the rest is of its first n pairs, for the terms ``transfer`` and ``physical``."""
-
-    other_environment: Tensor  # n x 3 x H x W
-    other_shading: Tensor  # n x 3 x S x S: lit over flat-lit under it
-    olats: Tensor  # n x L x 3 x s x s: subjects as captured, under one light at a time, linear, at any size
-    stage_mask: Tensor  # n x 1 x s x s in [0, 1]
-    light_matrix: Tensor  # L x (H * W): environment to the light that each of the L stands for
-    to_stage: Tensor  # n x H x W x 2: what src.utils.sphere_torch.sample takes environments to the stage's frame by
+    without: tuple[str, ...] = ()  # terms that are computed but do not count
 
 
 class DelitLoss(nn.Module):
@@ -100,15 +76,18 @@ class DelitLoss(nn.Module):
             "physical": options.lambda_physical,
             "transfer": TRANSFER_WEIGHT * options.lambda_flat,
         } | {name: options.lambda_env * weight for name, weight in env_weights.items()}
+        if unknown := set(options.without) - set(self.weights):
+            raise ValueError(f"no terms called {sorted(unknown)}")
+        self.weights |= dict.fromkeys(options.without, 0.0)
 
-    def forward(self, output: Delit, batch: DelitBatch) -> dict[str, Tensor]:
+    def forward(self, output: Delit, batch: PairBatch) -> dict[str, Tensor]:
         with torch.autocast(output.flat_lit.device.type, enabled=False):
             terms = self._flat_terms(output, batch) | self._environment_terms(output, batch)
             terms["loss"] = sum(self.weights[name] * value for name, value in terms.items())
         return terms
 
-    def _flat_terms(self, output: Delit, batch: DelitBatch) -> dict[str, Tensor]:
-        predicted, true = _exact(output.flat_lit), _exact(batch["flat_lit"]).clamp_min(0.0)
+    def _flat_terms(self, output: Delit, batch: PairBatch) -> dict[str, Tensor]:
+        predicted, true = _exact(output.flat_lit), _exact(batch.flat_lit).clamp_min(0.0)
         mask = self._mask(batch)
         # The curve goes on above white, so that a picture that is too bright has a gradient.
         shown, wanted = extended_srgb(predicted), extended_srgb(true)
@@ -122,16 +101,17 @@ class DelitLoss(nn.Module):
         if output.mask is not None and self.options.use_mask:
             sure = _exact(output.mask).clamp(_SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
             terms["mask"] = F.binary_cross_entropy(sure, mask)
-        if output.transfer is not None and "other_environment" in batch:
-            other = _exact(batch["other_environment"]), _exact(batch["other_shading"])
-            count = len(other[0])
-            person = _exact(batch["mask"][:count])  # there is no shading elsewhere
-            terms["transfer"] = transfer_error(_exact(output.transfer[:count]), output.lobes, *other, person)
+        if output.transfer is not None and batch.other is not None:
+            environment, shading = _exact(batch.other.environment), _exact(batch.other.shading)
+            count = len(environment)
+            person = _exact(batch.mask[:count])  # there is no shading elsewhere
+            transfer = _exact(output.transfer[:count])
+            terms["transfer"] = transfer_error(transfer, output.lobes, environment, shading, person)
         return terms
 
-    def _environment_terms(self, output: Delit, batch: DelitBatch) -> dict[str, Tensor]:
+    def _environment_terms(self, output: Delit, batch: PairBatch) -> dict[str, Tensor]:
         code = _exact(output.environment_code)
-        true_code = self.codec.encode(batch["environment"] / output.exposure.detach())
+        true_code = self.codec.encode(batch.environment / output.exposure.detach())
         # Through the code, so that the truth is what a code can hold: a perfect prediction has no error.
         predicted, true = self.codec.decode(code), self.codec.decode(true_code)
         if self.options.env_loss == "sphere":
@@ -148,15 +128,16 @@ class DelitLoss(nn.Module):
             }
         if output.confidence is not None:
             terms["confidence"] = env.confidence_error(_exact(output.confidence), predicted, true)
-        if self.options.lambda_physical > 0 and "olats" in batch:
-            grid, olats = batch["to_stage"].to(predicted.dtype), _exact(batch["olats"])
+        if self.options.lambda_physical > 0 and batch.stage is not None:
+            stage = batch.stage
+            grid = stage.to_stage.to(predicted.dtype)
             turned = (sample(environment[: len(grid)], grid) for environment in (predicted, true))
-            mask = _exact(batch["stage_mask"])
-            terms["physical"] = physical_error(*turned, olats, _exact(batch["light_matrix"]), mask)
+            olats, mask = _exact(stage.olats), _exact(stage.mask)
+            terms["physical"] = physical_error(*turned, olats, _exact(stage.light_matrix), mask)
         return terms
 
-    def _mask(self, batch: DelitBatch) -> Tensor:
-        mask = _exact(batch["mask"])
+    def _mask(self, batch: PairBatch) -> Tensor:
+        mask = _exact(batch.mask)
         return mask if self.options.use_mask else torch.ones_like(mask)
 
 
@@ -164,12 +145,12 @@ def physical_error(predicted: Tensor, true: Tensor, olats: Tensor, light_matrix:
     """How different the subject looks under both environments: the mean difference of log pictures within the mask.
 
     Environments N x 3 x H x W are relative to the exposure, so that no term depends on it. Both pictures are made
-    from the same OLATs: what these or too few lights cannot show is not held against the prediction.
-    ``mask``: N x 1 x s x s.
+    from the same ``olats`` N x L x 3 x s x s: what these or too few lights cannot show is not held against the
+    prediction. ``light_matrix``: N x L x (H * W), each subject's own; ``mask``: N x 1 x s x s.
     """
     shown = []
     for environment in (predicted, true):
-        light = torch.einsum("lp,ncp->nlc", light_matrix, environment.flatten(2))
+        light = torch.einsum("nlp,ncp->nlc", light_matrix, environment.flatten(2))
         shown.append(torch.log(_SHADOW + torch.einsum("nlc,nlchw->nchw", light, olats).clamp_min(0.0)))
     return masked_mean((shown[0] - shown[1]).abs(), mask)
 
@@ -187,10 +168,13 @@ def transfer_error(transfer: Tensor, lobes: Tensor, environment: Tensor, shading
     """How wrong a face that is shown in one light would be shaded in another: mean difference of log shading.
 
     ``transfer`` N x K x h' x w' and ``lobes`` K x (h * w) as in :class:`Delit`; the other light N x 3 x h x w, the lit
-    over the flat-lit picture under it N x 3 x H x W, and the mask N x 1 x H x W.
+    over the flat-lit picture under it N x 3 x H x W, and the mask N x 1 x H x W. A pixel of ``transfer`` is s x s of
+    the picture, those of the last row and column as many as there are: ``h' = ceil(H / s)``.
     """
     size = transfer.shape[-2:]
-    shading, mask = F.adaptive_avg_pool2d(shading * mask, size), F.adaptive_avg_pool2d(mask, size)
+    missing = [-(-side // count) * count - side for side, count in zip(mask.shape[-2:], size, strict=True)]
+    shading, mask = (F.pad(planes, (0, missing[1], 0, missing[0])) for planes in (shading * mask, mask))
+    shading, mask = (F.adaptive_avg_pool2d(planes, size) for planes in (shading, mask))
     shading = shading / mask.clamp_min(_SMALLEST_COVERAGE)
     light = environment.flatten(2) @ lobes.to(environment.dtype).T
     predicted = torch.einsum("nkhw,nck->nchw", transfer, light)
@@ -210,85 +194,7 @@ def _exact(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
-def sample_tensors(codec: Codec, size: int = 64, rows: int = 16, lights: int = 12) -> tuple[Delit, DelitBatch]:
-    """An output (leaves that need gradients) and a batch of 2 of smooth random pictures, environments and OLATs."""
-    generator = torch.Generator().manual_seed(0)
-
-    def smooth(*shape: int) -> Tensor:
-        coarse = torch.rand(*shape[:-2], 4, 4, generator=generator).flatten(0, -4)
-        return F.interpolate(coarse, shape[-2:], mode="bilinear").reshape(shape)
-
-    directions = torch.randn(lights, 3, generator=generator)
-    directions = (directions / directions.norm(dim=1, keepdim=True)).numpy()
-    cells = torch.from_numpy(voronoi_cells(directions, rows, 2 * rows)).long().flatten()
-    solid_angles = torch.from_numpy(pixel_solid_angles(rows, 2 * rows)).float().flatten()
-    sun = torch.from_numpy(pixel_directions(rows, 2 * rows) @ directions[0]).float()
-    environment = smooth(2, 3, rows, 2 * rows) + 50 * (20 * (sun - 1)).exp()
-    flat_lit = smooth(2, 3, size, size)
-    mask = (smooth(2, 1, size, size) > 0.4).float()
-    light_matrix = F.one_hot(cells, lights).T * solid_angles
-    transfer = smooth(2, lights, size // 4, size // 4)
-    output = Delit(
-        flat_lit=flat_lit * 1.3,
-        environment_code=codec.encode(environment * (0.2 + smooth(2, 3, rows, 2 * rows))),
-        exposure=torch.ones(2, 1, 1, 1),
-        confidence=smooth(2, 1, rows, 2 * rows),
-        mask=smooth(2, 1, size, size),
-        transfer=transfer / transfer.sum(dim=1, keepdim=True),
-        lobes=light_matrix / light_matrix.sum(dim=1, keepdim=True).clamp_min(1e-6),
-    )
-    batch = DelitBatch(
-        relit=flat_lit * smooth(2, 1, size, size),
-        flat_lit=flat_lit,
-        mask=mask,
-        environment=environment,
-        name=["first", "second"],
-        other_environment=environment.flip(0),
-        other_shading=smooth(2, 3, size, size),
-        olats=smooth(2, lights, 3, size // 4, size // 4),
-        stage_mask=F.interpolate(mask, (size // 4, size // 4), mode="area"),
-        light_matrix=light_matrix,
-        to_stage=sampling_grid(torch.from_numpy(pixel_directions(rows, 2 * rows)), rows, 2 * rows).expand(
-            2, -1, -1, -1
-        ),
-    )
-    for leaf in (output.flat_lit, output.environment_code, output.confidence, output.mask, output.transfer):
-        leaf.requires_grad_(True)
-    return output, batch
-
-
-@cli.script
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = cli.Parser(__doc__)
-    parser.add_argument("--env_codec", choices=CODECS, default="log", help="how radiance becomes codes in [0, 1]")
-    parser.add_argument("--lpips_net", choices=tuple(LPIPS_BACKBONES), default="alex")
-    parser.add_argument("--lpips_weights", help="the backbone's file; otherwise torch's cache is looked into")
-    args = parser.parse_args(argv)
-
-    codec = make_codec(args.env_codec)
-    output, batch = sample_tensors(codec)
-    leaves = [value for value in output if value.requires_grad]
-    lpips = skipped = None
-    try:
-        lpips = load_lpips(args.lpips_net, args.lpips_weights)
-    except cli.InputError as error:
-        if args.lpips_weights is not None:
-            raise
-        skipped = error
-
-    lpips_weight = 0.0 if lpips is None else LPIPS_WEIGHT
-    for env_loss in ENV_LOSSES:
-        options = DelitLossOptions(lambda_flat_lpips=lpips_weight, lambda_physical=1.0, env_loss=env_loss)
-        terms = DelitLoss(options, codec, lpips)(output, batch)
-        print(f"--env_loss {env_loss}\n  {'term':<15} {'value':>9} {'|gradient|':>11}")
-        for name, value in terms.items():
-            gradients = torch.autograd.grad(value, leaves, retain_graph=True, allow_unused=True)
-            norm = torch.cat([gradient.flatten() for gradient in gradients if gradient is not None]).norm()
-            print(f"  {name:<15} {value.item():>9.5f} {norm.item():>11.6f}")
-    if skipped is not None:
-        print(f"flat_lpips skipped: {skipped}")
-    return 0
-
-
 if __name__ == "__main__":
+    from src.losses.delit_loss_check import main
+
     sys.exit(main())

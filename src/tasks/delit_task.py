@@ -2,49 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from itertools import count
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from src.data.portrait.delit_dataset import DelitDataset
+from src.data.portrait.pair_batch import PairBatch
 from src.evaluation.delit.metrics import environment_metrics, flat_lit_metrics
 from src.losses.delit_loss import DelitLoss
 from src.models.delit_model import CHECKPOINT_KIND, DelitModel
 from src.training.distributed import Processes
-from src.training.task import Task
+from src.training.task import Batches, Report, Task
 from src.utils.color import linear_to_srgb
 from src.utils.contact_sheet import contact_sheet
 
+START_SAMPLES = 2048  # that the first guess is fitted to
 FIGURE_COUNT = 6
 FIGURE_COLUMNS = ("lit", "flat-lit predicted", "truth", "environment predicted", "truth")
 _WHITE_PERCENTILE = 99.0
 
 
 class DelitTask(Task):
-    """``validation``: pairs of held-out subjects and environments; ``score`` is minus the loss on them."""
+    """``validation``: pairs of held-out subjects and environments; ``score`` is minus the loss on them.
+
+    ``is_new``: the model has no weights of another training, so that a first guess is fitted before it is trained.
+    """
 
     kind = CHECKPOINT_KIND
     unit = "images"
+    preparation = "first guess"
 
-    def __init__(self, model: DelitModel, loss: DelitLoss, validation: DelitDataset, processes: Processes) -> None:
+    def __init__(
+        self,
+        model: DelitModel,
+        loss: DelitLoss,
+        validation: DelitDataset,
+        processes: Processes,
+        is_new: bool = True,
+    ) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
         self.validation = validation
         self.processes = processes
+        self._is_new = is_new
 
-    def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        return self.loss(self.model(batch["relit"]), batch)
+    def forward(self, batch: PairBatch) -> dict[str, Tensor]:
+        return self.loss(self.model(batch.relit), batch)
 
-    def samples(self, batch: Mapping[str, Any]) -> int:
-        return len(batch["relit"])
+    def prepare(self, batches: Batches, report: Report) -> None:
+        """Fit the first guess to batches of epochs that training never comes to."""
+        if self._is_new:
+            self.model.start(
+                (batch.relit, batch.environment, batch.flat_lit, batch.mask) for batch in first_batches(batches, report)
+            )
 
-    def describe(self, batch: Mapping[str, Any]) -> str:
-        return ", ".join(batch["name"])
+    def samples(self, batch: PairBatch) -> int:
+        return len(batch)
+
+    def describe(self, batch: PairBatch) -> str:
+        return ", ".join(batch.name)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -55,17 +76,15 @@ class DelitTask(Task):
         return means | {"score": -means["loss"]}
 
     def _measure(self, index: int) -> dict[str, float]:
-        batch = self._batch(index)
-        output = self.model(batch["relit"])
+        batch = self._pair(index)
+        output = self.model(batch.relit)
         measures = self.loss(output, batch)
-        measures |= flat_lit_metrics(output.flat_lit, batch["flat_lit"], batch["mask"])
-        measures |= environment_metrics(self.model.environment(output), batch["environment"])
+        measures |= flat_lit_metrics(output.flat_lit, batch.flat_lit, batch.mask)
+        measures |= environment_metrics(self.model.environment(output), batch.environment)
         return {name: float(value) for name, value in measures.items()}
 
-    def _batch(self, index: int) -> dict[str, Any]:
-        item = self.validation[index]
-        tensors = {key: value[None].to(self.processes.device) for key, value in item.items() if key != "name"}
-        return tensors | {"name": [item["name"]]}
+    def _pair(self, index: int) -> PairBatch:
+        return self.validation[index].to(self.processes.device)
 
     @torch.no_grad()
     def figures(self) -> dict[str, np.ndarray]:
@@ -73,11 +92,11 @@ class DelitTask(Task):
         count = min(FIGURE_COUNT, len(self.validation))
         rows, labels = [], []
         for index in np.linspace(0, len(self.validation) - 1, count).round().astype(int).tolist():
-            batch = self._batch(index)
-            output = self.model(batch["relit"])
-            relit, truth = _picture(batch["relit"]), _picture(batch["flat_lit"])
+            batch = self._pair(index)
+            output = self.model(batch.relit)
+            relit, truth = _picture(batch.relit), _picture(batch.flat_lit)
             side = relit.shape[0]
-            environments = (self.model.environment(output), batch["environment"])
+            environments = (self.model.environment(output), batch.environment)
             maps = [_as_square(environment, side) for environment in environments]
             white, env_white = _white(relit), _white(maps[1])
             rows.append(
@@ -88,11 +107,23 @@ class DelitTask(Task):
                     *(linear_to_srgb(environment / env_white) for environment in maps),
                 ]
             )
-            labels.append(batch["name"][0])
+            labels.append(batch.name[0])
         return {"validation": contact_sheet(rows, labels, FIGURE_COLUMNS)}
 
     def model_config(self) -> dict:
         return asdict(self.model.config)
+
+
+def first_batches(batches: Batches, report: Report) -> Iterator[PairBatch]:
+    """Batches of :data:`START_SAMPLES` samples together, or a few more, from an epoch far beyond any training's."""
+    done = 0
+    for epoch in count(2**30):
+        for batch in batches.epoch(epoch, 0):
+            yield batch
+            done += len(batch)
+            report(min(done, START_SAMPLES), START_SAMPLES)
+            if done >= START_SAMPLES:
+                return
 
 
 def _picture(tensor: Tensor) -> np.ndarray:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, islice
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import choose_split, pairs_on_side, unturned
 from src.data.portrait.olat_stacks import OlatStacks
 from src.data.portrait.pair_batches import PairBatches
-from src.data.portrait.relight_batches import RelightBatches
-from src.data.stage.captures import Stage, open_stage
+from src.data.portrait.picture_cache import PictureCache
+from src.data.portrait.random_light import RandomLight
+from src.data.portrait.relight_batches import RelightBatches, RelightOptions
+from src.data.portrait.stored_pairs import StoredPairs
+from src.data.stage.captures import Stage
 from src.data.stage.environments import list_environments
+from src.data.stage.prepared import open_prepared_stage
 from src.losses.delit_loss import DelitLoss, DelitLossOptions
 from src.models.delit_model import DelitConfig, DelitModel, load
 from src.tasks.delit_task import DelitTask
@@ -31,7 +32,6 @@ from src.utils.content_hash import content_hash
 from src.utils.metrics import load_lpips
 
 FILE_NAMES = {LAST: "checkpoint_latest.pth", BEST: "checkpoint_best.pth"}
-START_SAMPLES = 2048  # that the closed-form start is fitted to
 SAMPLES_PER_EPOCH = 1024  # at least, when relighting on the fly
 _MODEL = ("arch", "image_size", "env_height", "env_width", "base_dim", "env_codec", "log_scale")
 _LOSS = ("lambda_flat", "lambda_env", "lambda_flat_lpips", "lambda_physical", "env_loss", "use_mask")
@@ -55,10 +55,11 @@ class DelitData:
         }
 
 
-def open_delit_data(arguments: argparse.Namespace) -> DelitData:
+def open_delit_data(arguments: argparse.Namespace, is_main: bool = True) -> DelitData:
     """Find pairs, captures and environments, and split subjects and environments into training and validation.
 
-    ``splits.json`` of the data root decides unless ``--val_subjects`` or ``--val_envs`` name others.
+    ``splits.json`` of the data root decides unless ``--val_subjects`` or ``--val_envs`` name others. The main process
+    says how the captures are taken.
     """
     split = choose_split(arguments.data_root, arguments.val_subjects, arguments.val_envs)
     sides = {side: pairs_on_side(arguments.data_root, side, split) for side in ("train", "val")}
@@ -70,9 +71,10 @@ def open_delit_data(arguments: argparse.Namespace) -> DelitData:
     validation = DelitDataset(sides["val"], **sizes, cache_dir=cache)
     stage, environments = None, ()
     if arguments.olat_root:
-        whole = open_stage(arguments.olat_root, arguments.lights, arguments.data_root / "subjects")
-        subjects = {pair.subject for pair in sides["train"]}
-        stage = Stage(tuple(c for c in whole.captures if c.name in subjects), whole.light_sets)
+        subjects = list(dict.fromkeys(pair.subject for pair in sides["train"]))
+        stage, said = open_prepared_stage(arguments.data_root, arguments.olat_root, arguments.lights, subjects)
+        if is_main:
+            print("\n".join(said))
         held = set(map(unturned, split["val"]["environments"]))
         environments = tuple(p for p in list_environments(arguments.env_dir) if unturned(p.stem) not in held)
     return DelitData(train, validation, stage, environments)
@@ -85,7 +87,8 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
     model = make_model(arguments).to(group.device)
     lpips = load_lpips(arguments.lpips_net, arguments.lpips_weights, download=True) if arguments.use_lpips else None
     options = DelitLossOptions(**{name: getattr(arguments, name) for name in _LOSS})
-    task = DelitTask(model, DelitLoss(options, model.codec, lpips), data.validation, group)
+    loss = DelitLoss(options, model.codec, lpips)
+    task = DelitTask(model, loss, data.validation, group, is_new=arguments.pretrained is None)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=arguments.learning_rate, weight_decay=arguments.weight_decay, fused=True
     )
@@ -114,9 +117,7 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
         identity=identity,
         file_names=FILE_NAMES,
     )
-    resumed = trainer.resume(None if arguments.resume in ("auto", "never") else Path(arguments.resume))
-    if not resumed and arguments.pretrained is None:
-        model.start(first_batches(batches, arguments.batch_size))
+    trainer.resume(None if arguments.resume in ("auto", "never") else Path(arguments.resume))
     trainer.fit()
     return trainer
 
@@ -136,17 +137,6 @@ def make_model(arguments: argparse.Namespace) -> DelitModel:
     return model
 
 
-def first_batches(batches: Batches, batch_size: int) -> Iterator[dict[str, Tensor]]:
-    """Batches for :meth:`DelitModel.start`, from epochs that training never comes to."""
-    left = -(-START_SAMPLES // batch_size)
-    for epoch in count(2**30):
-        for batch in islice(batches.epoch(epoch, 0), left):
-            yield batch
-            left -= 1
-        if left <= 0:
-            return
-
-
 def make_batches(arguments: argparse.Namespace, data: DelitData, group: Processes) -> Batches:
     """Relit on the fly where there are OLATs, else read from files by workers."""
     if data.stage is None:
@@ -159,20 +149,21 @@ def make_batches(arguments: argparse.Namespace, data: DelitData, group: Processe
             rank=group.rank,
             count=group.count,
         )
-    cache = arguments.cache_dir or arguments.output_dir / "cache"
-    stacks = OlatStacks(data.stage, cache, arguments.image_size, group.device)
+    cache = PictureCache(arguments.cache_dir or arguments.output_dir / "cache")
+    budget = arguments.max_memory_gb * 2**30
+    size = arguments.image_size
+    stacks = OlatStacks(data.stage, cache, size, group.device, max_bytes=budget, show_progress=group.is_main)
+    left = budget - stacks.size_bytes if stacks.is_resident else budget
+    pairs = StoredPairs(data.train, group.device, left, show_progress=group.is_main)
+    light = RandomLight(data.environments, arguments.env_height, arguments.env_width, cache, group.device)
     samples = max(SAMPLES_PER_EPOCH, len(data.train))
-    return RelightBatches(
-        stacks,
-        data.environments,
-        cache,
-        env_height=arguments.env_height,
-        env_width=arguments.env_width,
+    options = RelightOptions(
         batch_size=arguments.batch_size,
         steps_per_epoch=max(1, samples // (arguments.batch_size * group.count)),
-        pairs=data.train,
+        fov_degrees=data.stage.settings.fov_degrees,
         augment=arguments.use_augmentation,
         physical=arguments.lambda_physical > 0,
         seed=arguments.seed,
         rank=group.rank,
     )
+    return RelightBatches(stacks, light, pairs, options)

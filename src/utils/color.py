@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 Array = TypeVar("Array")  # numpy.ndarray or torch.Tensor
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # of linear R, G and B with the primaries of Rec. 709
@@ -19,7 +23,16 @@ def luminance(linear: Array) -> Array:
         return linear @ np.array(LUMINANCE, linear.dtype)
     import torch
 
-    return torch.einsum("...chw,c->...hw", linear, linear.new_tensor(LUMINANCE))
+    return torch.einsum("...chw,c->...hw", linear, _torch_weights(linear.device, linear.dtype))
+
+
+@lru_cache(maxsize=16)
+def _torch_weights(device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Made once for each place, so that nothing is copied to a GPU later on."""
+    import torch
+
+    with torch.inference_mode(False):  # it may be asked for there first, and be trained with later
+        return torch.tensor(LUMINANCE, device=device, dtype=dtype)
 
 
 def linear_to_srgb(linear: Array) -> Array:

@@ -1,19 +1,16 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from src.data.portrait.pair_batch import OtherLight, PairBatch
 from src.losses import delit_loss
-from src.losses.delit_loss import (
-    DelitLoss,
-    DelitLossOptions,
-    aligned,
-    masked_mean,
-    physical_error,
-    sample_tensors,
-    transfer_error,
-)
-from src.models.delit_model import ARCHITECTURES, Delit, DelitConfig, DelitModel
+from src.losses.delit_loss import DelitLoss, DelitLossOptions, aligned, masked_mean, physical_error, transfer_error
+from src.losses.delit_loss_check import main, sample_tensors
+from src.models.delit.outputs import Delit
+from src.models.delit_model import ARCHITECTURES, DelitConfig, DelitModel
 from src.utils.color import extended_srgb, linear_to_srgb
 from src.utils.hdr_codec import CODECS, make_codec
 from src.utils.metrics import LPIPS_BACKBONES, load_lpips
@@ -53,6 +50,16 @@ def fresh(output: Delit, **changes) -> Delit:
     return output._replace(**{name: getattr(output, name).detach().clone().requires_grad_(True) for name in LEAVES})
 
 
+def filled(batch: PairBatch, value: float, *names: str) -> PairBatch:
+    """With tensors of nothing but ``value``; "stage.olats" is the one within ``stage``."""
+    for name in names:
+        within, _, field = name.rpartition(".")
+        record = getattr(batch, within) if within else batch
+        record = replace(record, **{field: torch.full_like(getattr(record, field), value)})
+        batch = replace(batch, **{within: record}) if within else record
+    return batch
+
+
 def gradients(value: torch.Tensor, output: Delit) -> dict[str, torch.Tensor]:
     leaves = [getattr(output, name) for name in LEAVES]
     found = torch.autograd.grad(value, leaves, retain_graph=True, allow_unused=True)
@@ -82,10 +89,8 @@ def test_terms_without_input_are_left_out():
     assert set(make()(plain, batch)) == SPHERE | {"flat_l1", "flat_aligned", "physical", "loss"}
     assert "mask" not in make(use_mask=False)(output, batch)
     assert "physical" not in make(lambda_physical=0.0)(output, batch)
-    del batch["olats"], batch["light_matrix"]
-    assert "physical" not in make()(output, batch)
-    del batch["other_environment"], batch["other_shading"]
-    assert "transfer" not in make()(output, batch)
+    assert "physical" not in make()(output, replace(batch, stage=None))
+    assert "transfer" not in make()(output, replace(batch, other=None))
 
 
 def test_impossible_options_are_refused():
@@ -131,8 +136,8 @@ def test_gradients_of_the_flat_terms_are_those_of_central_differences():
     """In double precision, whose steps are so small that they cross hardly any kink of an absolute value."""
     output, batch = sample_tensors(make_codec("log"), size=64, rows=8)
     output = fresh(output, **{name: getattr(output, name).double() for name in ("flat_lit", "mask", "transfer")})
-    names = ("flat_lit", "mask", "other_environment", "other_shading")
-    batch = batch | {name: batch[name].double() for name in names}
+    other = OtherLight(batch.other.environment.double(), batch.other.shading.double())
+    batch = replace(batch, flat_lit=batch.flat_lit.double(), mask=batch.mask.double(), other=other)
     check_gradients(make(lambda_physical=0), output, batch, FLAT, step=1e-7, rel=1e-4, smallest=1e-13)
 
 
@@ -147,12 +152,12 @@ def test_gradients_of_the_flat_physical_and_transfer_terms_in_double_precision()
         lambda x: masked_mean((extended_srgb(x) - extended_srgb(true)).abs(), mask), rand(1, 3, 4, 4).requires_grad_()
     )
     assert torch.autograd.gradcheck(lambda x: aligned(x, true, mask), rand(1, 3, 4, 4).requires_grad_())
-    olats, light_matrix, environment = rand(1, 5, 3, 4, 4), rand(5, 8), rand(1, 3, 2, 4)
+    olats, light_matrix, environment = rand(1, 5, 3, 4, 4), rand(1, 5, 8), rand(1, 3, 2, 4)
     assert torch.autograd.gradcheck(
         lambda e: physical_error(e, environment, olats, light_matrix, mask), rand(1, 3, 2, 4).requires_grad_()
     )
     assert torch.autograd.gradcheck(
-        lambda t: transfer_error(t, light_matrix, environment, true, mask), rand(1, 5, 2, 2).requires_grad_()
+        lambda t: transfer_error(t, light_matrix[0], environment, true, mask), rand(1, 5, 2, 2).requires_grad_()
     )
 
 
@@ -165,20 +170,19 @@ def test_extreme_inputs_have_finite_terms_and_gradients(codec, env_loss, case, l
     if case.startswith("black"):
         changes = {name: torch.zeros_like(getattr(output, name)) for name in LEAVES}
         if case == "black":
-            names = ("relit", "flat_lit", "environment", "olats", "other_environment", "other_shading")
-            batch |= {name: torch.zeros_like(batch[name]) for name in names}
+            batch = filled(batch, 0.0, "relit", "flat_lit", "environment", "stage.olats")
+            batch = filled(batch, 0.0, "other.environment", "other.shading")
             changes["exposure"] = torch.full_like(output.exposure, 1e-6)
     elif case == "saturated":
         changes = {name: torch.ones_like(getattr(output, name)) for name in LEAVES}
         changes["flat_lit"] = torch.full_like(output.flat_lit, 6e4)
-        batch |= {"environment": torch.full_like(batch["environment"], 1e9)}
-        batch |= {name: torch.full_like(batch[name], 6e4) for name in ("flat_lit", "other_shading")}
+        batch = filled(filled(batch, 1e9, "environment"), 6e4, "flat_lit", "other.shading")
     elif case == "empty mask":
-        batch |= {name: torch.zeros_like(batch[name]) for name in ("mask", "stage_mask")}
+        batch = filled(batch, 0.0, "mask", "stage.mask")
     else:
         changes = {
-            "flat_lit": batch["flat_lit"],
-            "environment_code": make_codec(codec).encode(batch["environment"]),
+            "flat_lit": batch.flat_lit,
+            "environment_code": make_codec(codec).encode(batch.environment),
         }
     output = fresh(output, **changes)
     terms = make(codec, lpips, env_loss=env_loss)(output, batch)
@@ -205,7 +209,7 @@ def test_a_dark_or_too_bright_prediction_is_still_pulled_back():
             code = torch.full_like(output.environment_code, level)
             output = fresh(output, environment_code=code, flat_lit=torch.full_like(output.flat_lit, flat))
             terms = make(codec)(output, batch)
-            inside = batch["mask"].expand_as(output.flat_lit) > 0
+            inside = batch.mask.expand_as(output.flat_lit) > 0
             downhill = -gradients(terms["flat_l1"], output)["flat_lit"][inside]
             assert ((downhill > 0) if level < 0.5 else (downhill < 0)).all()
             for name in ("env_log", "env_multiscale", "env_sh", "physical"):
@@ -218,7 +222,7 @@ def test_golden_values_of_the_original_environment_loss():
     """By hand: radiance (2, 1, 0) is chroma (1, 0.5, 0) and log(3) / 10 = 0.109861 as the fourth channel."""
     output, batch = sample_tensors(make_codec("log"), rows=4)
     radiance = torch.tensor([2.0, 1.0, 0.0]).view(1, 3, 1, 1)
-    batch |= {"environment": 3 * radiance.expand(2, 3, 4, 8)}
+    batch = replace(batch, environment=3 * radiance.expand(2, 3, 4, 8))
     code = torch.tensor([0.7, 0.7, 0.3, 0.309861]).view(1, 4, 1, 1).expand(2, 4, 4, 8)
     output = output._replace(environment_code=code, exposure=torch.full((2, 1, 1, 1), 3.0))
     terms = make(env_loss="original")(output, batch)
@@ -236,7 +240,7 @@ def test_golden_values_of_the_flat_terms():
     output, batch = sample_tensors(make_codec("log"), size=4)
     mask = torch.zeros(2, 1, 4, 4)
     mask[0, :, :2] = 1
-    batch |= {"flat_lit": torch.full((2, 3, 4, 4), 0.5), "mask": mask}
+    batch = replace(batch, flat_lit=torch.full((2, 3, 4, 4), 0.5), mask=mask)
     flat = torch.zeros(2, 3, 4, 4)
     flat[0, 0] = 0.5
     terms = make(lambda_physical=0)(output._replace(flat_lit=flat, mask=torch.full((2, 1, 4, 4), 0.25)), batch)
@@ -254,7 +258,7 @@ def test_golden_values_of_the_flat_terms():
 @pytest.mark.parametrize(("scale", "bias"), [(1.0, 0.0), (0.25, 0.7), (3.0, -0.4)])
 def test_aligning_undoes_any_scale_and_bias_of_each_picture_and_colour(scale, bias):
     _, batch = sample_tensors(make_codec("log"), size=32)
-    true, mask = 8 * batch["flat_lit"], batch["mask"]
+    true, mask = 8 * batch.flat_lit, batch.mask
     factor = scale * torch.tensor([1.0, 0.5, 2.0, 1.5, 1.0, 0.8]).view(2, 3, 1, 1)
     again = aligned(factor * true + bias, true, mask)
     inside = (mask > 0).expand_as(true)
@@ -264,7 +268,7 @@ def test_aligning_undoes_any_scale_and_bias_of_each_picture_and_colour(scale, bi
 
 def test_aligning_looks_at_nothing_outside_the_mask():
     _, batch = sample_tensors(make_codec("log"), size=32)
-    true, mask = batch["flat_lit"], batch["mask"]
+    true, mask = batch.flat_lit, batch.mask
     outside = 1 - mask
     predicted = true.flip(-1)
     expected = aligned(predicted, true, mask) * mask
@@ -274,7 +278,7 @@ def test_aligning_looks_at_nothing_outside_the_mask():
 
 def test_aligning_a_picture_without_pattern_gives_the_mean():
     _, batch = sample_tensors(make_codec("log"), size=32)
-    true, mask = batch["flat_lit"], batch["mask"]
+    true, mask = batch.flat_lit, batch.mask
     mean = (true * mask).sum((2, 3), keepdim=True) / mask.sum((2, 3), keepdim=True)
     torch.testing.assert_close(aligned(torch.full_like(true, 0.3), true, mask), mean.expand_as(true))
 
@@ -282,10 +286,10 @@ def test_aligning_a_picture_without_pattern_gives_the_mean():
 def lit_by_lobes(size: int = 16) -> tuple[torch.Tensor, ...]:
     """Transfer, lobes, an environment, the shading that they give, and a mask that covers some of it."""
     output, batch = sample_tensors(make_codec("log"), size=size)
-    environment = batch["other_environment"]
+    environment = batch.other.environment
     light = environment.flatten(2) @ output.lobes.T
     shading = torch.einsum("nkhw,nck->nchw", output.transfer.detach(), light)
-    mask = F.interpolate(batch["mask"], shading.shape[-2:], mode="nearest")
+    mask = F.interpolate(batch.mask, shading.shape[-2:], mode="nearest")
     assert 0.2 < mask.mean() < 1
     return output.transfer.detach(), output.lobes, environment, shading, mask
 
@@ -298,6 +302,43 @@ def test_the_transfer_term_is_zero_where_transfer_and_lobes_give_the_shading():
     large[0] = torch.where(large[1] > 0, large[0], 1e3)
     assert transfer_error(transfer, lobes, environment, *large).item() == pytest.approx(0, abs=1e-6)
     assert transfer_error(transfer.roll(1, 1), lobes, environment, shading, mask).item() > 0.1
+
+
+@pytest.mark.parametrize(("height", "width"), [(15, 16), (13, 18), (16, 9)])
+def test_the_transfer_stays_in_place_where_the_picture_ends_within_one_of_its_pixels(height, width):
+    generator = torch.Generator().manual_seed(0)
+    transfer = torch.rand(1, 5, -(-height // 2), -(-width // 2), generator=generator)
+    lobes, environment = torch.rand(5, 8, generator=generator), torch.rand(1, 3, 2, 4, generator=generator)
+    shading = torch.einsum("nkhw,nck->nchw", transfer, environment.flatten(2) @ lobes.T)
+    shading = shading.repeat_interleave(2, 2).repeat_interleave(2, 3)[..., :height, :width]
+    mask = (torch.rand(1, 1, height, width, generator=generator) > 0.3).float()
+    assert transfer_error(transfer, lobes, environment, shading, mask).item() == pytest.approx(0, abs=1e-6)
+    moved = shading.roll(2, -1)
+    assert transfer_error(transfer, lobes, environment, moved, mask).item() > 0.01
+
+
+def test_subjects_of_different_light_sets_are_lit_by_their_own():
+    """Of two subjects one has its two lights in the other order."""
+    output, batch = sample_tensors(make_codec("log"))
+    swapped = replace(
+        batch.stage,
+        olats=torch.stack([batch.stage.olats[0], batch.stage.olats[1].flip(0)]),
+        light_matrix=torch.stack([batch.stage.light_matrix[0], batch.stage.light_matrix[1].flip(0)]),
+    )
+    expected = make()(output, batch)["physical"].item()
+    assert make()(output, replace(batch, stage=swapped))["physical"].item() == pytest.approx(expected, rel=1e-5)
+    wrong = replace(swapped, light_matrix=batch.stage.light_matrix)
+    assert make()(output, replace(batch, stage=wrong))["physical"].item() != pytest.approx(expected, rel=1e-3)
+
+
+def test_terms_to_do_without_are_told_but_do_not_count():
+    output, batch = sample_tensors(make_codec("log"))
+    whole, without = make()(output, batch), make(without=("transfer", "confidence"))(output, batch)
+    assert set(whole) == set(without)
+    left = whole["loss"] - delit_loss.TRANSFER_WEIGHT * whole["transfer"] - whole["confidence"]
+    assert without["loss"].item() == pytest.approx(left.item(), rel=1e-6)
+    with pytest.raises(ValueError, match="no terms called"):
+        make(without=("colour",))
 
 
 def test_the_transfer_term_does_not_depend_on_how_bright_the_other_light_is():
@@ -316,15 +357,15 @@ def test_the_transfer_term_does_not_depend_on_how_bright_the_other_light_is():
 def test_the_transfer_term_counts_the_person_only_though_the_other_terms_count_all():
     output, batch = sample_tensors(make_codec("log"))
     options = dict(lambda_physical=0, use_mask=False)
-    beyond = torch.where(batch["mask"] > 0, batch["other_shading"], 1e3)
+    beyond = replace(batch.other, shading=torch.where(batch.mask > 0, batch.other.shading, 1e3))
     expected = make(**options)(output, batch)["transfer"].item()
-    assert make(**options)(output, batch | {"other_shading": beyond})["transfer"].item() == expected
+    assert make(**options)(output, replace(batch, other=beyond))["transfer"].item() == expected
 
 
 @pytest.mark.parametrize("weight", [1.0, 100.0])
 def test_weights_do_not_spoil_the_gradient_of_an_empty_mask_or_a_black_environment(weight):
     output, batch = sample_tensors(make_codec("dual"), rows=8)
-    batch |= {name: torch.zeros_like(batch[name]) for name in ("mask", "stage_mask", "environment")}
+    batch = filled(batch, 0.0, "mask", "stage.mask", "environment")
     terms = make("dual", lambda_flat=weight, lambda_env=weight, lambda_physical=weight)(output, batch)
     for leaf, gradient in gradients(terms["loss"], output).items():
         assert gradient.isfinite().all(), leaf
@@ -342,11 +383,11 @@ def test_the_display_curve_goes_on_below_black_and_above_white():
 @pytest.mark.parametrize("codec", CODECS)
 def test_the_physical_term_is_zero_for_the_true_light_and_indifferent_to_exposure(codec):
     output, batch = sample_tensors(make_codec(codec))
-    perfect = output._replace(environment_code=make_codec(codec).encode(batch["environment"]))
+    perfect = output._replace(environment_code=make_codec(codec).encode(batch.environment))
     assert make(codec)(perfect, batch)["physical"].item() == 0
     wrong = make(codec)(output, batch)
     assert wrong["physical"].item() > 0.1
-    longer = batch | {name: 8 * batch[name] for name in ("relit", "environment")}
+    longer = replace(batch, relit=8 * batch.relit, environment=8 * batch.environment)
     again = make(codec)(output._replace(exposure=8 * output.exposure), longer)
     for name in SPHERE | {"physical", "confidence"}:
         assert again[name].item() == pytest.approx(wrong[name].item(), rel=1e-5), name
@@ -354,8 +395,8 @@ def test_the_physical_term_is_zero_for_the_true_light_and_indifferent_to_exposur
 
 def test_the_physical_term_is_the_log_ratio_of_the_pictures():
     # Two lights, each half of the sphere, each lighting one pixel; the second one is seen half as bright as it is.
-    light_matrix = torch.zeros(2, 8)
-    light_matrix[0, :4] = light_matrix[1, 4:] = 0.5
+    light_matrix = torch.zeros(1, 2, 8)
+    light_matrix[:, 0, :4] = light_matrix[:, 1, 4:] = 0.5
     olats = torch.zeros(1, 2, 3, 1, 2)
     olats[0, 0, :, 0, 0] = olats[0, 1, :, 0, 1] = 10.0
     true = torch.ones(1, 3, 2, 4)
@@ -375,7 +416,7 @@ def test_turning_both_environments_leaves_the_environment_terms(codec):
     turned = output._replace(
         environment_code=output.environment_code.roll(5, -1), confidence=output.confidence.roll(5, -1)
     )
-    after = make(codec)(turned, batch | {"environment": batch["environment"].roll(5, -1)})
+    after = make(codec)(turned, replace(batch, environment=batch.environment.roll(5, -1)))
     for name in SPHERE | {"confidence"}:
         assert after[name].item() == pytest.approx(before[name].item(), rel=1e-5), name
 
@@ -419,12 +460,12 @@ def test_a_few_steps_on_one_batch_lower_every_term(arch, codec):
     torch.manual_seed(0)
     model = DelitModel(DelitConfig(arch, 32, 16, 32, 32, codec))
     _, batch = sample_tensors(model.codec, size=32)
-    model.start([batch])
+    model.start([(batch.relit, batch.environment, batch.flat_lit, batch.mask)])
     loss = make(codec)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     history = []
-    for _ in range(60):
-        terms = loss(model(batch["relit"]), batch)
+    for _ in range(90):
+        terms = loss(model(batch.relit), batch)
         optimizer.zero_grad()
         terms["loss"].backward()
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
@@ -438,7 +479,7 @@ def test_a_few_steps_on_one_batch_lower_every_term(arch, codec):
 @pytest.mark.parametrize("codec", CODECS)
 def test_the_command_prints_every_term_and_says_why_lpips_is_skipped(codec, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    assert delit_loss.main(["--env_codec", codec]) == 0
+    assert main(["--env_codec", codec]) == 0
     printed = capsys.readouterr().out
     for name in SPHERE | ORIGINAL | COMMON - {"flat_lpips"}:
         line = next(line for line in printed.splitlines() if line.split()[:1] == [name])
@@ -446,9 +487,9 @@ def test_the_command_prints_every_term_and_says_why_lpips_is_skipped(codec, tmp_
         assert value > 0
         assert norm > 0
     assert f"flat_lpips skipped: {tmp_path}" in printed
-    assert delit_loss.main(["--lpips_weights", str(tmp_path / "absent.pth")]) == 2
+    assert main(["--lpips_weights", str(tmp_path / "absent.pth")]) == 2
 
 
 def test_the_command_runs_lpips_where_weights_are(random_backbone, capsys):
-    assert delit_loss.main(["--lpips_weights", str(random_backbone)]) == 0
+    assert main(["--lpips_weights", str(random_backbone)]) == 0
     assert "\n  flat_lpips " in capsys.readouterr().out

@@ -3,7 +3,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from src.models import delit_model
+from src.models.delit import describe
 from src.models.delit_model import ARCHITECTURES, CHECKPOINT_KIND, DelitConfig, DelitModel, load, measure_exposure
 from src.utils import checkpoint
 from src.utils.cli import InputError
@@ -236,7 +236,7 @@ def test_files_that_are_no_delighting_model_are_refused(tmp_path):
 
 def test_the_command_prints_both_architectures(capsys):
     flags = {"image_size": 32, "env_height": 8, "env_width": 16, "base_dim": 32}
-    assert delit_model.main([part for name, value in flags.items() for part in (f"--{name}", str(value))]) == 0
+    assert describe.main([part for name, value in flags.items() for part in (f"--{name}", str(value))]) == 0
     out = capsys.readouterr().out
     for arch in ARCHITECTURES:
         model = make(arch)

@@ -1,7 +1,7 @@
 """Delighting checkpoints that earlier versions wrote load and give what they gave then.
 
 ``stored/delit_ARCH.pth.gz`` has base width 8, 8 x 16 environments and rounded random weights; ``stored/delit_ARCH.npz``
-is what it answered to :func:`picture`. The transfer was stored of every sixth lobe, for the picture's upper left 16 x 32.
+is what it answered to :func:`picture`. The transfer is that of every sixth lobe for the picture's upper left 16 x 32.
 """
 
 import gzip

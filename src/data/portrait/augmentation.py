@@ -63,6 +63,14 @@ def random_pose(generator: torch.Generator, count: int, size: int) -> Pose:
     return Pose(old, torch.stack(rows, dim=-1).view(-1, 3, 3), scale)
 
 
+def still_pose(count: int, size: int) -> Pose:
+    """Pictures stay as they are."""
+    centres = (torch.arange(size) + 0.5) / size * 2 - 1
+    y, x = torch.meshgrid(centres, centres, indexing="ij")
+    grid = torch.stack([x, y], dim=-1).expand(count, -1, -1, -1)
+    return Pose(grid, torch.eye(3).expand(count, 3, 3), torch.ones(count))
+
+
 def move(pictures: Tensor, pose: Pose) -> Tensor:
     """N x C x S x S pictures moved; beyond their border they go on as there."""
     grid = pose.grid.to(pictures.device)

@@ -12,35 +12,26 @@ Layout, as prepare_olat.py writes it (exr, hdr and png are all read; mask.png ma
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
-from torch import Tensor, from_numpy
 from torch.utils.data import Dataset
 
 from src.data.portrait.layout import Pair
-from src.data.portrait.pair_augmentation import Sample, augment
+from src.data.portrait.pair_augmentation import augment
+from src.data.portrait.pair_batch import PairBatch, PairPictures
 from src.data.portrait.picture_cache import PictureCache
+from src.data.stage.environments import read_environment
 from src.utils.cli import InputError
 from src.utils.image_io import read_linear, read_mask
 from src.utils.resize import fit_square
 from src.utils.sphere import resize_environment
 
 
-class DelitItem(TypedDict):
-    """One training pair; pictures are linear radiance."""
-
-    relit: Tensor  # 3 x S x S
-    flat_lit: Tensor  # 3 x S x S
-    mask: Tensor  # 1 x S x S in [0, 1]
-    environment: Tensor  # 3 x H x W
-    name: str  # "ID001/env_001"
-
-
 class DelitDataset(Dataset):
-    """Pairs as tensors of one size.
+    """Pairs as tensors of one size; an item is a :class:`PairBatch` of one.
 
     ``image_size`` S: pictures are cropped to the square about the person and area-filtered to S x S; environments are
     resized with their energy kept. ``cache_dir``: resized pictures are kept there as half floats and mapped on later
@@ -71,80 +62,59 @@ class DelitDataset(Dataset):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> DelitItem:
-        sample = self.load(index)
+    def __getitem__(self, index: int) -> PairBatch:
+        """A batch of one, augmented where that is asked for."""
+        pictures = self.load(index)
         if self.use_augmentation:
-            sample = augment(sample, np.random.default_rng([self.seed, self.epoch, index]))
-        return to_item(sample, self.pairs[index].name)
+            pictures = augment(pictures, np.random.default_rng([self.seed, self.epoch, index]))
+        return pictures.to_batch(self.pairs[index].name)
 
-    def load(self, index: int) -> Sample:
+    def load(self, index: int) -> PairPictures:
         """The pair without augmentation; InputError naming the file that cannot be used."""
         pair = self.pairs[index]
-        mask = self._cache.get(pair.mask or pair.flat_lit, ("mask", self.image_size), lambda: self._mask(pair))
-        relit = self._picture(pair, pair.relit)
-        flat_lit = self._picture(pair, pair.flat_lit)
-        environment = self._cache.get(
-            pair.environment,
-            ("env", *self.env_size),
-            lambda: resize_environment(_checked_environment(pair.environment), *self.env_size),
+        files = _Files(pair)
+        return PairPictures(
+            relit=self._square(pair, pair.relit, files.picture),
+            flat_lit=self._square(pair, pair.flat_lit, files.picture),
+            mask=self._mask(pair, files),
+            environment=self._cache.get(
+                pair.environment,
+                ("env", *self.env_size),
+                lambda: resize_environment(read_environment(pair.environment), *self.env_size),
+            ),
         )
-        return Sample(relit=relit, flat_lit=flat_lit, mask=mask, environment=environment)
 
-    def _picture(self, pair: Pair, path: Path) -> np.ndarray:
+    def _square(self, pair: Pair, path: Path, read: Callable[[Path, int], np.ndarray]) -> np.ndarray:
         size = self.image_size
-        return self._cache.get(
-            path,
-            ("square", size),
-            lambda: fit_square(self._read(pair, path), size, _box(pair)),
-            depends_on=[pair.mask] if pair.mask else [],
-        )
+        depends_on = [pair.mask] if pair.mask else []
+        return self._cache.get(path, ("square", size), lambda: read(path, size), depends_on=depends_on)
 
-    def _read(self, pair: Pair, path: Path) -> np.ndarray:
-        picture = read_linear(path)
-        if pair.mask is not None:
-            mask_shape = read_mask(pair.mask).shape
-            if picture.shape[:2] != mask_shape:
-                raise InputError(
-                    path,
-                    f"is {picture.shape[1]} x {picture.shape[0]}, its mask {mask_shape[1]} x {mask_shape[0]}",
-                    "prepare this subject again",
-                )
-        return picture
-
-    def _mask(self, pair: Pair) -> np.ndarray:
+    def _mask(self, pair: Pair, files: _Files) -> np.ndarray:
+        size = self.image_size
         if pair.mask is None:
-            return np.ones((self.image_size, self.image_size), np.float32)
-        return fit_square(read_mask(pair.mask), self.image_size, _box(pair))
+            return np.ones((size, size), np.float32)
+        return self._cache.get(pair.mask, ("mask", size), lambda: fit_square(files.mask, size, files.mask))
 
 
-def to_item(sample: Sample, name: str) -> DelitItem:
-    """Tensors, channels first."""
-    return DelitItem(
-        relit=_planes(sample.relit),
-        flat_lit=_planes(sample.flat_lit),
-        mask=from_numpy(np.ascontiguousarray(sample.mask, np.float32))[None],
-        environment=_planes(sample.environment),
-        name=name,
-    )
+class _Files:
+    """The files of a pair. Its mask is decoded once, and only when something has to be cut by it."""
 
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
 
-def _planes(picture: np.ndarray) -> Tensor:
-    return from_numpy(np.ascontiguousarray(np.moveaxis(picture, 2, 0), np.float32))
+    @cached_property
+    def mask(self) -> np.ndarray | None:
+        """H x W in [0, 1]; None where there is no file."""
+        return None if self._pair.mask is None else read_mask(self._pair.mask)
 
-
-def _checked_environment(path: Path) -> np.ndarray:
-    environment = read_linear(path)
-    if environment.shape[1] != 2 * environment.shape[0]:
-        raise InputError(
-            path,
-            f"is {environment.shape[1]} x {environment.shape[0]}",
-            "an equirectangular environment is twice as wide as high",
-        )
-    return environment.clip(0, None)
-
-
-def _box(pair: Pair) -> np.ndarray | None:
-    return None if pair.mask is None else read_mask(pair.mask)
+    def picture(self, path: Path, size: int) -> np.ndarray:
+        """The square about the person, size x size x 3. InputError unless the picture has the mask's size."""
+        picture = read_linear(path)
+        if self.mask is not None and picture.shape[:2] != self.mask.shape:
+            (height, width), (rows, columns) = picture.shape[:2], self.mask.shape
+            problem = f"is {width} x {height}, its mask {columns} x {rows}"
+            raise InputError(path, problem, "prepare this subject again")
+        return fit_square(picture, size, self.mask)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,36 +21,44 @@ RESIDENT_BYTES = 4 * 2**30  # OLATs up to this size stay on the device; larger s
 class OlatStacks:
     """For each capture ``k`` of ``stage``: its OLATs at S x S, its mask, and its flat-lit picture.
 
-    Pictures are cut to the square about the person, reduced by area averaging and kept in ``cache_dir`` as half floats.
-    A capture needs a mask: behind it the environment is put.
+    Pictures are cut to the square about the person, reduced by area averaging and kept in ``cache`` as half floats;
+    transfer, weights and exposure are those of ``stage.settings``. OLATs stay on ``device`` when they take at most
+    ``max_bytes`` there, else they are mapped from the cache. A capture needs a mask: behind it the environment is put.
     """
 
     def __init__(
         self,
         stage: Stage,
-        cache_dir: Path,
+        cache: PictureCache,
         image_size: int,
         device: torch.device,
-        weights: str = "smooth",
-        transfer: str = "srgb",
+        max_bytes: float = RESIDENT_BYTES,
+        show_progress: bool = False,
     ) -> None:
         if not stage.captures:
             raise InputError("--olat_root", "no captures to train on", "hold out fewer subjects, or give more")
-        self.stage, self.image_size, self.device = stage, image_size, device
-        self.cells = {name: LightCells(directions, weights) for name, directions in stage.light_sets.items()}
-        self._cache, self._transfer = PictureCache(cache_dir), transfer
-        stacks = [self._load(capture) for capture in stage.captures]
+        from tqdm import tqdm
+
+        self.stage, self.device, self.image_size = stage, device, image_size
+        self.cells = {name: LightCells(lights, stage.settings.weights) for name, lights in stage.light_sets.items()}
+        self._cache = cache
+        stacks, masks = [], []
+        for capture in tqdm(stage.captures, "reading OLATs", unit="subject", disable=not show_progress):
+            whole_mask = _whole_mask(capture)
+            stacks.append(self._load(capture, whole_mask))
+            masks.append(fit_square(whole_mask, self.image_size, whole_mask))
         # A GPU multiplies half floats into what it needs; a CPU would convert them again for every batch.
         dtype = torch.float16 if device.type == "cuda" else torch.float32
-        total = sum(stack.size for stack in stacks) * dtype.itemsize
+        self.size_bytes = sum(stack.size for stack in stacks) * dtype.itemsize
+        self.is_resident = self.size_bytes <= max_bytes
         self._olats: Sequence[Tensor | np.ndarray] = stacks
-        if total <= RESIDENT_BYTES:
+        if self.is_resident:
             self._olats = [torch.from_numpy(np.array(stack)).to(device, dtype) for stack in stacks]
-        masks = np.stack([self._mask(capture) for capture in stage.captures])
-        self.masks = torch.from_numpy(masks)[:, None].to(device)  # K x 1 x S x S
+        self.masks = torch.from_numpy(np.stack(masks))[:, None].to(device)  # K x 1 x S x S
         flat = []
         for k, capture in enumerate(stage.captures):
             solid_angles = torch.from_numpy(self.cells[capture.light_set].solid_angles()).float()
+            solid_angles = solid_angles * stage.settings.exposure
             flat.append(self.relight(k, solid_angles.expand(1, 3, -1).to(device)))
         self.flat_lit = torch.cat(flat)  # K x 3 x S x S
 
@@ -66,32 +73,36 @@ class OlatStacks:
         return stack.float()
 
     def relight(self, k: int, coefficients: Tensor) -> Tensor:
-        """Capture ``k`` under n lights ``c_l`` (n x 3 x L): n x 3 x S x S linear radiance."""
+        """Capture ``k`` with OLATs times the coefficients (n x 3 x L): n x 3 x S x S linear radiance."""
         pictures = torch.bmm(coefficients.transpose(0, 1), self.olats(k))  # 3 x n x S*S
         return pictures.transpose(0, 1).unflatten(2, (self.image_size, self.image_size))
 
-    def light_matrix(self, k: int, height: int, width: int) -> Tensor:
-        """L x (height * width) with ``c_l = matrix @ E``, float32 on the device."""
-        return torch.from_numpy(self.cells[self.stage.captures[k].light_set].matrix(height, width)).to(self.device)
+    def light_matrices(self, height: int, width: int) -> list[Tensor]:
+        """For each capture, L x (height * width): what OLATs are multiplied by under an environment E is matrix @ E.
 
-    def _load(self, capture: Capture) -> np.ndarray:
-        size, transfer = self.image_size, self._transfer
+        That is ``c_l`` times the exposure; float32 on the device. Captures of one light set have the same tensor.
+        """
+        sets = dict.fromkeys(capture.light_set for capture in self.stage.captures)
+        exposure = np.float32(self.stage.settings.exposure)
+        matrices = {
+            name: torch.from_numpy(self.cells[name].matrix(height, width) * exposure).to(self.device) for name in sets
+        }
+        return [matrices[capture.light_set] for capture in self.stage.captures]
+
+    def _load(self, capture: Capture, whole_mask: np.ndarray) -> np.ndarray:
+        size, transfer = self.image_size, self.stage.settings.transfer
         return self._cache.map(
             capture.images[0],
             ("olats", size, transfer),
-            lambda: read_planes(capture, size, transfer, self._whole_mask(capture)),
+            lambda: read_planes(capture, size, transfer, whole_mask),
             depends_on=[*capture.images[1:], *([capture.mask] if capture.mask else [])],
         )
 
-    def _mask(self, capture: Capture) -> np.ndarray:
-        whole = self._whole_mask(capture)
-        return fit_square(whole, self.image_size, whole)
 
-    @staticmethod
-    def _whole_mask(capture: Capture) -> np.ndarray:
-        if capture.mask is None:
-            raise InputError(capture.images[0].parent, "has no mask.png", "relighting puts a background behind masks")
-        return read_mask(capture.mask)
+def _whole_mask(capture: Capture) -> np.ndarray:
+    if capture.mask is None:
+        raise InputError(capture.images[0].parent, "has no mask.png", "relighting puts a background behind masks")
+    return read_mask(capture.mask)
 
 
 def read_planes(

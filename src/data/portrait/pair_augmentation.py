@@ -7,43 +7,37 @@ person. Noise and JPEG belong to the camera: only the relit picture gets them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from src.data.portrait.pair_batch import PairPictures
 from src.utils.color import linear_to_srgb, srgb_to_linear
 from src.utils.resize import resize_area
 from src.utils.sphere import flip_environment
 
 
-@dataclass(frozen=True)
-class Sample:
-    """``relit``, ``flat_lit`` S x S x 3, ``mask`` S x S, ``environment`` H x 2H x 3; linear float32."""
-
-    relit: np.ndarray
-    flat_lit: np.ndarray
-    mask: np.ndarray
-    environment: np.ndarray
-
-
-def augment(sample: Sample, rng: np.random.Generator) -> Sample:
+def augment(pair: PairPictures, rng: np.random.Generator) -> PairPictures:
     """All augmentations with random strengths from ``rng``."""
     if rng.uniform() < 0.5:
-        sample = flip(sample)
-    sample = scale_light(sample, light_gain(rng))
-    sample = crop(sample, scale=float(rng.uniform(0.8, 1.0)), row=float(rng.uniform()), column=float(rng.uniform()))
-    relit = sample.relit
+        pair = flip(pair)
+    pair = scale_light(pair, light_gain(rng))
+    pair = crop(pair, scale=float(rng.uniform(0.8, 1.0)), row=float(rng.uniform()), column=float(rng.uniform()))
+    relit = pair.relit
     if rng.uniform() < 0.5:
         relit = camera_noise(relit, rng, photons=float(np.exp(rng.uniform(np.log(300), np.log(10_000)))))
     if rng.uniform() < 0.3:
         relit = jpeg(relit, quality=int(rng.integers(60, 96)))
-    return replace(sample, relit=relit)
+    return replace(pair, relit=relit)
 
 
-def flip(sample: Sample) -> Sample:
+def flip(pair: PairPictures) -> PairPictures:
     """Mirror left to right: a picture under the mirrored environment of the mirrored person."""
-    return Sample(
-        sample.relit[:, ::-1], sample.flat_lit[:, ::-1], sample.mask[:, ::-1], flip_environment(sample.environment)
+    return PairPictures(
+        relit=pair.relit[:, ::-1],
+        flat_lit=pair.flat_lit[:, ::-1],
+        mask=pair.mask[:, ::-1],
+        environment=flip_environment(pair.environment),
     )
 
 
@@ -54,22 +48,22 @@ def light_gain(rng: np.random.Generator) -> np.ndarray:
     return (exposure * np.array([1 + warmth, 1 + tint, 1 - warmth])).astype(np.float32)
 
 
-def scale_light(sample: Sample, gain: np.ndarray) -> Sample:
+def scale_light(pair: PairPictures, gain: np.ndarray) -> PairPictures:
     """Multiply the light by ``gain`` ``(3,)``: exact, as pictures are linear in it, colour by colour."""
-    return replace(sample, relit=sample.relit * gain, environment=sample.environment * gain)
+    return replace(pair, relit=pair.relit * gain, environment=pair.environment * gain)
 
 
-def crop(sample: Sample, scale: float, row: float, column: float) -> Sample:
+def crop(pair: PairPictures, scale: float, row: float, column: float) -> PairPictures:
     """Cut a square of ``scale`` times the side, at ``row`` and ``column`` in [0, 1] of what is left, and enlarge it."""
-    size = sample.relit.shape[0]
+    size = pair.relit.shape[0]
     side = max(1, round(size * scale))
     top, left = round(row * (size - side)), round(column * (size - side))
     window = (slice(top, top + side), slice(left, left + side))
     return replace(
-        sample,
-        relit=resize_area(np.ascontiguousarray(sample.relit[window]), size, size),
-        flat_lit=resize_area(np.ascontiguousarray(sample.flat_lit[window]), size, size),
-        mask=resize_area(np.ascontiguousarray(sample.mask[window]), size, size),
+        pair,
+        relit=resize_area(np.ascontiguousarray(pair.relit[window]), size, size),
+        flat_lit=resize_area(np.ascontiguousarray(pair.flat_lit[window]), size, size),
+        mask=resize_area(np.ascontiguousarray(pair.mask[window]), size, size),
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from src.data.portrait.delit_dataset import DelitDataset
+from src.data.portrait.pair_batch import PairBatch, concatenate
 from src.utils.seeding import generator
 
 _PREFETCHED = 4  # batches per worker
@@ -37,19 +36,16 @@ class PairBatches:
         self.seed, self.rank, self.count = seed, rank, count
         self.steps_per_epoch = max(1, len(dataset) // (batch_size * count))
         self._num_workers = num_workers
-        self._stream: Iterator[dict] | None = None
+        self._stream: Iterator[PairBatch] | None = None
         self._position: tuple[int, int] | None = None
 
-    def epoch(self, epoch: int, start: int) -> Iterator[dict[str, Any]]:
+    def epoch(self, epoch: int, start: int) -> Iterator[PairBatch]:
         if self._position != (epoch, start):
             self._stream = iter(self._loader(epoch, start))
         for index in range(start, self.steps_per_epoch):
             batch = next(self._stream)
             self._position = (epoch, index + 1) if index + 1 < self.steps_per_epoch else (epoch + 1, 0)
-            yield {
-                key: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
-                for key, value in batch.items()
-            }
+            yield batch.to(self.device)
 
     def keys(self, epoch: int, start: int) -> Iterator[list[tuple[int, int]]]:
         """(epoch, index) of the samples of this rank's batches, without end."""
@@ -64,6 +60,7 @@ class PairBatches:
         return DataLoader(
             _KeyedByEpoch(self.dataset),
             batch_sampler=_Endless(self, epoch, start),
+            collate_fn=concatenate,
             num_workers=self._num_workers,
             prefetch_factor=_PREFETCHED if self._num_workers else None,
             pin_memory=self.device.type == "cuda",
@@ -76,7 +73,7 @@ class _KeyedByEpoch(Dataset):
     def __init__(self, dataset: DelitDataset) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, key: tuple[int, int]) -> Any:
+    def __getitem__(self, key: tuple[int, int]) -> PairBatch:
         epoch, index = key
         self.dataset.set_epoch(epoch)
         return self.dataset[index]

@@ -1,242 +1,154 @@
 """Relighting on the fly: no batch shows a person in light, pose or skin that was seen before.
 
-The light of a sample is an environment turned about +Y, or a mixture of two, or one with a lamp added, in any colour
-and exposure; its picture is ``c_l`` times the subject's OLATs, all samples of a subject in one matrix product.
+The light of a sample is drawn by :mod:`src.data.portrait.random_light`; its picture is ``c_l`` times the subject's
+OLATs, all samples of a subject in one matrix product.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from src.data.portrait.augmentation import Pose, move, normal, photograph, random_pose, skin_factor, uniform
-from src.data.portrait.delit_dataset import DelitDataset, to_item
+from src.data.portrait.augmentation import Pose, move, photograph, random_pose, skin_factor, still_pose
 from src.data.portrait.olat_stacks import OlatStacks
-from src.data.portrait.picture_cache import PictureCache
-from src.data.stage.environments import read_environment
-from src.utils.cli import InputError
+from src.data.portrait.pair_batch import OtherLight, PairBatch
+from src.data.portrait.random_light import Light, RandomLight
+from src.data.portrait.stage_views import StageViews
+from src.data.portrait.stored_pairs import StoredPairs
+from src.utils.compositing import put_before
 from src.utils.seeding import generator
-from src.utils.sphere import perspective_directions, pixel_directions, resize_environment
-from src.utils.sphere_torch import sample, sampling_grid
+from src.utils.sphere import perspective_directions
+from src.utils.sphere_torch import sample
 
-SHARE_MIXED, SHARE_WITH_LAMP = 0.3, 0.3
-TINT = 0.15  # standard deviation of the log of the light's colour
-LAMP_SHARPNESS = (10.0, 1000.0)  # of exp(k (cos - 1)): lobes of some 50 and 5 degrees
 _DARKEST_SKIN = 1e-3  # flat-lit radiance, where it is divided by
-_PHYSICAL_SIZE = 32  # pictures that the physical loss renders
-_LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
 
-Batch = dict[str, Tensor | list[str]]
+@dataclass(frozen=True)
+class RelightOptions:
+    """What a batch is, beside the subjects and the light."""
+
+    batch_size: int = 4
+    steps_per_epoch: int = 1
+    pair_share: float = 0.2  # of every batch, from pairs of files where there are any
+    fov_degrees: float = 30.0  # vertical, of the camera that sees the environment behind the person
+    augment: bool = True  # pose, skin and camera
+    physical: bool = False  # with the view of the stage that the physical loss needs
+    seed: int = 0
+    rank: int = 0
 
 
 class RelightBatches:
-    """Batches as a function of ``(seed, epoch, index, rank)``.
+    """Batches on the device, as a function of ``(seed, epoch, index, rank)``.
 
-    ``pair_share`` of every batch are from ``pairs``, as they were photographed or rendered, but moved and recoloured
-    like the others. ``augment`` False leaves pose, skin and camera alone.
-
-    A batch is a dictionary of linear radiance on the device: ``relit``, ``flat_lit`` N x 3 x S x S, ``mask``
-    N x 1 x S x S, ``environment`` N x 3 x h x w, and ``name``; and for the n samples relit another light,
-    ``other_environment`` n x 3 x h x w, with the lit over the flat-lit picture under it, ``other_shading``
-    n x 3 x S x S. With ``physical`` also what the physical loss needs of
-    these n samples: ``olats`` n x L x 3 x s x s and ``stage_mask`` n x 1 x s x s as captured, ``light_matrix``
-    L x (h * w), and ``to_stage`` n x h x w x 2, the grid that takes environments into the stage's frame.
+    A batch begins with n relit samples, which ``other`` and ``stage`` are of; the rest are from ``pairs``, as they were
+    photographed or rendered, but moved and recoloured like the others.
     """
 
     def __init__(
-        self,
-        stacks: OlatStacks,
-        environments: Sequence[Path],
-        cache_dir: Path,
-        *,
-        env_height: int,
-        env_width: int,
-        batch_size: int,
-        steps_per_epoch: int,
-        pairs: DelitDataset | None = None,
-        pair_share: float = 0.2,
-        fov_degrees: float = 30.0,
-        augment: bool = True,
-        physical: bool = False,
-        seed: int = 0,
-        rank: int = 0,
+        self, stacks: OlatStacks, light: RandomLight, pairs: StoredPairs | None, options: RelightOptions
     ) -> None:
-        if not environments:
-            raise InputError("--env_dir", "no environments to train on", "hold out fewer, or give more")
-        self.stacks, self.device = stacks, stacks.device
-        self.batch_size, self.steps_per_epoch = batch_size, steps_per_epoch
-        self.augment, self.fov_degrees, self.seed, self.rank = augment, fov_degrees, seed, rank
-        size = (env_height, env_width)
-        cache = PictureCache(cache_dir)
-        maps = [
-            cache.get(path, ("env", *size), lambda path=path: resize_environment(read_environment(path), *size))
-            for path in environments
-        ]
-        self._names = [path.stem for path in environments]
-        self._pairs, self._pair_count = self._load_pairs(pairs), 0
-        if self._pairs:
-            self._pair_count = round(pair_share * batch_size)
-        maps = torch.from_numpy(np.stack(maps)).permute(0, 3, 1, 2).to(self.device)
-        solid_angles = self._luminance(maps).clamp_min(1e-6)
-        self._maps = maps / solid_angles.view(-1, 1, 1, 1)  # E x 3 x h x w of mean luminance 1
-        self._directions = torch.from_numpy(pixel_directions(*size)).float().to(self.device)  # h x w x 3
+        self.stacks, self.light, self.options = stacks, light, options
+        self.steps_per_epoch, self.device = options.steps_per_epoch, stacks.device
+        self._pairs = pairs
+        self._pair_count = round(options.pair_share * options.batch_size) if pairs else 0
+        self._relit_count = options.batch_size - self._pair_count
         side = stacks.image_size
         self._rays = torch.from_numpy(perspective_directions(side, side, 90.0)).float().to(self.device)
-        matrices = {name: stacks.light_matrix(k, *size) for k, name in self._a_capture_of_each_light_set().items()}
-        self._matrices = [matrices[capture.light_set] for capture in stacks.stage.captures]
-        self._reduced = self._reduced_olats() if physical else None
+        self._matrices = stacks.light_matrices(*light.size)
+        self._views = StageViews(stacks, light) if options.physical else None
 
-    def epoch(self, epoch: int, start: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int, start: int) -> Iterator[PairBatch]:
         for index in range(start, self.steps_per_epoch):
             yield self.batch(epoch, index)
 
     @torch.no_grad()
-    def batch(self, epoch: int, index: int) -> Batch:
+    def batch(self, epoch: int, index: int) -> PairBatch:
         """The ``index``-th batch of this process."""
-        random = generator(self.seed, epoch, index, self.rank)
-        count, relit_count, side = self.batch_size, self.batch_size - self._pair_count, self.stacks.image_size
-        subjects = torch.randint(len(self.stacks), (relit_count,), generator=random)
-        pose = random_pose(random, count, side) if self.augment else _no_pose(count, side)
-        rotation = pose.rotation.to(self.device)
-        light, target, names = self._light(random, relit_count, rotation[:relit_count])
-        other_light, other_target, _ = self._light(random, relit_count, rotation[:relit_count])
+        random = generator(self.options.seed, epoch, index, self.options.rank)
+        subjects = torch.randint(len(self.stacks), (self._relit_count,), generator=random)
+        pose = self._draw_pose(random)
+        rotation = pose.rotation[: self._relit_count].to(self.device)
+        light, other = self.light(random, rotation), self.light(random, rotation)
 
-        both = torch.stack([light, other_light])  # 2 x n x 3 x h x w
-        pictures = torch.empty(2, relit_count, 3, side, side, device=self.device)
+        batch = self._relight(subjects, light, other)
+        batch = self._mix_in_pairs(batch, random, pose)
+        if self.options.augment:
+            batch = self._augment(batch, random, pose)
+        batch = self._put_background(batch, pose)
+        if self.options.augment:
+            batch = replace(batch, relit=photograph(random, batch.relit))
+        if self._views is not None:
+            batch = replace(batch, stage=self._views(subjects.tolist(), rotation))
+        return batch
+
+    def _draw_pose(self, random: torch.Generator) -> Pose:
+        count, side = self.options.batch_size, self.stacks.image_size
+        return random_pose(random, count, side) if self.options.augment else still_pose(count, side)
+
+    def _relight(self, subjects: Tensor, light: Light, other: Light) -> PairBatch:
+        """n subjects under both lights; nothing is behind them yet."""
+        side, count = self.stacks.image_size, len(subjects)
+        lights = torch.stack([light.on_stage, other.on_stage])  # 2 x n x 3 x h x w
+        pictures = torch.empty(2, count, 3, side, side, device=self.device)
         for k in subjects.unique().tolist():
             chosen = (subjects == k).nonzero().flatten().to(self.device)
-            coefficients = torch.einsum("lp,tncp->tncl", self._matrices[k], both[:, chosen].flatten(3))
+            coefficients = torch.einsum("lp,tncp->tncl", self._matrices[k], lights[:, chosen].flatten(3))
             pictures[:, chosen] = self.stacks.relight(k, coefficients.flatten(0, 1)).unflatten(0, (2, -1))
         at = subjects.to(self.device)
         flat_lit, mask = self.stacks.flat_lit[at], self.stacks.masks[at]
-        person, other_shading = pictures[0], (pictures[1] / flat_lit.clamp_min(_DARKEST_SKIN)).clamp_min(0)
-        names = [
-            f"{self.stacks.stage.captures[k].name}/{name}" for k, name in zip(subjects.tolist(), names, strict=True)
-        ]
-        person = person * (mask > 0)
-        if self._pair_count:
-            drawn = torch.randint(len(self._pairs["relit"]), (self._pair_count,), generator=random).to(self.device)
-            person = torch.cat([person, self._pairs["relit"][drawn]])
-            flat_lit = torch.cat([flat_lit, self._pairs["flat_lit"][drawn]])
-            mask = torch.cat([mask, self._pairs["mask"][drawn]])
-            grid = self._grid(self._directions @ rotation[relit_count:, None])
-            target = torch.cat([target, sample(self._pairs["environment"][drawn], grid)])
-            names += [self._pairs["name"][k] for k in drawn.tolist()]
-
-        flat_lit = flat_lit * mask
-        if self.augment:
-            person, flat_lit, mask = move(torch.cat([person, flat_lit, mask], dim=1), pose).split([3, 3, 1], dim=1)
-            other_shading = move(other_shading, Pose(*(part[:relit_count] for part in pose)))
-            factor = skin_factor(random, flat_lit, mask)
-            flat_lit = flat_lit * factor
-            is_pair = torch.arange(count, device=self.device).view(-1, 1, 1, 1) >= relit_count
-            person = person * torch.where(is_pair, 1 + mask * (factor - 1), factor)
-        relit = person
-        if relit_count:
-            fov = self.fov_degrees / pose.scale[:relit_count].to(self.device)
-            rays = self._rays.expand(relit_count, -1, -1, -1).clone()
-            rays[..., 2] = rays[..., 2] / torch.tan(torch.deg2rad(fov) / 2).view(-1, 1, 1)
-            behind = sample(target[:relit_count], self._grid(rays))
-            relit = torch.cat([person[:relit_count] + (1 - mask[:relit_count]) * behind, person[relit_count:]])
-        if self.augment:
-            relit = photograph(random, relit)
-        batch = dict(relit=relit, flat_lit=flat_lit, mask=mask, environment=target, name=names)
-        batch |= dict(other_environment=other_target, other_shading=other_shading)
-        if self._reduced is not None:
-            batch |= self._for_physical_loss(at, rotation[:relit_count])
-        return batch
-
-    def _light(self, random: torch.Generator, count: int, rotation: Tensor) -> tuple[Tensor, Tensor, list[str]]:
-        """(n x 3 x h x w in the stage's frame, the same in the frame of the moved camera, names)."""
-        drawn = torch.randint(len(self._names), (count, 2), generator=random)
-        share = torch.where(torch.rand(count, generator=random) < SHARE_MIXED, uniform(random, 0.1, 0.9, count), 0.0)
-        turns = uniform(random, 0.0, 2 * math.pi, count, 2)
-        gain = torch.exp(uniform(random, -1.5, 1.0, count, 1) + normal(random, TINT, count, 3)).to(self.device)
-        lamp = F.normalize(torch.randn(count, 3, generator=random), dim=1).to(self.device)
-        sharpness = torch.exp(uniform(random, *(math.log(k) for k in LAMP_SHARPNESS), count)).to(self.device)
-        has_lamp = torch.rand(count, generator=random) < SHARE_WITH_LAMP
-        power = torch.where(has_lamp, uniform(random, 0.3, 3.0, count), 0.0)
-        colour = (power[:, None] * torch.exp(normal(random, TINT, count, 3))).to(self.device)
-
-        mixed = (share > 0).nonzero().flatten()
-        light = self._turned(drawn[:, 0], turns[:, 0])
-        second = self._turned(drawn[mixed, 1], turns[mixed, 1])
-        weight, mixed = share[mixed].view(-1, 1, 1, 1).to(self.device), mixed.to(self.device)
-        light[mixed] = torch.lerp(light[mixed], second, weight)
-        lobe = torch.exp(sharpness.view(-1, 1, 1) * (torch.einsum("hwc,nc->nhw", self._directions, lamp) - 1))
-        # The lobe's integral is 2 pi / k (1 - exp(-2 k)): as much light as ``power`` times the map's mean gives.
-        lobe = lobe * (2 * sharpness / (1 - torch.exp(-2 * sharpness))).view(-1, 1, 1)
-        light = (light + colour[..., None, None] * lobe[:, None]) * gain[..., None, None]
-        # A direction d of the moved camera's frame is rotation^T d of the stage's.
-        seen = sample(light, self._grid(self._directions.expand(count, -1, -1, -1) @ rotation[:, None]))
-        return light, seen, [self._names[k] for k in drawn[:, 0].tolist()]
-
-    def _turned(self, which: Tensor, angles: Tensor) -> Tensor:
-        """n x 3 x h x w: maps turned about +Y by ``angles`` in radians, as :func:`rotate_environment_y` does."""
-        width = self._maps.shape[-1]
-        shift = angles / (2 * math.pi) * width
-        whole = shift.floor()
-        columns = (torch.arange(width) + whole[:, None].long()) % width  # n x w
-        maps = self._maps[which.to(self.device)]
-        near, far = (
-            maps.gather(3, index.to(self.device)[:, None, None].expand_as(maps))
-            for index in (columns, (columns + 1) % width)
-        )
-        return torch.lerp(near, far, (shift - whole).view(-1, 1, 1, 1).to(self.device))
-
-    def _grid(self, directions: Tensor) -> Tensor:
-        return sampling_grid(directions, *self._directions.shape[:2])
-
-    def _luminance(self, maps: Tensor) -> Tensor:
-        """Rec. 709 luminance averaged over the sphere, one per map."""
-        rows = torch.sin(math.pi * (torch.arange(maps.shape[2], device=maps.device) + 0.5) / maps.shape[2])
-        luminance = torch.einsum("nchw,c->nhw", maps, maps.new_tensor(_LUMINANCE)).mean(2)
-        return (luminance * rows).sum(1) / rows.sum()
-
-    def _load_pairs(self, pairs: DelitDataset | None) -> dict:
-        if pairs is None or not len(pairs):
-            return {}
-        items = [to_item(pairs.load(index), pair.name) for index, pair in enumerate(pairs.pairs)]
-        tensors = ("relit", "flat_lit", "mask", "environment")
-        loaded = {key: torch.stack([item[key] for item in items]).to(self.device) for key in tensors}
-        return loaded | {"name": [item["name"] for item in items]}
-
-    def _a_capture_of_each_light_set(self) -> dict[int, str]:
-        first: dict[str, int] = {}
-        for k, capture in enumerate(self.stacks.stage.captures):
-            first.setdefault(capture.light_set, k)
-        return {k: name for name, k in first.items()}
-
-    def _reduced_olats(self) -> Tensor:
-        """K x L x 3 x s x s; all subjects need the same number of lights."""
-        side = self.stacks.image_size
-        reduced = [
-            F.adaptive_avg_pool2d(self.stacks.olats(k).unflatten(2, (side, side)), _PHYSICAL_SIZE)
-            for k in range(len(self.stacks))
-        ]
-        return torch.stack(reduced).transpose(1, 2)
-
-    def _for_physical_loss(self, subjects: Tensor, rotation: Tensor) -> Batch:
-        masks = F.adaptive_avg_pool2d(self.stacks.masks[subjects], _PHYSICAL_SIZE)
-        # A direction d of the stage is rotation @ d of the moved camera.
-        directions = self._directions.expand(len(subjects), -1, -1, -1) @ rotation.mT[:, None]
-        return dict(
-            olats=self._reduced[subjects],
-            stage_mask=masks,
-            light_matrix=self._matrices[0],
-            to_stage=self._grid(directions),
+        captures = [self.stacks.stage.captures[k].name for k in subjects.tolist()]
+        return PairBatch(
+            relit=pictures[0] * (mask > 0),
+            flat_lit=flat_lit * mask,
+            mask=mask,
+            environment=light.seen,
+            name=[f"{capture}/{environment}" for capture, environment in zip(captures, light.name, strict=True)],
+            other=OtherLight(other.seen, (pictures[1] / flat_lit.clamp_min(_DARKEST_SKIN)).clamp_min(0)),
         )
 
+    def _mix_in_pairs(self, batch: PairBatch, random: torch.Generator, pose: Pose) -> PairBatch:
+        """The batch followed by pairs of files, their environments turned into the frame of the moved camera."""
+        if not self._pair_count:
+            return batch
+        pairs = self._pairs.draw(torch.randint(len(self._pairs), (self._pair_count,), generator=random).tolist())
+        rotation = pose.rotation[self._relit_count :].to(self.device)
+        turned = sample(pairs.environment, self.light.grid(self.light.directions @ rotation[:, None]))
+        return replace(
+            batch,
+            relit=torch.cat([batch.relit, pairs.relit]),
+            flat_lit=torch.cat([batch.flat_lit, pairs.flat_lit * pairs.mask]),
+            mask=torch.cat([batch.mask, pairs.mask]),
+            environment=torch.cat([batch.environment, turned]),
+            name=batch.name + pairs.name,
+        )
 
-def _no_pose(count: int, size: int) -> Pose:
-    centres = (torch.arange(size) + 0.5) / size * 2 - 1
-    y, x = torch.meshgrid(centres, centres, indexing="ij")
-    grid = torch.stack([x, y], dim=-1).expand(count, -1, -1, -1)
-    return Pose(grid, torch.eye(3).expand(count, 3, 3), torch.ones(count))
+    def _augment(self, batch: PairBatch, random: torch.Generator, pose: Pose) -> PairBatch:
+        """Everybody moved, with skin of another colour; the background of pairs keeps its own."""
+        count = self._relit_count
+        pictures = torch.cat([batch.relit, batch.flat_lit, batch.mask], dim=1)
+        relit, flat_lit, mask = move(pictures, pose).split([3, 3, 1], dim=1)
+        shading = move(batch.other.shading, Pose(*(part[:count] for part in pose)))
+        factor = skin_factor(random, flat_lit, mask)
+        is_pair = torch.arange(len(batch), device=self.device).view(-1, 1, 1, 1) >= count
+        return replace(
+            batch,
+            relit=relit * torch.where(is_pair, 1 + mask * (factor - 1), factor),
+            flat_lit=flat_lit * factor,
+            mask=mask,
+            other=replace(batch.other, shading=shading),
+        )
+
+    def _put_background(self, batch: PairBatch, pose: Pose) -> PairBatch:
+        """The environment behind those who were relit, as the camera sees it; pairs have their own background."""
+        count = self._relit_count
+        if not count:
+            return batch
+        fov = self.options.fov_degrees / pose.scale[:count].to(self.device)
+        rays = self._rays.expand(count, -1, -1, -1).clone()
+        rays[..., 2] = rays[..., 2] / torch.tan(torch.deg2rad(fov) / 2).view(-1, 1, 1)
+        behind = sample(batch.environment[:count], self.light.grid(rays))
+        relit = put_before(behind, batch.relit[:count], batch.mask[:count])
+        return replace(batch, relit=torch.cat([relit, batch.relit[count:]]))

@@ -1,6 +1,6 @@
 """What is measured side by side: models, written predictions, and the references that any of them has to beat.
 
-A method answers an item (see :class:`src.data.portrait.delit_dataset.DelitItem`) as far as it can.
+A method answers an item (a :class:`src.data.portrait.pair_batch.PairBatch` of one) as far as it can.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from src.data.portrait import names
-from src.data.portrait.delit_dataset import DelitDataset, DelitItem
+from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import Pair
 from src.data.portrait.olat_stacks import read_planes
+from src.data.portrait.pair_batch import PairBatch
 from src.data.stage.captures import Stage
 from src.data.stage.environments import mean_luminance
 from src.data.stage.olat import LightCells
@@ -37,8 +38,8 @@ _LOG_FLOOR = 1e-4  # of an environment's mean luminance, below which all is blac
 class Answer(NamedTuple):
     """What a method says about one picture; None where it says nothing."""
 
-    flat_lit: Tensor | None = None  # 3 x S x S linear radiance
-    environment: Tensor | None = None  # 3 x h x w linear radiance
+    flat_lit: Tensor | None = None  # 1 x 3 x S x S linear radiance
+    environment: Tensor | None = None  # 1 x 3 x h x w linear radiance
     light: np.ndarray | None = None  # c_l, L x 3, where it knows nothing finer
 
 
@@ -48,23 +49,23 @@ class Method:
 
     name: str
     kind: str
-    answer: Callable[[Pair, DelitItem], Answer]
+    answer: Callable[[Pair, PairBatch], Answer]
 
 
 def model_method(name: str, model: DelitModel, device: str | torch.device = "cpu") -> Method:
     """A model, which must be in evaluation mode on ``device``."""
 
     @torch.inference_mode()
-    def answer(pair: Pair, item: DelitItem) -> Answer:
-        output = model(item["relit"][None].to(device))
-        return Answer(output.flat_lit[0].cpu(), model.environment(output)[0].cpu())
+    def answer(pair: Pair, item: PairBatch) -> Answer:
+        output = model(item.relit.to(device))
+        return Answer(output.flat_lit.cpu(), model.environment(output).cpu())
 
     return Method(name, "model", answer)
 
 
 def input_method() -> Method:
     """The relit picture taken for the flat-lit one."""
-    return Method("input", "reference", lambda pair, item: Answer(flat_lit=item["relit"]))
+    return Method("input", "reference", lambda pair, item: Answer(flat_lit=item.relit))
 
 
 def mean_environment_methods(train: DelitDataset) -> list[Method]:
@@ -81,11 +82,11 @@ def mean_environment_methods(train: DelitDataset) -> list[Method]:
     environments, log_gains = [], []
     for turn, indices in enumerate(of_environment.values()):
         item = train[indices[turn % len(indices)]]  # one picture of each environment, of one person after another
-        environment = item["environment"].permute(1, 2, 0).numpy().astype(np.float64)
+        environment = _picture(item.environment).astype(np.float64)
         brightness = mean_luminance(environment)
         if brightness > 0:
             environments.append(environment / brightness)
-            log_gains.append(np.log(brightness / float(measure_exposure(item["relit"][None]))))
+            log_gains.append(np.log(brightness / float(measure_exposure(item.relit))))
     if not environments:
         raise InputError("training environments", "all are black", "check env_maps")
     gain, stack = np.exp(np.mean(log_gains)), np.stack(environments)
@@ -97,9 +98,7 @@ def mean_environment_methods(train: DelitDataset) -> list[Method]:
 def _constant_environment(name: str, environment: np.ndarray) -> Method:
     """The same environment for every picture, times the picture's exposure."""
     planes = _planes(environment)
-    return Method(
-        name, "reference", lambda pair, item: Answer(environment=planes * measure_exposure(item["relit"][None])[0])
-    )
+    return Method(name, "reference", lambda pair, item: Answer(environment=planes * measure_exposure(item.relit)))
 
 
 def oracle_methods(stage: Stage, cells: LightCells, expected: Method) -> list[Method]:
@@ -114,25 +113,26 @@ def oracle_methods(stage: Stage, cells: LightCells, expected: Method) -> list[Me
     @lru_cache(maxsize=1)  # pairs come subject by subject
     def olats_of(subject: str, mask_file: Path | None, size: int) -> np.ndarray:
         whole = None if mask_file is None else read_mask(mask_file)
-        planes = read_planes(captures[subject], size, whole_mask=whole).astype(np.float32)
+        planes = read_planes(captures[subject], size, stage.settings.transfer, whole)
+        planes *= np.float32(stage.settings.exposure)
         return np.moveaxis(planes, 0, 2).reshape(-1, size, size, 3)
 
-    def solve(pair: Pair, item: DelitItem, prior: np.ndarray | None, strength: float) -> np.ndarray:
-        size = min(ORACLE_SIZE, item["relit"].shape[-1])
-        relit = resize_area(item["relit"].permute(1, 2, 0).numpy(), size, size)
+    def solve(pair: Pair, item: PairBatch, prior: np.ndarray | None, strength: float) -> np.ndarray:
+        size = min(ORACLE_SIZE, item.relit.shape[-1])
+        relit = resize_area(_picture(item.relit), size, size)
         # A pixel on the mask's edge has background in it, which no OLAT shows.
-        mask = resize_area(item["mask"][0].numpy(), size, size) > 0.999
+        mask = resize_area(item.mask[0, 0].numpy(), size, size) > 0.999
         return oracle_coefficients(relit, olats_of(pair.subject, pair.mask, size), mask, prior, strength)
 
-    def plain(pair: Pair, item: DelitItem) -> Answer:
+    def plain(pair: Pair, item: PairBatch) -> Answer:
         return Answer(light=solve(pair, item, None, 0.0)) if pair.subject in captures else Answer()
 
-    def with_prior(pair: Pair, item: DelitItem) -> Answer:
+    def with_prior(pair: Pair, item: PairBatch) -> Answer:
         if pair.subject not in captures:
             return Answer()
-        truth = cells.integrate(item["environment"].permute(1, 2, 0).numpy())
+        truth = cells.integrate(_picture(item.environment))
         environment = expected.answer(pair, item).environment
-        prior = cells.integrate(environment.permute(1, 2, 0).numpy())
+        prior = cells.integrate(_picture(environment))
         solutions = [solve(pair, item, prior, strength) for strength in _PRIOR_STRENGTHS]
         return Answer(light=min(solutions, key=lambda light: np.linalg.norm(light - truth)))
 
@@ -151,7 +151,7 @@ def predictions_method(folder: Path, pairs: Sequence[Pair], size: int) -> Method
             wanted = folder / pair.subject / "relit" / f"{pair.environment_name}{names.FLAT_LIT}"
             raise InputError(wanted, "no such file", "run inference_delit.py on the folder of subjects first")
 
-    def answer(pair: Pair, item: DelitItem) -> Answer:
+    def answer(pair: Pair, item: PairBatch) -> Answer:
         flat_lit, environment = found[pair.name]
         return Answer(
             None if flat_lit is None else _planes(_cut(pair, flat_lit, size)),
@@ -184,4 +184,10 @@ def _cut(pair: Pair, path: Path, size: int) -> np.ndarray:
 
 
 def _planes(picture: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(picture, 2, 0), np.float32))
+    """H x W x 3 -> 1 x 3 x H x W."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(picture, 2, 0), np.float32))[None]
+
+
+def _picture(planes: Tensor) -> np.ndarray:
+    """1 x 3 x H x W -> H x W x 3."""
+    return planes[0].permute(1, 2, 0).numpy()

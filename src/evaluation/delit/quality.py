@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from src.data.portrait.delit_dataset import DelitDataset, DelitItem
+from src.data.portrait.delit_dataset import DelitDataset
+from src.data.portrait.pair_batch import PairBatch
 from src.data.stage.olat import LightCells
 from src.evaluation.delit.methods import Answer, Method
 from src.evaluation.delit.metrics import (
@@ -70,7 +71,7 @@ def measure_methods(
     rows = [Row(method.name, method.kind) for method in methods]
     for index in progress(range(len(dataset))):
         pair, item = dataset.pairs[index], dataset[index]
-        stratum = skin_stratum(item["flat_lit"], item["mask"])
+        stratum = skin_stratum(item.flat_lit[0], item.mask[0])
         for method, row in zip(methods, rows, strict=True):
             values = measure_answer(method.answer(pair, item), item, cells, lpips)
             row.pairs.append(PairFigures(pair.name, stratum, values))
@@ -78,17 +79,17 @@ def measure_methods(
 
 
 def measure_answer(
-    answer: Answer, item: DelitItem, cells: LightCells, lpips: Callable[[Tensor, Tensor], Tensor] | None = None
+    answer: Answer, item: PairBatch, cells: LightCells, lpips: Callable[[Tensor, Tensor], Tensor] | None = None
 ) -> dict[str, float]:
     """All figures of one answer to one item."""
     values: dict[str, float] = {}
     if answer.flat_lit is not None:
-        figures = flat_lit_metrics(answer.flat_lit[None], item["flat_lit"][None], item["mask"][None], lpips)
+        figures = flat_lit_metrics(answer.flat_lit, item.flat_lit, item.mask, lpips)
         values |= _numbers(figures)
-    truth = item["environment"][None]
+    truth = item.environment
     if answer.environment is not None:
-        values |= _numbers(environment_metrics(answer.environment[None], truth))
-        values |= _numbers(light_domain_error(answer.environment[None], truth, cells))
+        values |= _numbers(environment_metrics(answer.environment, truth))
+        values |= _numbers(light_domain_error(answer.environment, truth, cells))
     elif answer.light is not None:
         values |= coefficient_error(answer.light, cells.integrate(truth[0].permute(1, 2, 0).numpy()))
     return values

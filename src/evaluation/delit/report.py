@@ -130,15 +130,15 @@ def write_contact_sheet(path: Path, method: Method, row: Row, dataset: DelitData
     for index in worst_pairs(row):
         item = dataset[index]
         answer = method.answer(dataset.pairs[index], item)
-        truth, mask = _picture(item["flat_lit"]), item["mask"][0].numpy()[..., None]
-        line = [_picture(item["relit"])]
+        truth, mask = _picture(item.flat_lit), item.mask[0, 0].numpy()[..., None]
+        line = [_picture(item.relit)]
         if answer.flat_lit is None:
             line += [np.zeros_like(truth), truth, np.zeros_like(truth)]
         else:
             predicted = _picture(answer.flat_lit)
             line += [predicted, truth, _ERROR_GAIN * np.abs(predicted - truth) * mask]
         line = [resize_area(picture.astype(np.float32), SHEET_TILE, SHEET_TILE) for picture in line]
-        pictures.append([*line, _sphere_map(answer.environment), _sphere_map(item["environment"])])
+        pictures.append([*line, _sphere_map(answer.environment), _sphere_map(item.environment)])
         pair = row.pairs[index]
         figures = (
             ("PSNR", "srgb_psnr_db", "dB"),
@@ -182,7 +182,7 @@ def _strata_table(rows: Sequence[Row]) -> str | None:
 
 
 def _picture(planes: Tensor) -> np.ndarray:
-    return linear_to_srgb(planes.permute(1, 2, 0).numpy())
+    return linear_to_srgb(planes[0].permute(1, 2, 0).numpy())
 
 
 def _sphere_map(environment: Tensor | None) -> np.ndarray:
@@ -191,7 +191,7 @@ def _sphere_map(environment: Tensor | None) -> np.ndarray:
     if environment is not None:
         height = SHEET_TILE // 2
         top = (SHEET_TILE - height) // 2
-        shown = resize_environment(environment.permute(1, 2, 0).numpy(), height, SHEET_TILE)
+        shown = resize_environment(environment[0].permute(1, 2, 0).numpy(), height, SHEET_TILE)
         exposure = np.float32(_ENVIRONMENT_GREY / max(mean_luminance(shown), 1e-12))
         tile[top : top + height] = linear_to_srgb(shown * exposure)
     return tile

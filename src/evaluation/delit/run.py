@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import choose_pairs
-from src.data.stage.captures import Stage, open_stage
+from src.data.stage.captures import Stage
 from src.data.stage.lights import read_lights
 from src.data.stage.olat import LightCells
+from src.data.stage.prepared import open_prepared_stage
 from src.evaluation.delit.methods import (
     input_method,
     mean_environment_methods,
@@ -74,7 +75,11 @@ def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], s
     sizes = {"image_size": image_size, "env_height": env_height, "env_width": 2 * env_height}
     dataset = DelitDataset(pairs, **sizes)
 
-    stage = open_stage(arguments.olat_root, arguments.lights) if arguments.olat_root else None
+    stage = None
+    if arguments.olat_root:
+        subjects = list(dict.fromkeys(pair.subject for pair in pairs))
+        stage, said = open_prepared_stage(arguments.data_root, arguments.olat_root, arguments.lights, subjects)
+        print("\n".join(said))
     methods = [model_method(name, model, arguments.device) for name, model in named(models)]
     if arguments.predictions:
         methods.append(predictions_method(arguments.predictions, pairs, image_size))

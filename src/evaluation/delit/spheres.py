@@ -34,13 +34,6 @@ def render_spheres(environment: np.ndarray) -> dict[str, np.ndarray]:
     return rendered
 
 
-def sphere_picture(pixels: np.ndarray) -> np.ndarray:
-    """``(P, C)`` of :func:`render_spheres` -> ``(SPHERE_SIZE, SPHERE_SIZE, C)`` float32, zero around the disc."""
-    picture = np.zeros((SPHERE_SIZE, SPHERE_SIZE, pixels.shape[1]), np.float32)
-    picture[_disc()] = pixels
-    return picture
-
-
 def peak_direction(environment: np.ndarray) -> np.ndarray:
     """Unit direction ``(3,)`` of the brightest region of an ``(H, W, 3)`` radiance map.
 

@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prepare_olat import main as prepare
+from src.data.portrait import delit_dataset
 from src.data.portrait.check import main as check
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import choose_pairs, find_pairs
-from src.data.portrait.pair_augmentation import Sample, augment, camera_noise, crop, flip, jpeg, light_gain, scale_light
+from src.data.portrait.pair_augmentation import augment, camera_noise, crop, flip, jpeg, light_gain, scale_light
+from src.data.portrait.pair_batch import PairPictures, concatenate
 from src.data.stage.olat import LightCells, relight
 from src.utils.cli import InputError
-from src.utils.image_io import read_linear, write_display, write_linear
+from src.utils.image_io import read_linear, read_mask, write_display, write_linear
 from src.utils.resize import fit_square
 from src.utils.sphere import fibonacci_sphere
 from tests.tiny_stage import ball_normals, ball_olats, write_stage
@@ -64,17 +66,17 @@ def test_items_are_the_files(prepared):
     pairs = find_pairs(prepared)
     item = small(pairs)[5]
     pair = pairs[5]
-    assert item["name"] == pair.name == "ID002/env_002"
-    assert {key: tuple(item[key].shape) for key in ("relit", "flat_lit", "mask", "environment")} == {
-        "relit": (3, 10, 10),
-        "flat_lit": (3, 10, 10),
-        "mask": (1, 10, 10),
-        "environment": (3, 16, 32),
+    assert item.name == [pair.name] and pair.name == "ID002/env_002"
+    assert {key: tuple(getattr(item, key).shape) for key in ("relit", "flat_lit", "mask", "environment")} == {
+        "relit": (1, 3, 10, 10),
+        "flat_lit": (1, 3, 10, 10),
+        "mask": (1, 1, 10, 10),
+        "environment": (1, 3, 16, 32),
     }
     picture = read_linear(pair.relit)  # 12 x 10: the square is cut about the mask's middle
-    np.testing.assert_array_equal(item["relit"].movedim(0, -1), picture[1:11])
-    np.testing.assert_allclose(item["environment"].movedim(0, -1), read_linear(pair.environment))
-    assert all(item[key].dtype == torch.float32 for key in ("relit", "flat_lit", "mask", "environment"))
+    np.testing.assert_array_equal(item.relit[0].movedim(0, -1), picture[1:11])
+    np.testing.assert_allclose(item.environment[0].movedim(0, -1), read_linear(pair.environment))
+    assert all(getattr(item, key).dtype == torch.float32 for key in ("relit", "flat_lit", "mask", "environment"))
 
 
 def test_loader_workers_batch_the_items(prepared):
@@ -83,19 +85,20 @@ def test_loader_workers_batch_the_items(prepared):
         batch_size=4,
         num_workers=2,
         multiprocessing_context="spawn",
+        collate_fn=concatenate,
     )
     batches = list(loader)
-    assert len(batches) == 4 and batches[0]["relit"].shape == (4, 3, 10, 10) and len(batches[0]["name"]) == 4
+    assert len(batches) == 4 and batches[0].relit.shape == (4, 3, 10, 10) and len(batches[0].name) == 4
     again = small(find_pairs(prepared), use_augmentation=True)[2]
-    np.testing.assert_array_equal(batches[0]["relit"][2], again["relit"])
+    np.testing.assert_array_equal(batches[0].relit[2:3], again.relit)
 
 
 def test_resizing_keeps_the_mean_of_pictures_and_the_energy_of_environments(prepared):
     pairs = find_pairs(prepared)
     whole, half = small(pairs)[0], DelitDataset(pairs, image_size=5, env_height=8, env_width=16)[0]
-    assert half["relit"].mean().item() == pytest.approx(whole["relit"].mean().item(), rel=1e-5)
+    assert half.relit.mean().item() == pytest.approx(whole.relit.mean().item(), rel=1e-5)
     cells = LightCells(fibonacci_sphere(2))
-    energy = [cells.integrate(item["environment"].movedim(0, -1).numpy()).sum() for item in (whole, half)]
+    energy = [cells.integrate(item.environment[0].movedim(0, -1).numpy()).sum() for item in (whole, half)]
     assert energy[0] == pytest.approx(energy[1], rel=1e-4)
 
 
@@ -106,7 +109,7 @@ def test_pngs_are_read_too(own):
     write_linear(folder / "flat_lit.png", flat)
     pairs = find_pairs(own)
     assert pairs[0].flat_lit.name == "flat_lit.png"
-    np.testing.assert_allclose(small(pairs)[0]["flat_lit"].movedim(0, -1), flat[1:11], atol=0.01)
+    np.testing.assert_allclose(small(pairs)[0].flat_lit[0].movedim(0, -1), flat[1:11], atol=0.01)
 
 
 def test_cache_gives_the_same_and_notices_changed_files(own, tmp_path):
@@ -115,10 +118,21 @@ def test_cache_gives_the_same_and_notices_changed_files(own, tmp_path):
     for _ in range(2):
         item = cached[3]
         for key in ("relit", "flat_lit", "mask", "environment"):
-            np.testing.assert_allclose(item[key], plain[key], rtol=1e-3, atol=1e-6)
+            np.testing.assert_allclose(getattr(item, key), getattr(plain, key), rtol=1e-3, atol=1e-6)
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 4
     write_linear(pairs[3].relit, read_linear(pairs[3].relit) * 3)
-    np.testing.assert_allclose(cached[3]["relit"], 3 * plain["relit"], rtol=2e-3, atol=1e-5)
+    np.testing.assert_allclose(cached[3].relit, 3 * plain.relit, rtol=2e-3, atol=1e-5)
+
+
+def test_a_mask_is_decoded_once_for_a_pair_and_not_at_all_for_a_cached_one(prepared, tmp_path, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(delit_dataset, "read_mask", lambda path: decoded.append(path) or read_mask(path))
+    pairs = find_pairs(prepared)
+    small(pairs)[3]
+    assert decoded == [pairs[3].mask]
+    cached = small(pairs, cache_dir=tmp_path / "cache")
+    cached[3], cached[3]
+    assert decoded == [pairs[3].mask] * 2
 
 
 def test_a_changed_mask_cuts_cached_pictures_anew(own, tmp_path):
@@ -128,9 +142,9 @@ def test_a_changed_mask_cuts_cached_pictures_anew(own, tmp_path):
     mask = np.zeros((12, 10), np.float32)
     mask[:2] = 1  # the square's place follows it
     write_display(pairs[3].mask, mask)
-    for key, value in small(pairs)[3].items():
-        if key != "name":
-            np.testing.assert_allclose(cached[3][key], value, rtol=1e-3, atol=1e-6)
+    expected, item = small(pairs)[3], cached[3]
+    for key in ("relit", "flat_lit", "mask", "environment"):
+        np.testing.assert_allclose(getattr(item, key), getattr(expected, key), rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +167,7 @@ def test_a_failing_item_names_its_file(own, file, damage, problem):
 # --- augmentation ---------------------------------------------------------------------------------------------------
 
 
-def ball_sample(seed: int = 0, size: int = 24) -> tuple[Sample, np.ndarray]:
+def ball_sample(seed: int = 0, size: int = 24) -> tuple[PairPictures, np.ndarray]:
     """A pair made by relighting, and the lights it was made with."""
     lights = fibonacci_sphere(40)
     environment = np.random.default_rng(seed).gamma(0.4, 2, (16, 32, 3)).astype(np.float32)
@@ -161,7 +175,7 @@ def ball_sample(seed: int = 0, size: int = 24) -> tuple[Sample, np.ndarray]:
     olats = ball_olats(lights, height=size, width=size)
     flat = np.repeat(cells.solid_angles()[:, None], 3, axis=1).astype(np.float32)
     relit, flat_lit = relight(olats, np.stack([cells.integrate(environment), flat]))
-    return Sample(relit, flat_lit, ball_normals(size, size)[1], environment), lights
+    return PairPictures(relit, flat_lit, ball_normals(size, size)[1], environment), lights
 
 
 def render(environment: np.ndarray, lights: np.ndarray, size: int = 24) -> np.ndarray:
@@ -192,7 +206,7 @@ def test_scaled_light_is_what_rendering_under_it_gives():
 def test_crops_move_all_pictures_alike(scale, row, column):
     sample, _ = ball_sample()
     ramp = np.repeat(sample.mask[..., None], 3, axis=2)
-    out = crop(Sample(ramp, ramp, sample.mask, sample.environment), scale, row, column)
+    out = crop(PairPictures(ramp, ramp, sample.mask, sample.environment), scale, row, column)
     assert out.relit.shape == ramp.shape and out.mask.shape == sample.mask.shape
     np.testing.assert_allclose(out.relit[..., 0], out.mask, atol=1e-6)
     np.testing.assert_array_equal(out.environment, sample.environment)
@@ -217,12 +231,15 @@ def test_augmentation_is_a_function_of_seed_epoch_and_index(prepared):
     pairs = find_pairs(prepared)
     one, other = (small(pairs, use_augmentation=True, seed=4) for _ in range(2))
     other[0], other[7]  # what was read before does not matter
-    np.testing.assert_array_equal(one[3]["relit"], other[3]["relit"])
+    np.testing.assert_array_equal(one[3].relit, other[3].relit)
     one.set_epoch(1)
-    assert not np.array_equal(one[3]["relit"], other[3]["relit"])
-    assert not np.array_equal(small(pairs, use_augmentation=True, seed=5)[3]["relit"], other[3]["relit"])
+    assert not np.array_equal(one[3].relit, other[3].relit)
+    assert not np.array_equal(small(pairs, use_augmentation=True, seed=5)[3].relit, other[3].relit)
     for item in (one[index] for index in range(len(pairs))):
-        assert all(torch.isfinite(item[key]).all() and item[key].min() >= 0 for key in ("relit", "environment"))
+        assert all(
+            torch.isfinite(getattr(item, key)).all() and getattr(item, key).min() >= 0
+            for key in ("relit", "environment")
+        )
 
 
 @given(st.integers(0, 10_000))

@@ -7,6 +7,7 @@ import torch
 import prepare_olat
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import find_pairs
+from src.data.portrait.pair_batch import PairBatch
 from src.data.portrait.pair_batches import PairBatches
 from src.utils.cli import InputError
 from tests.tiny_stage import write_stage
@@ -31,13 +32,13 @@ def make(root: Path, batch_size: int = 3, pairs: int | None = None, use_augmenta
 
 
 def names(batches: PairBatches, epoch: int, start: int = 0) -> list[list[str]]:
-    return [batch["name"] for batch in batches.epoch(epoch, start)]
+    return [batch.name for batch in batches.epoch(epoch, start)]
 
 
-def assert_same(one: dict, other: dict) -> None:
-    assert one["name"] == other["name"]
+def assert_same(one: PairBatch, other: PairBatch) -> None:
+    assert one.name == other.name
     for key in ("relit", "flat_lit", "mask", "environment"):
-        assert torch.equal(one[key], other[key])
+        assert torch.equal(getattr(one, key), getattr(other, key))
 
 
 def test_an_epoch_has_every_pair_once(root):
@@ -48,11 +49,10 @@ def test_an_epoch_has_every_pair_once(root):
 
 
 def test_batches_are_the_items_of_the_data_set(root):
-    items = {item["name"]: item for item in make(root).dataset}
+    items = {item.name[0]: item for item in make(root).dataset}
     for batch in make(root).epoch(0, 0):
-        for index, name in enumerate(batch["name"]):
-            assert torch.equal(batch["relit"][index], items[name]["relit"])
-            assert torch.equal(batch["environment"][index], items[name]["environment"])
+        for index, name in enumerate(batch.name):
+            assert_same(batch.select([index]), items[name])
 
 
 def test_the_order_is_a_function_of_seed_and_epoch(root):
@@ -98,9 +98,7 @@ def test_workers_live_on_from_epoch_to_epoch(root):
 
 def test_augmentation_differs_from_epoch_to_epoch(root):
     batches = make(root, use_augmentation=True)
-    first, second = (
-        {n: p for b in batches.epoch(e, 0) for n, p in zip(b["name"], b["relit"], strict=True)} for e in (0, 1)
-    )
+    first, second = ({n: p for b in batches.epoch(e, 0) for n, p in zip(b.name, b.relit, strict=True)} for e in (0, 1))
     assert all(not torch.equal(first[name], second[name]) for name in first)
 
 

@@ -7,11 +7,15 @@ import pytest
 import torch
 
 import prepare_olat
-from src.data.portrait import olat_stacks, relight_batches
+from src.data.portrait import olat_stacks, random_light
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import find_pairs
 from src.data.portrait.olat_stacks import OlatStacks
-from src.data.portrait.relight_batches import RelightBatches
+from src.data.portrait.pair_batch import PairBatch
+from src.data.portrait.picture_cache import PictureCache
+from src.data.portrait.random_light import Light, RandomLight
+from src.data.portrait.relight_batches import RelightBatches, RelightOptions
+from src.data.portrait.stored_pairs import StoredPairs
 from src.data.stage.captures import Stage, open_stage
 from src.data.stage.lights import read_lights
 from src.data.stage.olat import LightCells
@@ -37,20 +41,45 @@ def stage_of(root: Path) -> Stage:
     return open_stage(root / "olat")
 
 
-def make(root: Path, cache: Path, image_size: int = SIZE, **options) -> RelightBatches:
-    stacks = OlatStacks(stage_of(root), cache, image_size, CPU)
-    options = {"env_height": 16, "env_width": 32, "batch_size": 6, "steps_per_epoch": 3, **options}
-    return RelightBatches(stacks, list_images(root / "envs"), cache, **options)
+def stacks_of(root: Path, cache: Path, image_size: int = SIZE, stage: Stage | None = None, **options) -> OlatStacks:
+    return OlatStacks(stage or stage_of(root), PictureCache(cache), image_size, CPU, **options)
+
+
+def make(
+    root: Path,
+    cache: Path,
+    image_size: int = SIZE,
+    env_size: tuple[int, int] = (16, 32),
+    pairs: DelitDataset | None = None,
+    stage: Stage | None = None,
+    max_bytes: float = 2**30,
+    **options,
+) -> RelightBatches:
+    light = RandomLight(list_images(root / "envs"), *env_size, PictureCache(cache), CPU)
+    stored = None if pairs is None else StoredPairs(pairs, CPU, max_bytes)
+    options = RelightOptions(**{"batch_size": 6, "steps_per_epoch": 3, **options})
+    return RelightBatches(stacks_of(root, cache, image_size, stage, max_bytes=max_bytes), light, stored, options)
 
 
 def pairs_of(root: Path, image_size: int = SIZE) -> DelitDataset:
     return DelitDataset(find_pairs(root / "set"), image_size=image_size, env_height=16, env_width=32)
 
 
-def assert_same(one: dict, other: dict) -> None:
-    assert one.keys() == other.keys()
-    for key, value in one.items():
-        assert torch.equal(value, other[key]) if isinstance(value, torch.Tensor) else value == other[key]
+def tensors_of(batch: PairBatch) -> dict[str, torch.Tensor]:
+    """All of them, those of ``other`` and ``stage`` as "other.shading"."""
+    found = {}
+    for name, value in vars(batch).items():
+        within = {name: value} if isinstance(value, torch.Tensor) else {}
+        if name in ("other", "stage") and value is not None:
+            within = {f"{name}.{field}": tensor for field, tensor in vars(value).items()}
+        found |= within
+    return found
+
+
+def assert_same(one: PairBatch, other: PairBatch) -> None:
+    assert one.name == other.name
+    a, b = tensors_of(one), tensors_of(other)
+    assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 def test_samples_are_the_subject_under_the_environment_that_comes_along(root, tmp_path):
@@ -61,8 +90,8 @@ def test_samples_are_the_subject_under_the_environment_that_comes_along(root, tm
     cosine = np.einsum("hwk,lk->hwl", normals, lights).clip(0, None) / np.pi
     cells = LightCells(lights)
     batch = batches.batch(0, 0)
-    assert np.array_equal(batch["mask"][0, 0], mask)
-    for relit, flat_lit, environment in zip(*(batch[key] for key in ("relit", "flat_lit", "environment")), strict=True):
+    assert np.array_equal(batch.mask[0, 0], mask)
+    for relit, flat_lit, environment in zip(batch.relit, batch.flat_lit, batch.environment, strict=True):
         # A white Lambertian ball's picture is irradiance / pi; this one's is its flat-lit albedo times that.
         light = cells.integrate(environment.movedim(0, -1).numpy())
         shading = cosine @ light / (cosine @ cells.solid_angles())[..., None].clip(1e-6, None)
@@ -72,15 +101,15 @@ def test_samples_are_the_subject_under_the_environment_that_comes_along(root, tm
 
 def test_flat_lit_is_what_preparing_the_set_writes(root, tmp_path):
     batch = make(root, tmp_path, augment=False).batch(0, 0)
-    prepared = {item["name"].split("/")[0]: item["flat_lit"] for item in pairs_of(root)}
-    for name, flat_lit, mask in zip(batch["name"], batch["flat_lit"], batch["mask"], strict=True):
+    prepared = {item.name[0].split("/")[0]: item.flat_lit[0] for item in pairs_of(root)}
+    for name, flat_lit, mask in zip(batch.name, batch.flat_lit, batch.mask, strict=True):
         torch.testing.assert_close(flat_lit, prepared[name.split("/")[0]] * mask, rtol=5e-3, atol=1e-4)
 
 
 def test_the_background_is_the_environment_ahead(root, tmp_path):
     batch = make(root, tmp_path, augment=False, fov_degrees=50.0).batch(0, 0)
     rays = perspective_directions(SIZE, SIZE, 50.0)
-    for relit, environment, mask in zip(*(batch[key] for key in ("relit", "environment", "mask")), strict=True):
+    for relit, environment, mask in zip(batch.relit, batch.environment, batch.mask, strict=True):
         expected = sample_environment(environment.movedim(0, -1).numpy(), rays)
         outside = mask[0].numpy() == 0
         np.testing.assert_allclose(relit.movedim(0, -1).numpy()[outside], expected[outside], rtol=1e-3, atol=1e-4)
@@ -89,24 +118,24 @@ def test_the_background_is_the_environment_ahead(root, tmp_path):
 @pytest.mark.parametrize("augment", [False, True])
 def test_batches_have_the_shapes_that_are_promised(root, tmp_path, augment):
     batch = make(root, tmp_path, augment=augment, physical=True, pairs=pairs_of(root), batch_size=5).batch(1, 2)
-    shapes = {key: tuple(value.shape) for key, value in batch.items() if key != "name"}
-    side = batch["olats"].shape[-1]
+    shapes = {key: tuple(value.shape) for key, value in tensors_of(batch).items()}
+    side = batch.stage.olats.shape[-1]
     assert shapes == {
         "relit": (5, 3, SIZE, SIZE),
         "flat_lit": (5, 3, SIZE, SIZE),
         "mask": (5, 1, SIZE, SIZE),
         "environment": (5, 3, 16, 32),
-        "other_environment": (4, 3, 16, 32),
-        "other_shading": (4, 3, SIZE, SIZE),
-        "olats": (4, 24, 3, side, side),
-        "stage_mask": (4, 1, side, side),
-        "light_matrix": (24, 512),
-        "to_stage": (4, 16, 32, 2),
+        "other.environment": (4, 3, 16, 32),
+        "other.shading": (4, 3, SIZE, SIZE),
+        "stage.olats": (4, 24, 3, side, side),
+        "stage.mask": (4, 1, side, side),
+        "stage.light_matrix": (4, 24, 512),
+        "stage.to_stage": (4, 16, 32, 2),
     }
-    assert len(batch["name"]) == 5 and all("/" in name for name in batch["name"])
-    for key, value in batch.items():
-        assert key in ("name", "to_stage") or (value.isfinite().all() and value.min() >= 0), key
-    assert batch["mask"].max() <= 1 + 1e-6
+    assert len(batch.name) == 5 and all("/" in name for name in batch.name)
+    for key, value in tensors_of(batch).items():
+        assert key == "stage.to_stage" or (value.isfinite().all() and value.min() >= 0), key
+    assert batch.mask.max() <= 1 + 1e-6
 
 
 # ---- the other light
@@ -116,60 +145,60 @@ def test_batches_have_the_shapes_that_are_promised(root, tmp_path, augment):
 def test_the_other_shading_is_the_subject_under_the_other_environment(root, tmp_path, pairs):
     batch = make(root, tmp_path, batch_size=12, augment=False, pairs=pairs_of(root) if pairs else None).batch(0, 0)
     count = 12 - 2 * pairs
-    assert len(batch["other_environment"]) == len(batch["other_shading"]) == count
+    assert len(batch.other.environment) == len(batch.other.shading) == count
     lights = read_lights(root / "olat" / "lights.json")
     cosine = np.einsum("hwk,lk->hwl", ball_normals()[0][1:11], lights).clip(0, None) / np.pi
     cells = LightCells(lights)
-    inside = batch["mask"][0, 0].numpy() > 0
-    for shading, environment in zip(batch["other_shading"], batch["other_environment"], strict=True):
+    inside = batch.mask[0, 0].numpy() > 0
+    for shading, environment in zip(batch.other.shading, batch.other.environment, strict=True):
         light = cells.integrate(environment.movedim(0, -1).numpy())
         expected = cosine @ light / (cosine @ cells.solid_angles())[..., None].clip(1e-6, None)
         np.testing.assert_allclose(shading.movedim(0, -1).numpy()[inside], expected[inside], rtol=0.01)
-    for one, other in zip(batch["environment"][:count], batch["other_environment"], strict=True):
+    for one, other in zip(batch.environment[:count], batch.other.environment, strict=True):
         assert not torch.allclose(one, other, rtol=0.01)
 
 
 def test_the_other_shading_is_moved_with_the_subject_and_whatever_its_skin(root, tmp_path):
     """White light from all around shades a subject alike everywhere, however it is turned and coloured."""
     batches = make(root, tmp_path, image_size=32, batch_size=12)
-    batches._light = uniform_light(batches, 3.0)
+    batches.light = UniformLight(batches.light, 3.0)
     batch = batches.batch(0, 0)
-    inside = (batch["mask"] > 0.99).expand_as(batch["other_shading"])
+    inside = (batch.mask > 0.99).expand_as(batch.other.shading)
     assert 0.2 < inside.float().mean() < 0.9
-    shading = batch["other_shading"][inside]
+    shading = batch.other.shading[inside]
     torch.testing.assert_close(shading, torch.full_like(shading, 3.0), rtol=0.02, atol=0)
 
 
-def uniform_light(batches: RelightBatches, radiance: float):
-    """In place of the batches' choice of light."""
-    height, width = batches._directions.shape[:2]
+class UniformLight:
+    """In place of light that is drawn: the same from everywhere."""
 
-    def light(_random, count, _rotation):
-        maps = torch.full((count, 3, height, width), radiance)
-        return maps, maps, ["white"] * count
+    def __init__(self, light: RandomLight, radiance: float) -> None:
+        self.grid, self.directions, self._radiance = light.grid, light.directions, radiance
 
-    return light
+    def __call__(self, _random: torch.Generator, rotation: torch.Tensor) -> Light:
+        maps = torch.full((len(rotation), 3, *self.directions.shape[:2]), self._radiance)
+        return Light(maps, maps, ["white"] * len(rotation))
 
 
 # ---- what the physical loss gets
 
 
-def rendered(batch: dict, environment: torch.Tensor) -> torch.Tensor:
+def rendered(batch: PairBatch, environment: torch.Tensor) -> torch.Tensor:
     """The n subjects as captured under environments in the stage's frame."""
-    light = torch.einsum("lp,ncp->nlc", batch["light_matrix"], environment.flatten(2))
-    return torch.einsum("nlc,nlchw->nchw", light, batch["olats"])
+    light = torch.einsum("nlp,ncp->nlc", batch.stage.light_matrix, environment.flatten(2))
+    return torch.einsum("nlc,nlchw->nchw", light, batch.stage.olats)
 
 
 def test_olats_rerender_the_picture_itself_where_nothing_is_moved(root, tmp_path):
     batch = make(root, tmp_path, image_size=32, physical=True, augment=False).batch(0, 0)
-    again = rendered(batch, sample(batch["environment"], batch["to_stage"]))
-    inside = (batch["mask"] == 1).expand_as(again)
+    again = rendered(batch, sample(batch.environment, batch.stage.to_stage))
+    inside = (batch.mask == 1).expand_as(again)
     assert inside.sum() > 1000
-    torch.testing.assert_close(again[inside], batch["relit"][inside], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(again[inside], batch.relit[inside], rtol=1e-3, atol=1e-4)
 
 
 def test_the_moved_environment_finds_back_to_the_light_that_the_subject_was_relit_under(root, tmp_path, monkeypatch):
-    batches = make(root, tmp_path, physical=True, env_height=32, env_width=64, batch_size=24)
+    batches = make(root, tmp_path, physical=True, env_size=(32, 64), batch_size=24)
     relit_under = []  # (subject, c_l) as captured, before the pose moves picture and light
     relight = batches.stacks.relight
 
@@ -180,19 +209,19 @@ def test_the_moved_environment_finds_back_to_the_light_that_the_subject_was_reli
     monkeypatch.setattr(batches.stacks, "relight", record)
     batch = batches.batch(0, 0)
     names = [capture.name for capture in batches.stacks.stage.captures]
-    subjects = [names.index(name.split("/")[0]) for name in batch["name"]]
+    subjects = [names.index(name.split("/")[0]) for name in batch.name]
     order = sorted(range(24), key=subjects.__getitem__)
     assert [k for k, _ in relit_under] == [subjects[index] for index in order]
     light = torch.stack([light for _, light in relit_under])[np.argsort(order)]  # 24 x 3 x L
-    truth = torch.einsum("ncl,nlchw->nchw", light, batch["olats"])
+    truth = torch.einsum("ncl,nlchw->nchw", light, batch.stage.olats)
 
     def errors(environment: torch.Tensor) -> torch.Tensor:
-        difference = (rendered(batch, environment) - truth) * batch["stage_mask"]
-        return difference.flatten(1).norm(dim=1) / (truth * batch["stage_mask"]).flatten(1).norm(dim=1)
+        difference = (rendered(batch, environment) - truth) * batch.stage.mask
+        return difference.flatten(1).norm(dim=1) / (truth * batch.stage.mask).flatten(1).norm(dim=1)
 
-    found = errors(sample(batch["environment"], batch["to_stage"]))
+    found = errors(sample(batch.environment, batch.stage.to_stage))
     assert found.max() < 0.1 and found.mean() < 0.03  # the map is interpolated twice
-    assert errors(batch["environment"]).mean() > 4 * found.mean()
+    assert errors(batch.environment).mean() > 4 * found.mean()
 
 
 # ---- randomness
@@ -208,12 +237,14 @@ def test_batches_are_a_function_of_seed_epoch_index_and_rank(root, tmp_path):
     different = [one.batch(2, 1), one.batch(2, 2), one.batch(1, 1)]
     different += [make(root, tmp_path, seed=4).batch(2, 1), make(root, tmp_path, seed=3, rank=1).batch(2, 1)]
     for key in ("relit", "environment"):
-        assert not any(torch.equal(a[key], b[key]) for i, a in enumerate(different) for b in different[:i])
+        assert not any(
+            torch.equal(getattr(a, key), getattr(b, key)) for i, a in enumerate(different) for b in different[:i]
+        )
 
 
 def test_no_light_is_seen_twice(root, tmp_path):
     batches = make(root, tmp_path, augment=False)
-    maps = [light for epoch in range(3) for batch in batches.epoch(epoch, 0) for light in batch["environment"]]
+    maps = [light for epoch in range(3) for batch in batches.epoch(epoch, 0) for light in batch.environment]
     assert len(maps) == 3 * 3 * 6
     assert not any(torch.allclose(a, b, rtol=1e-3) for i, a in enumerate(maps) for b in maps[:i])
 
@@ -224,7 +255,7 @@ def test_an_epoch_has_its_steps_from_any_start(root, tmp_path):
 
 
 def test_every_subject_and_environment_takes_part(root, tmp_path):
-    names = {name for batch in make(root, tmp_path, batch_size=64).epoch(0, 0) for name in batch["name"]}
+    names = {name for batch in make(root, tmp_path, batch_size=64).epoch(0, 0) for name in batch.name}
     assert names == {f"ID00{subject}/env_00{environment}" for subject in (1, 2, 3) for environment in (1, 2, 3)}
 
 
@@ -236,30 +267,30 @@ def test_pairs_have_their_share_of_a_batch(root, tmp_path, share, count):
     pairs = pairs_of(root)
     batches = make(root, tmp_path, batch_size=10, pairs=pairs, pair_share=share, augment=False, physical=True)
     batch = batches.batch(0, 0)
-    items = {item["name"]: item for item in pairs}
+    items = {item.name[0]: item for item in pairs}
     as_rendered = 0
-    for index, name in enumerate(batch["name"]):
+    for index, name in enumerate(batch.name):
         item = items[name]
-        if torch.equal(batch["relit"][index], item["relit"]):
+        if torch.equal(batch.relit[index], item.relit[0]):
             as_rendered += 1
-            torch.testing.assert_close(batch["environment"][index], item["environment"], rtol=1e-4, atol=1e-4)
-            torch.testing.assert_close(batch["flat_lit"][index], item["flat_lit"] * item["mask"])
-    assert as_rendered == count and len(batch["olats"]) == len(batch["to_stage"]) == 10 - count
+            torch.testing.assert_close(batch.environment[index], item.environment[0], rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(batch.flat_lit[index], item.flat_lit[0] * item.mask[0])
+    assert as_rendered == count and len(batch.stage.olats) == len(batch.stage.to_stage) == 10 - count
 
 
 def test_augmented_pairs_are_moved_with_their_environment(root, tmp_path):
     pairs = pairs_of(root)
     batches = make(root, tmp_path, batch_size=40, pairs=pairs, pair_share=1.0)
     batch = batches.batch(0, 0)
-    items = {item["name"]: item for item in pairs}
-    originals = torch.stack([items[name]["environment"] for name in batch["name"]])
-    assert not any(torch.allclose(a, b, rtol=1e-2) for a, b in zip(batch["environment"], originals, strict=True))
+    items = {item.name[0]: item for item in pairs}
+    originals = torch.stack([items[name].environment[0] for name in batch.name])
+    assert not any(torch.allclose(a, b, rtol=1e-2) for a, b in zip(batch.environment, originals, strict=True))
     # Turning and mirroring about the camera's axis takes each half-sphere, before and behind, into itself.
     columns = torch.arange(32)
     front = (columns < 8) | (columns >= 24)
     rows = torch.sin(torch.pi * (torch.arange(16) + 0.5) / 16)[:, None]
     for half in (front, ~front):
-        power, before = ((maps * rows)[..., half].sum((1, 2, 3)) for maps in (batch["environment"], originals))
+        power, before = ((maps * rows)[..., half].sum((1, 2, 3)) for maps in (batch.environment, originals))
         torch.testing.assert_close(power, before, rtol=0.1, atol=0)
 
 
@@ -275,22 +306,20 @@ def test_olats_are_read_once(root, tmp_path, monkeypatch):
 @pytest.mark.parametrize("changed", ["mask.png", "013.exr"])
 def test_changed_files_are_read_again(root, tmp_path, changed):
     own = Path(shutil.copytree(root, tmp_path / "own"))
-    before = OlatStacks(stage_of(own), tmp_path / "cache", SIZE, CPU)
+    before = stacks_of(own, tmp_path / "cache")
     folder = own / "olat" / "ID002"
     if changed == "mask.png":
         write_display(folder / changed, np.roll(read_mask(folder / changed), -2, axis=0))  # another square is cut
     else:
         shutil.copy(folder / "002.exr", folder / changed)
-    after = OlatStacks(stage_of(own), tmp_path / "cache", SIZE, CPU)
+    after = stacks_of(own, tmp_path / "cache")
     assert torch.equal(before.olats(0), after.olats(0))
     assert not torch.equal(before.olats(1), after.olats(1))
 
 
-def test_stacks_too_large_for_memory_are_mapped_and_give_the_same(root, tmp_path, monkeypatch):
+def test_stacks_too_large_for_memory_are_mapped_and_give_the_same(root, tmp_path):
     expected = make(root, tmp_path, physical=True).batch(0, 0)
-    monkeypatch.setattr(olat_stacks, "RESIDENT_BYTES", 0)
-    mapped = make(root, tmp_path, physical=True)
-    assert_same(mapped.batch(0, 0), expected)
+    assert_same(make(root, tmp_path, physical=True, max_bytes=0).batch(0, 0), expected)
 
 
 # ---- wrong input
@@ -300,26 +329,18 @@ def test_backgrounds_need_masks(root, tmp_path):
     stage = stage_of(root)
     stage = Stage(tuple(replace(capture, mask=None) for capture in stage.captures), stage.light_sets)
     with pytest.raises(InputError, match=r"ID001: has no mask\.png"):
-        OlatStacks(stage, tmp_path, SIZE, CPU)
+        stacks_of(root, tmp_path, stage=stage)
 
 
 def test_nothing_to_train_on_is_said(root, tmp_path):
     stage = stage_of(root)
     with pytest.raises(InputError, match=r"--olat_root: no captures to train on"):
-        OlatStacks(Stage((), stage.light_sets), tmp_path, SIZE, CPU)
+        stacks_of(root, tmp_path, stage=Stage((), stage.light_sets))
     with pytest.raises(InputError, match=r"--env_dir: no environments to train on"):
-        RelightBatches(
-            OlatStacks(stage, tmp_path, SIZE, CPU),
-            [],
-            tmp_path,
-            env_height=16,
-            env_width=32,
-            batch_size=2,
-            steps_per_epoch=1,
-        )
+        RandomLight([], 16, 32, PictureCache(tmp_path), CPU)
 
 
 def test_black_environments_light_nobody_but_stay_finite(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(relight_batches, "read_environment", lambda _: np.zeros((16, 32, 3), np.float32))
+    monkeypatch.setattr(random_light, "read_environment", lambda _: np.zeros((16, 32, 3), np.float32))
     batch = make(root, tmp_path, batch_size=16).batch(0, 0)
-    assert all(value.isfinite().all() for key, value in batch.items() if key != "name")
+    assert all(value.isfinite().all() for value in tensors_of(batch).values())

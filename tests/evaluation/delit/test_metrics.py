@@ -16,7 +16,7 @@ from src.evaluation.delit.metrics import (
     light_domain_error,
     oracle_coefficients,
 )
-from src.evaluation.delit.spheres import SPHERES, peak_direction, render_spheres, sphere_picture
+from src.evaluation.delit.spheres import SPHERE_SIZE, SPHERES, peak_direction, render_spheres
 from src.utils.sphere import direction_to_pixel, fibonacci_sphere, pixel_directions, rotate_environment_y, rotation_y
 from tests.tiny_stage import ball_normals, ball_olats
 
@@ -25,6 +25,15 @@ FIGURES = [f"{sphere}_{name}" for sphere in SPHERES for name in ("angular_deg", 
 
 def planes(*environments: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.stack(environments)).permute(0, 3, 1, 2).float()
+
+
+def sphere_picture(pixels: np.ndarray) -> np.ndarray:
+    """The pixels of :func:`render_spheres` in their places, zero around the disc."""
+    picture = np.zeros((SPHERE_SIZE, SPHERE_SIZE, pixels.shape[1]))
+    # Wholly on the sphere are pixels whose farthest corner, a quarter of a subpixel inside, is.
+    edge = 2 * (np.abs(np.arange(SPHERE_SIZE) + 0.5 - SPHERE_SIZE / 2) + 3 / 8) / SPHERE_SIZE
+    picture[edge**2 + edge[:, None] ** 2 < 1] = pixels
+    return picture
 
 
 def point_light(direction, height=32, radiance=500.0, ambient=0.2) -> np.ndarray:
