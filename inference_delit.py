@@ -9,7 +9,8 @@ A picture (png, jpg, webp, avif, exr, hdr) gives NAME_flat_lit.png, NAME_env.hdr
 and NAME_env_avg.hdr. A folder gives all of it for everything below, sub-folders kept. png, jpg and videos are taken as
 sRGB, exr and hdr as linear radiance.
 
-The same command again continues: finished outputs are skipped. Exit status 1 when any input failed; the rest is done.
+The same command again continues: finished outputs are skipped, those of another picture, checkpoint or other flags are
+made again. Exit status 1 when any input failed; the rest is done.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.utils.cli import InputError, Parser, parse_shard, positive_float, positive_int, script
+
+# What does not decide what a result holds: where things lie, how fast it goes, and which files there are.
+NOT_OF_RESULTS = {"checkpoint", "input", "output_dir", "shard", "overwrite", "device", "frames"}
+NOT_OF_RESULTS |= {"save_exr", "self_check"}
+NOT_OF_STILLS, NOT_OF_VIDEOS = {"fps", "temporal", "batch_size"}, {"flat_size"}
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -61,8 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.inference.delit.self_check import SelfCheck
     from src.inference.delit.stills import StillOutputs, delight_still
     from src.inference.delit.video import VideoOptions, delight_video
+    from src.inference.origin import Origins
     from src.inference.runner import Summary, run_jobs, still_workers
-    from src.inference.work_list import find_jobs
+    from src.inference.work_list import Job, find_jobs
     from src.models.delit_model import load
     from src.training.distributed import processes
     from src.utils.exr_layers import exr_layer
@@ -77,20 +84,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         videos = VideoOptions(args.batch_size, args.temporal == "ema", args.fps, check)
         show = group.is_main
 
-        summary, open_jobs = Summary(), []
+        decisive = {name: value for name, value in vars(args).items() if name not in NOT_OF_RESULTS}
+        decisive["stage"] = stage and stage.stamp()
+        by_stills = Origins(args.checkpoint, {name: decisive[name] for name in decisive.keys() - NOT_OF_STILLS})
+        by_videos = Origins(args.checkpoint, {name: decisive[name] for name in decisive.keys() - NOT_OF_VIDEOS})
+        summary, pictures, clips = Summary(), [], []
         for job in jobs[group.rank :: group.count]:
-            endings = videos.endings() if job.is_video else stills.endings()
-            is_finished = not args.overwrite and job.is_finished(endings)
-            (summary.skipped if is_finished else open_jobs).append(job)
-        pictures = [job for job in open_jobs if not job.is_video]
-        clips = [job for job in open_jobs if job.is_video]
+            origins, endings = (by_videos, videos.endings()) if job.is_video else (by_stills, stills.endings())
+            is_finished = not args.overwrite and origins.is_finished(job, endings)
+            (summary.skipped if is_finished else clips if job.is_video else pictures).append(job)
+
         at_a_time = min(still_workers(group.device), max(1, len(pictures)))
         options = {"flat_size": args.flat_size, "crops": not args.no_crop}
         # Pictures that are worked on side by side have a core each already.
         beside = Delighter(model, **options, slices=1 if at_a_time > 1 else None)
-        summary += run_jobs(pictures, lambda job: delight_still(job, beside, stills), at_a_time, show)
         alone = Delighter(model, **options)
-        summary += run_jobs(clips, lambda job: delight_video(job, alone, videos, show), 1, show)
+
+        def work_on_picture(job: Job) -> str:
+            origin = by_stills.begin(job)
+            return delight_still(job, beside, stills, origin)
+
+        def work_on_clip(job: Job) -> str:
+            origin = by_videos.begin(job)
+            return delight_video(job, alone, videos, origin, show)
+
+        summary += run_jobs(pictures, work_on_picture, at_a_time, show)
+        summary += run_jobs(clips, work_on_clip, 1, show)
         total = sum(group.gather(summary), Summary())
     if show:
         print(total)

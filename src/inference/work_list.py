@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.data.portrait import names
 from src.utils.cli import InputError
 from src.utils.image_io import IMAGE_SUFFIXES, natural_key
 from src.utils.video_io import VIDEO_SUFFIXES
@@ -23,8 +25,16 @@ class Job:
     def output(self, ending: str) -> Path:
         return self.prefix.with_name(self.prefix.name + ending)
 
-    def is_finished(self, endings: Sequence[str]) -> bool:
+    def has_results(self, endings: Sequence[str]) -> bool:
         return all(self.output(ending).is_file() for ending in endings)
+
+    def remove_results(self) -> None:
+        """Everything that an earlier run made under this name, with other flags too."""
+        for ending in names.VIDEO_ENDINGS if self.is_video else names.STILL_ENDINGS:
+            self.output(ending).unlink(missing_ok=True)
+        if self.is_video:
+            for path in self.prefix.parent.glob(glob.escape(self.prefix.name) + names.ENV_FRAMES):
+                path.unlink()
 
 
 def find_jobs(source: Path, output_dir: Path, folders_are_videos: bool = False) -> list[Job]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.utils import exr_format, heif_format, image_formats, opencv_images, radiance_format
+from src.utils import exr_format, heif_format, image_formats, opencv_images, png_chunks, radiance_format
 from src.utils.atomic import atomic_path
 from src.utils.cli import InputError, describe_os_error
 from src.utils.color import linear_to_srgb, srgb_to_linear
@@ -25,6 +25,7 @@ LDR_SUFFIXES += HEIC_SUFFIXES if heif_format.HAS_HEIF else ()
 HDR_SUFFIXES = (".exr", ".hdr")
 IMAGE_SUFFIXES = LDR_SUFFIXES + HDR_SUFFIXES
 WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".exr", ".hdr")
+_MOST_BEFORE_PIXELS = 1 << 16  # bytes in which a png of ours has its comment
 # Half's least positive number: where alpha is less, colour is light that is added, and is left as it is.
 _LEAST_ALPHA = 2.0**-24
 
@@ -97,7 +98,12 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def write_linear(
-    path: str | Path, image: np.ndarray, *, alpha: np.ndarray | None = None, bits: int | None = None
+    path: str | Path,
+    image: np.ndarray,
+    *,
+    alpha: np.ndarray | None = None,
+    bits: int | None = None,
+    comment: str | None = None,
 ) -> None:
     """Write linear radiance, H x W x 3 or grey (H x W, H x W x 1); the suffix chooses the format.
 
@@ -113,8 +119,9 @@ def write_linear(
     suffix = _suffix(path, WRITABLE_SUFFIXES)
     colour, alpha = _checked(path, image, alpha)
     if suffix in LDR_SUFFIXES:
-        write_display(path, linear_to_srgb(colour), alpha=alpha, bits=bits or 8)
+        write_display(path, linear_to_srgb(colour), alpha=alpha, bits=bits or 8, comment=comment)
         return
+    _require(comment is None, path, "comments are written into png files", "leave it out")
     if suffix == ".exr":
         _write_exr(path, colour, alpha, 16 if bits is None else bits)
         return
@@ -123,9 +130,17 @@ def write_linear(
     _write_bytes(path, radiance_format.encode_hdr(_as_rgb(colour)))
 
 
-def write_display(path: str | Path, image: np.ndarray, *, alpha: np.ndarray | None = None, bits: int = 8) -> None:
+def write_display(
+    path: str | Path,
+    image: np.ndarray,
+    *,
+    alpha: np.ndarray | None = None,
+    bits: int = 8,
+    comment: str | None = None,
+) -> None:
     """Write display-referred values in [0, 1] (clamped, rounded), H x W x 3 or grey, as png (8 or 16 bits) or jpg.
 
+    ``comment``: of a png, for :func:`read_comment`.
     Raises InputError as :func:`write_linear` does, and for exr and hdr.
     """
     path = Path(path)
@@ -139,7 +154,18 @@ def write_display(path: str | Path, image: np.ndarray, *, alpha: np.ndarray | No
         colour = np.concatenate([_as_rgb(colour), alpha[..., None]], axis=2)
     dtype = np.uint8 if bits == 8 else np.uint16
     pixels = np.rint(colour.clip(0.0, 1.0) * np.float32(np.iinfo(dtype).max)).astype(dtype)
-    _write_bytes(path, opencv_images.encode_png(pixels) if suffix == ".png" else opencv_images.encode_jpeg(pixels))
+    _require(comment is None or suffix == ".png", path, "comments are written into png files", "leave it out")
+    data = opencv_images.encode_png(pixels) if suffix == ".png" else opencv_images.encode_jpeg(pixels)
+    _write_bytes(path, data if comment is None else png_chunks.with_comment(data, comment))
+
+
+def read_comment(path: str | Path) -> str | None:
+    """The comment that :func:`write_display` put into a png, from its beginning alone; None where there is none."""
+    try:
+        with open(path, "rb") as file:
+            return png_chunks.comment_in(png_chunks.chunks_before_pixels(file.read(_MOST_BEFORE_PIXELS)))
+    except OSError as error:
+        raise describe_os_error(error, path) from error
 
 
 def require_writable(path: str | Path) -> None:

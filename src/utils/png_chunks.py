@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from src.utils.icc_profile import icc_space
 
 END = b"IEND\xaeB`\x82"
 _SIGNATURE_BYTES = 8
+_AFTER_IHDR = _SIGNATURE_BYTES + 4 + 4 + 13 + 4
+_COMMENT = b"Comment\0"
 _GREY = 0
 # sRGB's stand-in for readers that know only gAMA is 1 / 2.2; libpng takes what is so near for sRGB too.
 _SRGB_GAMMA = 1 / 2.2
@@ -29,6 +32,18 @@ def chunks_before_pixels(data: bytes) -> dict[bytes, bytes]:
         chunks.setdefault(name, data[position + 8 : position + 8 + size])
         position += size + 12
     return chunks
+
+
+def with_comment(data: bytes, comment: str) -> bytes:
+    """A PNG with a tEXt chunk "Comment" after its IHDR. ``comment``: Latin-1."""
+    content = _COMMENT + comment.encode("latin-1")
+    chunk = struct.pack(">I", len(content)) + b"tEXt" + content + struct.pack(">I", zlib.crc32(b"tEXt" + content))
+    return data[:_AFTER_IHDR] + chunk + data[_AFTER_IHDR:]
+
+
+def comment_in(chunks: dict[bytes, bytes]) -> str | None:
+    text = chunks.get(b"tEXt", b"")
+    return text[len(_COMMENT) :].decode("latin-1") if text.startswith(_COMMENT) else None
 
 
 def bit_depth(chunks: dict[bytes, bytes]) -> int:

@@ -163,6 +163,7 @@ class VideoWriter:
     - ``audio_from``: a video all sound tracks of which are kept (turned into AAC where browsers would not play them),
       to their own ends. A file without sound is no error.
     - ``sample_aspect_ratio``: width over height of a pixel.
+    - ``comment``: stored beside them, for :func:`read_video_comment`.
 
     Frames of an odd height or width grow by a copy of their last row or column: yuv420p needs even sizes.
     Raises InputError for frames of changing or wrong shape, NaN, no frames at all, and when the disk refuses.
@@ -177,6 +178,7 @@ class VideoWriter:
         preset: str = "medium",
         audio_from: str | Path | None = None,
         sample_aspect_ratio: Fraction = Fraction(1),
+        comment: str | None = None,
     ) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
@@ -186,6 +188,7 @@ class VideoWriter:
         self._options = {"crf": str(crf), "preset": preset}
         self._audio_from = None if audio_from is None else Path(audio_from)
         self._sample_aspect_ratio = sample_aspect_ratio
+        self._comment = comment
         # A multiple of the rate, so that constant rates stay constant.
         ticks = self.fps.numerator * math.ceil(_TICKS_PER_SECOND / self.fps.numerator)
         self._tick = Fraction(1, min(ticks, _MOST_TICKS))
@@ -252,6 +255,8 @@ class VideoWriter:
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
             raise InputError(self.path, f"cannot hold frames of shape {frame.shape}", "give H x W x 3")
         self._shape = frame.shape
+        if self._comment is not None:
+            self._container.metadata["comment"] = self._comment
         height, width, _ = frame.shape
         self._stream = self._container.add_stream("libx264", rate=self.fps, options=self._options)
         self._stream.height, self._stream.width = height + height % 2, width + width % 2
@@ -275,6 +280,17 @@ class VideoWriter:
         while self._next_audio is not None and (until is None or self._next_audio[0] < until):
             self._container.mux(self._next_audio[1])
             self._next_audio = next(self._audio, None)
+
+
+def read_video_comment(path: str | Path) -> str | None:
+    """The comment that :class:`VideoWriter` stored; None where there is none. InputError for what is no video."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            return container.metadata.get("comment")
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(path, f"cannot be opened as a video ({error})", "make it again") from error
 
 
 def _container_options(tick: Fraction) -> dict[str, str]:

@@ -70,8 +70,8 @@ def test_wrong_inputs_are_named(tmp_path, name):
 
 def test_finished_means_all_of_them(tmp_path):
     job = Job(tmp_path / "a.png", tmp_path / "out" / "a", False)
-    assert not job.is_finished(["_x", "_y"])
+    assert not job.has_results(["_x", "_y"])
     touch(tmp_path / "out", "a_x")
-    assert not job.is_finished(["_x", "_y"])
+    assert not job.has_results(["_x", "_y"])
     touch(tmp_path / "out", "a_y")
-    assert job.is_finished(["_x", "_y"])
+    assert job.has_results(["_x", "_y"])

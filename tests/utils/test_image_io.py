@@ -416,3 +416,16 @@ def test_the_size_of_a_truncated_picture_is_right_or_one_error(tmp_path, suffix)
             assert image_io.image_size(path) == (13, 17)
         except InputError as error:
             assert path.name in str(error)
+
+
+def test_a_comment_comes_back_from_a_png_and_changes_no_pixel(tmp_path):
+    picture = np.random.default_rng(0).random((9, 7, 3)).astype(np.float32)
+    text = '{"source": "12ab"}'
+    image_io.write_display(tmp_path / "a.png", picture, comment=text, bits=16)
+    image_io.write_display(tmp_path / "b.png", picture, bits=16)
+    assert image_io.read_comment(tmp_path / "a.png") == text and image_io.read_comment(tmp_path / "b.png") is None
+    with Image.open(tmp_path / "a.png") as opened:
+        assert opened.info["Comment"] == text
+    np.testing.assert_array_equal(image_io.read_display(tmp_path / "a.png"), image_io.read_display(tmp_path / "b.png"))
+    with pytest.raises(InputError, match="comments are written into png"):
+        image_io.write_linear(tmp_path / "a.exr", picture, comment=text)

@@ -15,7 +15,7 @@ import pytest
 
 from src.utils import image_io
 from src.utils.cli import InputError
-from src.utils.video_io import FrameFolder, VideoReader, VideoWriter, open_frames
+from src.utils.video_io import FrameFolder, VideoReader, VideoWriter, open_frames, read_video_comment
 from tests.shared_data import SHARED
 
 CLIPS = SHARED / "data" / "portraits"
@@ -323,3 +323,13 @@ def test_real_clips(tmp_path, name, fps, size, count):
     copy = write_clip(tmp_path / "a.mp4", frames, reader.fps)
     for truth, decoded in zip(frames, VideoReader(copy), strict=True):
         assert psnr_db(truth / 255, decoded / 255) > 38
+
+
+def test_a_comment_comes_back_from_a_video(tmp_path):
+    for name, comment in (("a.mp4", '{"source": "12ab"}'), ("b.mp4", None)):
+        with VideoWriter(tmp_path / name, 25, comment=comment) as video:
+            video.write(np.zeros((16, 16, 3), np.uint8))
+        assert read_video_comment(tmp_path / name) == comment
+    (tmp_path / "c.mp4").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="cannot be opened as a video"):
+        read_video_comment(tmp_path / "c.mp4")

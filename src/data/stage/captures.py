@@ -12,6 +12,7 @@ import numpy as np
 from src.data.stage.lights import read_lights
 from src.data.stage.settings import Settings
 from src.utils.cli import InputError
+from src.utils.content_hash import combined_hash, file_stamp
 from src.utils.image_io import HDR_SUFFIXES, image_size, list_images, natural_key, read_codes, read_linear
 from src.utils.resize import resize_area
 
@@ -39,6 +40,12 @@ class Stage:
     captures: tuple[Capture, ...]
     light_sets: dict[str, np.ndarray] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)  # how they become pictures
+
+    def stamp(self) -> str:
+        """Changes when a picture or light does; from sizes and times, so that nothing is read."""
+        lights = [(name, directions.tolist()) for name, directions in self.light_sets.items()]
+        captures = [(capture.name, [file_stamp(path) for path in capture.images]) for capture in self.captures]
+        return combined_hash([lights, captures])
 
 
 def lights_file(olat_root: Path, lights: Path | None) -> Path:

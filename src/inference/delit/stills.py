@@ -12,7 +12,7 @@ from src.inference.delit.delighter import Delighter
 from src.inference.delit.self_check import SelfCheck
 from src.inference.work_list import Job
 from src.utils.color import linear_to_srgb, luminance
-from src.utils.image_io import read_linear, read_premultiplied, write_display, write_linear
+from src.utils.image_io import LDR_SUFFIXES, read_linear, read_premultiplied, write_display, write_linear
 
 # The preview shows radiance up to this percentile of its luminance; what is brighter clips.
 _PREVIEW_PERCENTILE = 95
@@ -36,19 +36,22 @@ class StillOutputs:
         return endings + [ending for wanted, ending in optional if wanted]
 
 
-def delight_still(job: Job, delighter: Delighter, outputs: StillOutputs) -> str:
+def delight_still(job: Job, delighter: Delighter, outputs: StillOutputs, origin: str | None = None) -> str:
     """Write the outputs of one picture; the returned note says what the network was shown.
+
+    ``origin`` goes into ``NAME_flat_lit.png``, which is written last: see :mod:`src.inference.origin`.
 
     Alpha is kept; what it hides is black, to the network and in the outputs.
     Raises InputError on unreadable files and full disks.
     """
-    relit = read_linear(job.source).clip(0, None)
     shown, alpha = read_premultiplied(job.source)
     shown = shown.clip(0, None)
+    result = delighter(shown, is_coded=job.source.suffix.lower() in LDR_SUFFIXES)
+    flat_lit = result.flat_lit
     if alpha is not None:
+        relit = read_linear(job.source).clip(0, None)
         relit[alpha == 0] = 0
-    result = delighter(shown)
-    flat_lit = result.flat_lit if alpha is None else delighter.put_back(relit, result.crop, result.prediction)
+        flat_lit = delighter.put_back(relit, result.crop, result.prediction)
     prediction = result.prediction
     if outputs.self_check is not None:
         report = outputs.self_check.of_picture(job.source, shown, result)
@@ -59,7 +62,7 @@ def delight_still(job: Job, delighter: Delighter, outputs: StillOutputs) -> str:
     write_preview(job.output(names.ENV_PREVIEW), prediction.environment)
     if outputs.linear:
         write_linear(job.output(names.FLAT_LIT_LINEAR), flat_lit, alpha=alpha)
-    write_linear(job.output(names.FLAT_LIT), flat_lit, alpha=alpha)
+    write_linear(job.output(names.FLAT_LIT), flat_lit, alpha=alpha, comment=origin)
     return result.note
 
 

@@ -61,9 +61,12 @@ class Frame:
     trust: float  # how far it holds more than noise
 
 
-def delight_video(job: Job, delighter: Delighter, options: VideoOptions, show_progress: bool = False) -> str:
+def delight_video(
+    job: Job, delighter: Delighter, options: VideoOptions, origin: str | None = None, show_progress: bool = False
+) -> str:
     """Write the outputs of one video; the returned note says how much of it was cropped to the face.
 
+    ``origin`` goes into ``NAME_flat_lit.mp4``, which appears last: see :mod:`src.inference.origin`.
     Raises InputError on unreadable videos and full disks; ``NAME_flat_lit.mp4`` then does not appear.
     """
     frames = open_frames(job.source, options.folder_fps)
@@ -76,6 +79,7 @@ def delight_video(job: Job, delighter: Delighter, options: VideoOptions, show_pr
         frames.fps,
         audio_from=audio,
         sample_aspect_ratio=frames.sample_aspect_ratio,
+        comment=origin,
     )
     with (
         writer as video,
