@@ -92,12 +92,12 @@ class PlainCompressor(nn.Module):
 
 
 def train(model: PlainCompressor, data: PerSampleDataset, batch_size: int, lr: float = 1e-3) -> Iterator[int]:
-    """Train for ever; after every step yield how many samples it took."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    """Train for ever, on the model's device; after every step yield how many samples it took."""
+    optimizer, device = torch.optim.Adam(model.parameters(), lr=lr), next(model.parameters()).device
     while True:
         for xy, hours, target in DataLoader(data, batch_size, shuffle=True, num_workers=0):
             optimizer.zero_grad()
-            loss = nn.functional.mse_loss(model(xy, hours), target)
+            loss = nn.functional.mse_loss(model(xy.to(device), hours.to(device)), target.to(device))
             loss.backward()
             optimizer.step()
             yield len(xy)

@@ -81,7 +81,7 @@ def write_run_config(run_dir: Path, arguments: dict, description: dict) -> None:
         "data": description,
         "command": sys.argv,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         "platform": platform.platform(),
     }
@@ -89,7 +89,8 @@ def write_run_config(run_dir: Path, arguments: dict, description: dict) -> None:
         temporary.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
+    """Of this code, where it lies in a git checkout."""
     try:
         result = subprocess.run(
             ["git", "rev-parse", "HEAD"],

@@ -28,13 +28,13 @@ class Ended(NamedTuple):
         return tiny_runs.one_error_line(self.errors)
 
 
-def run_nodes(folder: Path, work: Callable[[Processes], None], count: int = 2) -> list[Ended]:
+def run_nodes(folder: Path, work: Callable[[Processes], None], count: int = 2, device: str = "cpu") -> list[Ended]:
     """``work`` on every process, in ``folder / "node<rank>"``; its errors are met as a script's are."""
     started = []
     for rank, environment in enumerate(tiny_runs.ranks(count)):
         node = folder / f"node{rank}"
         node.mkdir(exist_ok=True, parents=True)
-        process = tiny_runs.context().Process(target=_run, args=(node, environment, work))
+        process = tiny_runs.context().Process(target=_run, args=(node, environment, work, device))
         process.start()
         started.append(process)
     for process in started:
@@ -50,14 +50,14 @@ def run_nodes(folder: Path, work: Callable[[Processes], None], count: int = 2) -
     return ended
 
 
-def _run(node: Path, environment: dict[str, str], work: Callable[[Processes], None]) -> None:
+def _run(node: Path, environment: dict[str, str], work: Callable[[Processes], None], device: str) -> None:
     os.environ.update(environment)
     os.chdir(node)
     torch.set_num_threads(1)
 
     @cli.script
     def main(_argv: object = None) -> int:
-        with processes("cpu") as group:
+        with processes(device) as group:
             work(group)
         return 0
 

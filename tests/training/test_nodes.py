@@ -26,13 +26,13 @@ RUN = Path("run")
 class Shared(Points):
     """Every process has its own half of a batch of sixteen."""
 
-    def __init__(self, rank, spoilt=None):
+    def __init__(self, group, spoilt=None):
         super().__init__()
-        self.rank, self.spoilt = rank, spoilt
+        self.rank, self.device, self.spoilt = group.rank, group.device, spoilt
 
     def epoch(self, epoch, start):
         for index in range(start, self.steps_per_epoch):
-            batch = torch.rand(16, 1, generator=generator(1, epoch, index))[self.rank * 8 :][:8]
+            batch = torch.rand(16, 1, generator=generator(1, epoch, index))[self.rank * 8 :][:8].to(self.device)
             yield batch * float("nan") if self.spoilt == (self.rank, epoch, index) else batch
 
 
@@ -52,10 +52,11 @@ def train(group, stop_at=None, overwrite=False, resume="auto", spoilt=None, fail
         with torch.no_grad():
             for parameter in task.parameters():
                 parameter.zero_()  # what other processes begin from is not theirs to say
+    task.to(group.device)
     optimizer = torch.optim.Adam(task.parameters(), lr=0.1)
     identity = run_identity(arguments, {}, group.count)
     chosen = TrainerOptions(epochs=4, save_every=2, **options)
-    trainer = Trainer(task, optimizer, Shared(group.rank, spoilt), group, RUN, options=chosen, identity=identity)
+    trainer = Trainer(task, optimizer, Shared(group, spoilt), group, RUN, options=chosen, identity=identity)
     resumed = trainer.resume()
     print("resumed at", trainer.step if resumed else None)
     trainer.fit()
