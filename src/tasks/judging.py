@@ -37,11 +37,12 @@ def comparison(dataset: LightmapDataset, decoder: LightmapDecoder) -> np.ndarray
     chosen = hours_to_show(dataset.hour_values, HOURS_SHOWN)
     pairs = []
     for t in chosen:
-        truth = dataset.frame(t)[::stride, ::stride]
+        frame = dataset.frame(t)
+        truth = frame[::stride, ::stride]
         decoded = decoder.decode(xy, dataset.hour_values[t]).view(*thinned.shape, 3).cpu().numpy()
         decoded[invalid] = 0.0
         if dataset.is_radiance:
-            white = max(float(truth.max()), 1e-12)
+            white = max(float(frame.max()), 1e-12)
             truth, decoded = (linear_to_srgb(np.minimum(image / white, 1.0)) for image in (truth, decoded))
         pairs.append((truth, decoded))
     return comparison_sheet(pairs, [f"{dataset.hour_values[t]:g} h" for t in chosen])
