@@ -41,7 +41,8 @@ def plain_steps(task, seed: int) -> Callable[[], None]:
     model.frame_scale.copy_(data.texels.amax(dim=(0, 2)))
     for table in model.tables():
         torch.nn.init.uniform_(table, -0.5, 0.5)
-    torch.nn.init.xavier_uniform_(model.f2[-2])
+    f2 = model.f2_weights
+    torch.nn.init.xavier_uniform_(f2.hour_weight)
     optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
     hours = len(data.hour_values)
 
@@ -49,8 +50,9 @@ def plain_steps(task, seed: int) -> Callable[[], None]:
         sample = torch.randint(data.texel_count * hours, (BATCH_SAMPLES,))
         texel, hour = sample // hours, sample % hours
         z = model.z(texel)
-        z = z + (torch.rand_like(z) - 0.5) * (2.0 / model.levels)
-        predicted = model.at_hours(z, hour)
+        z = z + (torch.rand_like(z) - 0.5) * model.quantiser.step
+        weight = f2.hour_weight.unflatten(1, (-1, 3))[:, hour]  # F x M x 3
+        predicted = torch.einsum("mf,fmc->mc", f2.features(z), weight) + f2.hour_bias.view(-1, 3)[hour]
         target = data.texels[texel, hour] / model.frame_scale[hour, None]
         optimizer.zero_grad()
         (predicted - target).square().mean().backward()

@@ -17,6 +17,7 @@ from src.export import plane_codec
 from src.export.entropy import CorruptStream
 from src.models.grid.config import LATENT_BITS, GridConfig
 from src.models.grid.decoder import GridDecoder
+from src.models.grid.f2_weights import F2Weights
 from src.models.grid.latent_levels import LatentLevels
 from src.models.grid.packed_latents import block_mask
 from src.utils.atomic import atomic_path
@@ -56,7 +57,7 @@ def encode_bundle(decoder: GridDecoder) -> bytes:
     mask = mask.reshape(config.height, config.width)
     sections = {
         "mask": zlib.compress(np.packbits(mask.ravel()).tobytes(), 9),
-        "f2": b"".join(array.cpu().numpy().astype("<f2").tobytes() for array in decoder.f2),
+        "f2": b"".join(array.cpu().numpy().astype("<f2").tobytes() for array in decoder.f2.arrays()),
     }
     for name, level in zip(_plane_sections(config), decoder.latents.levels, strict=True):
         values = level.latents.unpack(slice(None)).cpu().numpy()
@@ -108,7 +109,7 @@ def decode_bundle(content: bytes, device: str | torch.device = "cpu") -> GridDec
     if first != len(body):
         raise CorruptStream("the sections do not fill the file")
     mask = _read_mask(sections["mask"], config)
-    arrays = _read_f2(sections["f2"], config)
+    f2 = F2Weights.from_arrays([torch.from_numpy(array).to(device) for array in _read_f2(sections["f2"], config)])
     mask = torch.from_numpy(mask)
     levels = []
     for name, (stride, channels) in zip(_plane_sections(config), ((1, config.latent_dim), *config.coarse), strict=True):
@@ -116,7 +117,6 @@ def decode_bundle(content: bytes, device: str | torch.device = "cpu") -> GridDec
         values = plane_codec.decode(sections[name], blocks, channels, config.latent_bits)
         levels.append((stride, torch.from_numpy(values).to(device)))
     latents = LatentLevels(mask.to(device), levels, config.latent_bits)
-    f2 = [torch.from_numpy(array).to(device) for array in arrays]
     return GridDecoder(config, latents, f2, torch.tensor(frame_scale, device=device))
 
 

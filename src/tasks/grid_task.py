@@ -68,7 +68,7 @@ class GridTask(Task):
         noisy = z
         if not self.is_frozen:
             noise = torch.rand(z.shape, generator=generator(self.seed, self.step)).to(z.device)
-            noisy = z + (noise - 0.5) * (2.0 / model.levels)
+            noisy = z + (noise - 0.5) * model.quantiser.step
         target = self.dataset.texels.index_select(0, batch) / model.frame_scale[:, None]
         error = self._error(batch, model(noisy), target)
         if self.is_frozen or self.bit_price == 0:
@@ -81,7 +81,7 @@ class GridTask(Task):
     def _bits(self, level: int, rows: Tensor, values: Tensor) -> Tensor:
         """Bits per texel that ``rows`` M of a level take, of which every texel of a block bears its share."""
         near = self.model.tables()[level].detach()[self._neighbours[level][rows]]
-        steps = (values.unsqueeze(1) - near) * (self.model.levels / 2)
+        steps = self.model.quantiser.in_steps(values.unsqueeze(1) - near)
         return neighbour_bits(steps, self._shares[level - 1][rows] if level else None)
 
     def samples(self, batch: Tensor) -> int:

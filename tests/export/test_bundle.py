@@ -23,7 +23,7 @@ STORED_HOURS = (0.0, 5.95, 10.5, 18.1)
 
 def example_decoder(latent_dim: int = 3, latent_bits: int = 6, coarse: tuple = ((2, 2), (4, 3))) -> GridDecoder:
     grid, _ = started_grid(latent_dim, latent_bits, coarse)
-    torch.nn.init.normal_(grid.f2[-2][grid.config.z_dim :].detach(), std=0.02)
+    torch.nn.init.normal_(grid.f2_weights.hour_weight[grid.config.z_dim :].detach(), std=0.02)
     return grid.decoder()
 
 

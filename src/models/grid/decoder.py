@@ -13,7 +13,9 @@ from torch import Tensor
 
 from src.models.day_peak import day_peak
 from src.models.grid.config import GridConfig
+from src.models.grid.f2_weights import F2Weights
 from src.models.grid.latent_levels import LatentLevels
+from src.models.grid.quantiser import Quantiser
 from src.models.lightmap_decoder import LightmapDecoder
 from src.utils.cli import InputError
 from src.utils.core_slices import run_parallel, unshared_operations, worker_count
@@ -51,10 +53,10 @@ class GridDecoder(LightmapDecoder):
     Values are linear radiance, or display values in [0, 1] when the grid was trained on png or jpg.
     """
 
-    def __init__(self, config: GridConfig, latents: LatentLevels, f2: Sequence[Tensor], frame_scale: Tensor) -> None:
+    def __init__(self, config: GridConfig, latents: LatentLevels, f2: F2Weights, frame_scale: Tensor) -> None:
         self.config = config
         self.latents = latents
-        self.f2 = list(f2)
+        self.f2 = f2
         self.frame_scale = frame_scale.float()
         self.height, self.width = config.height, config.width
         self._first_row = 0
@@ -91,7 +93,7 @@ class GridDecoder(LightmapDecoder):
     @property
     def resident_bytes(self) -> int:
         """All that must stay in memory for random access: latents, indices, F2, and the frames' scales."""
-        f2 = sum(array.numel() * array.element_size() for array in self.f2)
+        f2 = sum(array.numel() * array.element_size() for array in self.f2.arrays())
         return self.latents.size_bytes + f2 + 4 * len(self.frame_scale)
 
     def bpp_memory(self) -> float:
@@ -149,22 +151,35 @@ class GridDecoder(LightmapDecoder):
         return frame
 
     def _f2_at(self, hour: float) -> F2AtHour:
+        """F2 at ``hour``, as it acts on the pieces p of packed bytes. Two identities make it one small network on them.
+
+        1. Radiance fades from the baked hour a to b, and so do the linear maps that read it from the features f, with
+           the frames' scales k and the share s of b::
+
+               (1 - s) k_a (f W_a + b_a) + s k_b (f W_b + b_b) = f W + b
+               where W = (1 - s) k_a W_a + s k_b W_b and b = (1 - s) k_a b_a + s k_b b_b
+
+        2. Latents are linear in the pieces, ``z = step C p - 1``. So is what reads them, the first hidden layer and
+           the part of W that reads z itself, both in ``A z + c``::
+
+               A z + c = (step A C) p + (c - A 1)
+        """
         first, second, share = (values[0] for values in self._interpolation(np.array([hour])))
         near, far = self.frame_scale[first] * float(1.0 - share), self.frame_scale[second] * float(share)
-        weight, bias = self.f2[-2].float().unflatten(1, (-1, 3)), self.f2[-1].float().view(-1, 3)
-        weight = weight[:, first] * near + weight[:, second] * far
-        bias = bias[first] * near + bias[second] * far
-        dim = self.config.z_dim
-        hidden = [array.float() for array in self.f2[:-2]]
-        # What reads z: the first hidden layer, if there is one, and the colours.
-        reads_z, offset = torch.cat([*hidden[:1], weight[:dim]], dim=1).T, torch.cat([*hidden[1:2], bias])
-        # z = values * 2 / levels - 1, and values = combine @ pieces: both go into the layers that read z.
-        step = 2.0 / (2**self.latents.bits - 1)
+        f2 = self.f2.map(Tensor.float)
+        by_hour, offsets = f2.hour_weight.unflatten(1, (-1, 3)), f2.hour_bias.view(-1, 3)
+        weight = by_hour[:, first] * near + by_hour[:, second] * far
+        bias = offsets[first] * near + offsets[second] * far
+
+        (hidden_weight, hidden_bias), *hidden = f2.hidden
+        from_z, from_hidden = weight.split((self.config.z_dim, self.config.hidden_f2))
+        a, c = torch.cat((hidden_weight, from_z), dim=1).T, torch.cat((hidden_bias, bias))
+        step = Quantiser(self.latents.bits).step
         return F2AtHour(
-            reads_z @ self.latents.combine * step,
-            (offset - reads_z.sum(dim=1)).unsqueeze(1),
-            [(w.T.contiguous(), b.unsqueeze(1)) for w, b in zip(hidden[2::2], hidden[3::2], strict=True)],
-            weight[dim:].T.contiguous(),
+            a @ self.latents.combine * step,
+            (c - a.sum(dim=1)).unsqueeze(1),
+            [(w.T.contiguous(), b.unsqueeze(1)) for w, b in hidden],
+            from_hidden.T.contiguous(),
         )
 
     def _colours(self, rows: Sequence[Tensor | slice], f2: F2AtHour, kept: Workspace | None = None) -> Tensor:
@@ -174,7 +189,5 @@ class GridDecoder(LightmapDecoder):
         h, colours = first[:-3].relu_(), first[-3:]
         for k, (weight, bias) in enumerate(f2.hidden):
             h = torch.addmm(bias, weight, h, out=kept and kept.hidden[k]).relu_()
-        if len(h):
-            colours.addmm_(f2.from_hidden, h)
-        colours.clamp_min_(0.0)
+        colours.addmm_(f2.from_hidden, h).clamp_min_(0.0)
         return colours if self.config.is_radiance else colours.clamp_max_(1.0)

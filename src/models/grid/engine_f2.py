@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from src.models.grid.config import GridConfig
 from src.models.grid.decoder import GridDecoder
+from src.models.grid.f2_weights import F2Weights
 from src.models.grid.latent_levels import LatentLevels
 from src.models.grid.packed_latents import block_mask, block_of_texels
+from src.models.grid.quantiser import Quantiser
 from src.models.hour_lookup import HourLookup
 
 STATE_MARK = "hour_weight"  # a key that only the state of this network has
@@ -23,12 +25,12 @@ class GridF2(nn.Module):
     The weights are those of the bundle, rounded to half precision. RGB is linear radiance, or display values.
     """
 
-    def __init__(self, config: GridConfig, arrays: list[Tensor], frame_scale: Tensor) -> None:
+    def __init__(self, config: GridConfig, f2: F2Weights, frame_scale: Tensor) -> None:
         super().__init__()
-        self.hidden = nn.ParameterList([array.detach().float() for array in arrays[:-2]])
-        hours = len(config.hours)
-        self.hour_weight = nn.Parameter(arrays[-2].detach().float().unflatten(1, (hours, 3)))  # features x T x 3
-        self.hour_bias = nn.Parameter(arrays[-1].detach().float().view(hours, 3))
+        f2, hours = f2.map(lambda array: array.detach().float()), len(config.hours)
+        self.hidden = nn.ParameterList([array for layer in f2.hidden for array in layer])
+        self.hour_weight = nn.Parameter(f2.hour_weight.unflatten(1, (hours, 3)))  # features x T x 3
+        self.hour_bias = nn.Parameter(f2.hour_bias.view(hours, 3))
         self.register_buffer("frame_scale", frame_scale.float())
         self.register_buffer("latent_bits", torch.tensor(config.latent_bits))
         self.register_buffer("is_radiance", torch.tensor(config.is_radiance))
@@ -39,11 +41,8 @@ class GridF2(nn.Module):
 
     def forward(self, z: Tensor, hours: Tensor) -> Tensor:
         """``z`` N x z_dim in [-1, 1], ``hours`` N or 1 -> N x 3."""
-        h = z
-        for k in range(0, len(self.hidden), 2):
-            h = torch.relu(torch.addmm(self.hidden[k + 1], h, self.hidden[k]))
         first, second, share = self.lookup(hours)
-        features = torch.cat((z, h), dim=1)
+        features = F2Weights.from_arrays([*self.hidden, self.hour_weight, self.hour_bias]).features(z)
         near = self._colours(features, first) * (1.0 - share).float().unsqueeze(1)
         colours = (near + self._colours(features, second) * share.float().unsqueeze(1)).clamp_min(0.0)
         return torch.where(self.is_radiance, colours, colours.clamp_max(1.0))
@@ -63,10 +62,9 @@ def grid_f2(decoder: GridDecoder) -> GridF2:
 def float_latents(decoder: GridDecoder, rows: Sequence[Tensor | slice]) -> Tensor:
     """Latents of some texels, by their rows at each level, as F2 reads them: M x z_dim float32 in [-1, 1].
 
-    No value is ever 0, because the number of quantisation levels is even: 0 marks an invalid texel in a map.
+    No value is ever 0: in a map, 0 marks an invalid texel.
     """
-    levels = 2**decoder.config.latent_bits - 1
-    return decoder.latents.unpack(rows).float() * (2.0 / levels) - 1.0
+    return Quantiser(decoder.config.latent_bits).to_value(decoder.latents.unpack(rows))
 
 
 def decoder_from_exported(latent_map: np.ndarray, state: dict[str, Tensor], device: torch.device) -> GridDecoder:
@@ -78,7 +76,7 @@ def decoder_from_exported(latent_map: np.ndarray, state: dict[str, Tensor], devi
     hidden = [state[f"hidden.{k}"] for k in range(sum(name.startswith("hidden.") for name in state))]
     weight, bias = state["hour_weight"], state["hour_bias"]
     height, width, latent_dim = latent_map.shape
-    expected = hidden[0].shape[0] if hidden else weight.shape[0]
+    expected = hidden[0].shape[0]
     if latent_dim != expected:
         raise ValueError(f"the latent map has {latent_dim} channels, F2 takes {expected}")
     coarse = tuple(map(tuple, state["coarse"].tolist())) if "coarse" in state else ()  # not in the first exports
@@ -92,22 +90,20 @@ def decoder_from_exported(latent_map: np.ndarray, state: dict[str, Tensor], devi
         tuple(state["events"].tolist()),
         channels,
         int(state["latent_bits"]),
-        hidden[0].shape[1] if hidden else 0,
+        hidden[0].shape[1],
         len(hidden) // 2,
         bool(state["is_radiance"]),
         coarse=coarse,
     )
-    arrays = [*hidden, weight.flatten(1), bias.flatten()]
-    shapes = [tuple(array.shape) for array in arrays]
+    f2 = F2Weights.from_arrays([*hidden, weight.flatten(1), bias.flatten()])
+    shapes = [tuple(array.shape) for array in f2.arrays()]
     if shapes != config.f2_shapes:
         raise ValueError(f"F2 has arrays of shapes {shapes}, expected {config.f2_shapes}")
     mask = torch.from_numpy((latent_map != 0).any(axis=-1))
-    levels = 2**config.latent_bits - 1
-    values = torch.from_numpy(latent_map[mask.numpy()])
-    quantised = ((values.clamp(-1.0, 1.0) + 1.0) * (levels / 2)).round().to(torch.uint8).to(device)
-    latents = LatentLevels(mask.to(device), _by_level(quantised, mask.to(device), config), config.latent_bits)
-    arrays = [array.half().to(device) for array in arrays]
-    return GridDecoder(config, latents, arrays, state["frame_scale"].to(device))
+    codes = Quantiser(config.latent_bits).to_code(torch.from_numpy(latent_map[mask.numpy()])).to(device)
+    latents = LatentLevels(mask.to(device), _by_level(codes, mask.to(device), config), config.latent_bits)
+    f2 = f2.map(lambda array: array.half().to(device))
+    return GridDecoder(config, latents, f2, state["frame_scale"].to(device))
 
 
 def _by_level(values: Tensor, mask: Tensor, config: GridConfig) -> Iterator[tuple[int, Tensor]]:

@@ -12,7 +12,6 @@ frames = decoder.render([6, 12.5])     # whole images
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -20,8 +19,10 @@ from torch import Tensor, nn
 
 from src.models.grid.config import GridConfig
 from src.models.grid.decoder import GridDecoder
+from src.models.grid.f2_weights import F2Weights
 from src.models.grid.latent_levels import LatentLevels
 from src.models.grid.packed_latents import block_mask, block_of_texels
+from src.models.grid.quantiser import Quantiser
 from src.models.grid.temporal_svd import temporal_svd
 from src.utils import checkpoint
 from src.utils.cli import InputError
@@ -52,10 +53,16 @@ class LatentGrid(nn.Module):
             rows = row[block_of_texels(texels, config.width, stride)]  # of each valid texel
             self.register_buffer(f"coarse_rows_{k}", rows, persistent=False)
         arrays = [torch.zeros(shape, device=mask.device) for shape in config.f2_shapes]
-        for weight, bias in zip(arrays[:-2:2], arrays[1:-2:2], strict=True):
+        for weight, bias in F2Weights.from_arrays(arrays).hidden:
             nn.init.normal_(weight, std=(2.0 / weight.shape[0]) ** 0.5)  # He et al. 2015
             nn.init.uniform_(bias, -0.5, 0.5)
         self.f2 = nn.ParameterList(arrays)
+        self.quantiser = Quantiser(config.latent_bits)
+
+    @property
+    def f2_weights(self) -> F2Weights:
+        """The trained arrays ``f2`` by name."""
+        return F2Weights.from_arrays(list(self.f2))
 
     def tile_of_texels(self) -> Tensor:
         """The number of the tile in which each valid texel lies, N; every lightmap has tiles of its own."""
@@ -87,12 +94,12 @@ class LatentGrid(nn.Module):
                 part.sub_(described[own])
         svd = temporal_svd(days, self.config.latent_dim)
         self.latents.copy_(svd.latents)
-        weight, bias = self.f2[-2], self.f2[-1]
-        weight.zero_()
+        f2 = self.f2_weights
+        f2.hour_weight.zero_()
         # A black hour is exactly black, and without an error it stays so.
         lit = (peak > 0).repeat_interleave(3)
-        weight[: self.config.z_dim] = torch.cat([svd.basis, *bases]) * lit
-        bias.copy_((mean + svd.mean) * lit)
+        f2.hour_weight[: self.config.z_dim] = torch.cat([svd.basis, *bases]) * lit
+        f2.hour_bias.copy_((mean + svd.mean) * lit)
 
     def tables(self) -> list[nn.Parameter]:
         """The latents of each level: of texels N x latent_dim, then of blocks."""
@@ -108,27 +115,13 @@ class LatentGrid(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """``z`` M x z_dim -> all baked hours, M x T x 3, relative to ``frame_scale``."""
-        return torch.addmm(self.f2[-1], _features(z, self.f2), self.f2[-2]).unflatten(1, (-1, 3))
-
-    def at_hours(self, z: Tensor, hour: Tensor) -> Tensor:
-        """``z`` M x z_dim, each at one baked hour: ``hour`` M int64, an index -> M x 3, relative as above."""
-        weight = self.f2[-2].unflatten(1, (-1, 3))[:, hour]  # F x M x 3
-        return torch.einsum("mf,fmc->mc", _features(z, self.f2), weight) + self.f2[-1].view(-1, 3)[hour]
-
-    @property
-    def levels(self) -> int:
-        """The highest quantised value."""
-        return 2**self.config.latent_bits - 1
-
-    @torch.no_grad()
-    def quantised(self, latents: Tensor) -> Tensor:
-        """``latents`` as integers in [0, levels], uint8."""
-        return ((latents.clamp(-1.0, 1.0) + 1.0) * (self.levels / 2)).round_().to(torch.uint8)
+        f2 = self.f2_weights
+        return torch.addmm(f2.hour_bias, f2.features(z), f2.hour_weight).unflatten(1, (-1, 3))
 
     @torch.no_grad()
     def rounded(self, latents: Tensor) -> Tensor:
         """``latents`` where their quantised values are."""
-        return self.quantised(latents) * (2.0 / self.levels) - 1.0
+        return self.quantiser.to_value(self.quantiser.to_code(latents))
 
     @torch.no_grad()
     def round_latents(self) -> None:
@@ -144,17 +137,10 @@ class LatentGrid(nn.Module):
 
     def decoder(self) -> GridDecoder:
         strides = (1, *(stride for stride, _ in self.config.coarse))
-        values = ((stride, self.quantised(table)) for stride, table in zip(strides, self.tables(), strict=True))
-        latents = LatentLevels(self.mask, values, self.config.latent_bits)
-        arrays = [array.detach().half() for array in self.f2]
-        return GridDecoder(self.config, latents, arrays, self.frame_scale)
-
-
-def _features(z: Tensor, f2: Sequence[Tensor]) -> Tensor:
-    h = z
-    for weight, bias in zip(f2[:-2:2], f2[1:-2:2], strict=True):
-        h = torch.relu(torch.addmm(bias, h, weight))
-    return torch.cat((z, h), dim=1)
+        codes = (self.quantiser.to_code(table.detach()) for table in self.tables())
+        latents = LatentLevels(self.mask, zip(strides, codes, strict=True), self.config.latent_bits)
+        f2 = self.f2_weights.map(lambda array: array.detach().half())
+        return GridDecoder(self.config, latents, f2, self.frame_scale)
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> GridDecoder:

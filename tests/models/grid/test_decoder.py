@@ -9,7 +9,7 @@ from tests.lightmap_example import started_grid
 @pytest.mark.parametrize("coarse", [(), ((2, 3), (5, 7))])
 def test_single_texels_and_frames_agree(coarse: tuple) -> None:
     grid, _ = started_grid(coarse=coarse)
-    torch.nn.init.normal_(grid.f2[-2], std=0.1)  # let the hidden layers matter
+    torch.nn.init.normal_(grid.f2_weights.hour_weight, std=0.1)  # let the hidden layers matter
     decoder = grid.decoder()
     xy = texel_xy(torch.arange(decoder.height * decoder.width), decoder.height, decoder.width)
     for hour in (0.0, 5.95, 7.3, 12.0, 23.0):

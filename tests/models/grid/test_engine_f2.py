@@ -13,7 +13,7 @@ LEVELS = [(), ((2, 3), (5, 7))]
 
 def started_decoder(coarse: tuple):
     grid, _ = started_grid(3, 6, coarse)
-    torch.nn.init.normal_(grid.f2[-2], std=0.1)
+    torch.nn.init.normal_(grid.f2_weights.hour_weight, std=0.1)
     return grid.decoder()
 
 

@@ -25,14 +25,6 @@ def test_the_start_is_pca_already() -> None:
     assert (10 * np.log10(truth.max(axis=(1, 2, 3)) ** 2 / errors) > 30).all()
 
 
-def test_one_hour_is_a_slice_of_all_hours() -> None:
-    grid, _ = started_grid()
-    torch.nn.init.normal_(grid.f2[-2], std=0.1)
-    hour = torch.arange(50) % len(HOURS)
-    expected = grid(grid.z(slice(50)))[torch.arange(50), hour]
-    assert torch.allclose(grid.at_hours(grid.z(slice(50)), hour), expected, atol=1e-5)
-
-
 def test_coarse_latents_are_shared_by_blocks_and_start_with_what_varies_slowly() -> None:
     coarse, truth = started_grid(2, coarse=((4, 8),))
     fine, _ = started_grid(2)
