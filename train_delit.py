@@ -32,7 +32,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--val_subjects", nargs="+", metavar="NAME", help="held out: names, or how many (default: splits.json)")
     add("--val_envs", nargs="+", metavar="NAME", help="held out: names, or how many (default: splits.json)")
     add("--olat_root", type=Path, help="relight on the fly: folder with a folder of OLATs per subject")
-    add("--lights", type=Path, help="their lights (default: OLAT_ROOT/lights.json)")
+    add("--lights", type=Path, help="their lights, to be checked (default: those DATA was prepared with)")
     add("--env_dir", type=Path, help="environments to relight with (default: DATA_ROOT/env_maps)")
     add("--cache_dir", type=Path, help="for resized pictures (default: OUTPUT_DIR/cache)")
     add("--arch", choices=("attention", "simplified"), default="attention")

@@ -12,6 +12,7 @@ from pathlib import Path
 from unittest import mock
 from urllib.error import URLError
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -24,9 +25,12 @@ from src.data.portrait.relight_batches import RelightBatches
 from src.models import delit_model
 from src.tasks import delit_task, delit_training
 from src.training import meter
+from src.training.distributed import processes
 from src.training.trainer import Trainer
 from src.utils import checkpoint
+from src.utils.image_io import read_linear, write_linear
 from src.utils.metrics import LPIPS_BACKBONES
+from src.utils.sphere import fibonacci_sphere
 from tests import tiny_runs
 from tests.tiny_runs import one_error_line
 from tests.tiny_stage import write_stage
@@ -239,7 +243,7 @@ def test_no_version_of_a_held_out_environment_lights_the_training(stage, tmp_pat
     train(stage, tmp_path / "run", relight=True, **flags)
     data = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))["data"]
     assert {name.split("/")[1] for name in data["validation_pairs"]} == {"env_002_r000", "env_002_r180"}
-    assert data["environments"] == ["env_001", "env_003", "env_004"]
+    assert list(data["environments"]) == ["env_001", "env_003", "env_004"]
 
 
 def test_a_held_out_environment_without_a_validation_pair_lights_no_training(stage, tmp_path):
@@ -250,8 +254,8 @@ def test_a_held_out_environment_without_a_validation_pair_lights_no_training(sta
     flags = {"data_root": root, "num_epochs": 1, "val_subjects": ["ID002"], "val_envs": ["env_002", "env_003"]}
     train(stage, tmp_path / "run", relight=True, **flags)
     data = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))["data"]
-    assert data["validation_pairs"] == ["ID002/env_002"]
-    assert data["environments"] == ["env_001", "env_004"]
+    assert list(data["validation_pairs"]) == ["ID002/env_002"]
+    assert list(data["environments"]) == ["env_001", "env_004"]
 
 
 def test_without_flags_the_defaults_are_the_documented_ones():
@@ -362,6 +366,67 @@ def test_changed_arguments_and_data_are_refused_by_name(stage, tmp_path, capsys)
     assert script.main(arguments(stage, run, num_epochs=1, relight=True)) == 2
     assert "captures are new: ID001" in one_error_line(capsys.readouterr().err)
     assert (run / LATEST).read_bytes() == before
+
+
+NEW_FILES = {
+    "pairs": "set/subjects/ID001/relit/env_001.exr",
+    "validation_pairs": "set/subjects/ID003/flat_lit.exr",
+    "environments": "envs/env_001.hdr",
+}
+
+
+@pytest.mark.parametrize("kind", NEW_FILES)
+def test_new_files_under_old_names_are_another_run(own_stage, tmp_path, capsys, kind):
+    run, path = tmp_path / "run", own_stage / NEW_FILES[kind]
+    flags = {"num_epochs": 1, "relight": kind == "environments", "env_dir": own_stage / "envs"}
+    train(own_stage, run, **flags)
+    before = (run / LATEST).read_bytes()
+    os.utime(path)  # another date alone is no other file
+    train(own_stage, run, **flags)
+    capsys.readouterr()
+    write_linear(path, 2 * read_linear(path))
+    assert script.main(arguments(own_stage, run, **flags)) == 2
+    line = one_error_line(capsys.readouterr().err)
+    named = {"pairs": "ID001/env_001", "validation_pairs": "ID003/env_002, ID003/env_004", "environments": "env_001"}
+    assert f" {kind} differ: {named[kind]}" in line and "--overwrite" in line
+    assert (run / LATEST).read_bytes() == before
+    train(own_stage, run, **flags, overwrite=True)
+
+
+def test_captures_are_taken_as_they_were_prepared(tmp_path, capsys):
+    """Exposure 4, gamma 2.2, Voronoi weights, 60 degrees: what training is shown is what was prepared, by hand too."""
+    root = write_stage(tmp_path, suffix=".png")
+    folders = ["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(root / "set")]
+    taken = ["--exposure", "4", "--transfer", "gamma22", "--weights", "voronoi", "--fov", "60"]
+    assert prepare_olat.main([*folders, *taken, "--val_subjects", "ID002", "--val_envs", "env_001"]) == 0
+    shutil.copytree(root / "olat" / "ID001", root / "olat" / "ID009")  # not prepared, and not even whole
+    (root / "olat" / "ID009" / "000.png").unlink()
+    chosen = script.parse_arguments(arguments(root, tmp_path / "run", olat_root=root / "olat", image_size=10))
+    capsys.readouterr()
+    with processes("cpu") as group:
+        batches = delit_training.make_batches(chosen, delit_training.open_delit_data(chosen), group)
+    said = capsys.readouterr().out
+    assert "exposure 4" in said and "left out: captures of ID009" in said
+
+    lights = fibonacci_sphere(24)
+    codes = np.stack([cv2.imread(str(root / "olat" / "ID001" / f"{k:03d}.png"))[..., ::-1] for k in range(24)])
+    y = np.cos(np.pi * (np.arange(400) + 0.5) / 400)
+    phi = 2 * np.pi * (np.arange(800) + 0.5) / 800
+    ring = np.sqrt(1 - y**2)[:, None]
+    sphere = np.stack(np.broadcast_arrays(ring * np.sin(phi), y[:, None], -ring * np.cos(phi)), -1)
+    nearest = (sphere @ lights.T).argmax(-1)
+    weights = np.broadcast_to(ring * (np.pi / 400) * (2 * np.pi / 800), nearest.shape)
+    solid_angles = np.bincount(nearest.ravel(), weights.ravel(), 24)
+    flat_lit = 4 * np.einsum("l,lhwc->hwc", solid_angles, (codes / 255.0) ** 2.2)[1:11]  # the square about the middle
+    assert flat_lit.max() > 1
+    stacks = batches.stacks
+    np.testing.assert_allclose(stacks.flat_lit[0].permute(1, 2, 0), flat_lit, rtol=0.01, atol=2e-3)
+    prepared = read_linear(root / "set" / "subjects" / "ID001" / "flat_lit.exr")[1:11]
+    np.testing.assert_allclose(stacks.flat_lit[0].permute(1, 2, 0), prepared, rtol=2e-3, atol=1e-3)
+    environment = torch.ones(2, 8 * 16) * torch.tensor([1.0, 3.0])[:, None]
+    shares = torch.einsum("lp,np->nl", stacks.light_matrices(8, 16)[0], environment)[:, None].expand(-1, 3, -1)
+    np.testing.assert_allclose(stacks.relight(0, shares)[1].permute(1, 2, 0), 3 * flat_lit, rtol=0.01, atol=6e-3)
+    assert batches.options.fov_degrees == 60
 
 
 def test_training_begins_from_other_weights(stage, tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -28,10 +29,11 @@ from src.training.run_dir import open_run_dir
 from src.training.task import Batches
 from src.training.trainer import BEST, LAST, Trainer, TrainerOptions
 from src.utils.cli import InputError
-from src.utils.content_hash import content_hash
+from src.utils.content_hash import combined_hash, content_hash, content_hashes
 from src.utils.metrics import load_lpips
 
 FILE_NAMES = {LAST: "checkpoint_latest.pth", BEST: "checkpoint_best.pth"}
+HASHES = "content_hashes.json"  # in the cache
 SAMPLES_PER_EPOCH = 1024  # at least, when relighting on the fly
 _MODEL = ("arch", "image_size", "env_height", "env_width", "base_dim", "env_codec", "log_scale")
 _LOSS = ("lambda_flat", "lambda_env", "lambda_flat_lpips", "lambda_physical", "env_loss", "use_mask")
@@ -45,13 +47,23 @@ class DelitData:
     validation: DelitDataset
     stage: Stage | None  # of the training subjects
     environments: tuple[Path, ...]  # for relighting
+    memo: Path  # of what was hashed
 
-    def describe(self) -> dict:
+    @cached_property
+    def description(self) -> dict:
+        """What is trained on and measured with, by name, each with a hash of what its files hold."""
+        pairs, held = self.train.pairs, self.validation.pairs
+        files = {path for pair in [*pairs, *held] for path in pair.files()} | set(self.environments)
+        captures = self.stage.captures if self.stage else ()
+        files |= {path for capture in captures for path in capture.images}
+        ordered = sorted(files)
+        known = dict(zip(ordered, content_hashes(ordered, self.memo), strict=True))
         return {
-            "pairs": [pair.name for pair in self.train.pairs],
-            "validation_pairs": [pair.name for pair in self.validation.pairs],
-            "captures": [capture.name for capture in self.stage.captures] if self.stage else [],
-            "environments": [path.stem for path in self.environments],
+            "pairs": {pair.name: combined_hash(known[path] for path in pair.files()) for pair in pairs},
+            "validation_pairs": {pair.name: combined_hash(known[path] for path in pair.files()) for pair in held},
+            "captures": {one.name: combined_hash(known[path] for path in one.images) for one in captures},
+            "environments": {path.stem: known[path] for path in self.environments},
+            "stage": self.stage.describe() if self.stage else {},
         }
 
 
@@ -77,12 +89,12 @@ def open_delit_data(arguments: argparse.Namespace, is_main: bool = True) -> Deli
             print("\n".join(said))
         held = set(map(unturned, split["val"]["environments"]))
         environments = tuple(p for p in list_environments(arguments.env_dir) if unturned(p.stem) not in held)
-    return DelitData(train, validation, stage, environments)
+    return DelitData(train, validation, stage, environments, cache / HASHES)
 
 
 def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes) -> Trainer:
     """Train to the end, continuing an interrupted run; ``arguments`` are those of ``train_delit.py``."""
-    open_run_dir(arguments.output_dir, arguments, data.describe(), group, FILE_NAMES)
+    open_run_dir(arguments.output_dir, arguments, data.description, group, FILE_NAMES)
     torch.manual_seed(arguments.seed)
     model = make_model(arguments).to(group.device)
     lpips = load_lpips(arguments.lpips_net, arguments.lpips_weights, download=True) if arguments.use_lpips else None
@@ -105,7 +117,7 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
         compile=arguments.compile,
     )
     begun_from = {"pretrained": content_hash(arguments.pretrained)} if arguments.pretrained else {}
-    identity = run_identity(arguments, {**data.describe(), **begun_from}, group.count)
+    identity = run_identity(arguments, {**data.description, **begun_from}, group.count)
     batches = make_batches(arguments, data, group)
     trainer = Trainer(
         task,

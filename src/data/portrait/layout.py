@@ -28,6 +28,10 @@ class Pair:
     def name(self) -> str:
         return f"{self.subject}/{self.environment_name}"
 
+    def files(self) -> list[Path]:
+        """All that the pair is read from."""
+        return [self.relit, self.flat_lit, self.environment, *([self.mask] if self.mask else [])]
+
 
 def find_pairs(data_root: Path, side: Split | None = None) -> list[Pair]:
     """All pairs below ``data_root`` in natural order, or those of the subjects and environments of one ``side``.

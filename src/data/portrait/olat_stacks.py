@@ -108,8 +108,12 @@ def _whole_mask(capture: Capture) -> np.ndarray:
 def read_planes(
     capture: Capture, size: int, transfer: str = "srgb", whole_mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """``(3, L, size * size)`` float32: the capture's OLATs cut and reduced as :func:`fit_square` does."""
+    """``(3, L, size * size)`` float32: the capture's OLATs cut and reduced as :func:`fit_square` does.
+
+    A mask of fewer rows is that of pictures that were prepared smaller: then the OLATs are reduced as those were.
+    """
+    rows = None if whole_mask is None else whole_mask.shape[0]
     planes = np.empty((3, len(capture.images), size * size), np.float32)
     for light, path in enumerate(capture.images):
-        planes[:, light] = fit_square(read_picture(path, transfer), size, whole_mask).reshape(-1, 3).T
+        planes[:, light] = fit_square(read_picture(path, transfer, rows), size, whole_mask).reshape(-1, 3).T
     return planes

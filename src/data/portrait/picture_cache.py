@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from src.utils.atomic import atomic_path
+from src.utils.content_hash import combined_hash, file_stamp
 
 _HALF_MAX = 65504.0
 
@@ -16,7 +16,7 @@ _HALF_MAX = 65504.0
 class PictureCache:
     """``get`` makes a picture once; without a folder it is made every time.
 
-    An entry belongs to the full path, size and time of change of ``source`` and of all other files in ``depends_on``,
+    An entry belongs to the full path, size and times of ``source`` and of all other files in ``depends_on``,
     and to a key that says what was done to them, so that a changed file is never served from the cache. Values beyond
     +-65504 are clamped.
     """
@@ -36,9 +36,8 @@ class PictureCache:
         """The same as float16, read-only and mapped: large stacks take no memory of their own. Needs a folder."""
         if self.folder is None:
             raise ValueError("mapping needs a cache folder")
-        statuses = [(str(path.resolve()), path.stat()) for path in (source, *depends_on)]
-        identity = repr(([(name, status.st_size, status.st_mtime_ns) for name, status in statuses], key))
-        path = self.folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.npy"
+        files = [(str(path.resolve()), file_stamp(path)) for path in (source, *depends_on)]
+        path = self.folder / f"{combined_hash([files, key])}.npy"
         if not path.exists():
             array = make().clip(-_HALF_MAX, _HALF_MAX).astype(np.float16, copy=False)
             with atomic_path(path) as temporary:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,11 @@ class Stage:
     captures: tuple[Capture, ...]
     light_sets: dict[str, np.ndarray] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)  # how they become pictures
+
+    def describe(self) -> dict[str, object]:
+        """What decides the pictures beside the captures: how they become pictures, and where the lights are."""
+        lights = {name: combined_hash([directions.round(4).tolist()]) for name, directions in self.light_sets.items()}
+        return {**asdict(self.settings), "light_sets": lights}
 
     def stamp(self) -> str:
         """Changes when a picture or light does; from sizes and times, so that nothing is read."""
