@@ -22,6 +22,7 @@ from src.utils import cli
 
 MAKE_DATA = "python prepare_olat.py --synthetic 12 --out_root runs/stage"
 LPIPS_WEIGHT = 0.1
+IDEAS = ("first_guess", "skips", "attention_head", "shading", "light_solve", "confidence", "transfer")
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -56,6 +57,14 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="file of the backbone's weights (default: torch's cache)",
     )
     add("--lambda_physical", type=cli.non_negative_float, default=0.0, help="of re-rendering; needs --olat_root")
+    add(
+        "--without",
+        nargs="+",
+        choices=IDEAS,
+        default=[],
+        metavar="IDEA",
+        help=f"for ablations: train without some of {', '.join(IDEAS)}",
+    )
     add("--batch_size", type=cli.positive_int, default=4, help="per process")
     add("--num_epochs", type=cli.positive_int, default=100)
     add("--time_budget", type=cli.positive_float, metavar="MINUTES", help="instead of --num_epochs")
@@ -91,6 +100,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"argument --data_root: no training set given; this makes one: {MAKE_DATA}")
     if arguments.lambda_physical and not arguments.olat_root:
         parser.error("argument --lambda_physical: needs the subjects' OLATs: give --olat_root")
+    if arguments.without and arguments.arch != "attention":
+        parser.error(f"argument --without: {arguments.arch} has none of these ideas: train --arch attention")
     if not arguments.use_lpips:
         arguments.lambda_flat_lpips = 0.0
     if arguments.olat_root:

@@ -12,18 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from unittest.mock import patch
 
 from benchmarks.delit_quality import format_table, measure, open_sets, training_arguments
 from src.utils import cli
 from src.utils.atomic import atomic_path
+from train_delit import IDEAS
 
 FULL, PHYSICAL = "full", "physical"
-VARIANTS = ("first guess", "skips", "attention head", "confidence", "shading", "light solve", "transfer", PHYSICAL)
-VARIANTS += ("on-the-fly", "augmentation")
+VARIANTS = (*IDEAS, PHYSICAL, "on-the-fly", "augmentation")
 LAMBDA_PHYSICAL = 0.5  # of the variant with it, where training is without it by default
 FIGURES = ("srgb_psnr_db", "srgb_psnr_db_aligned", "diffuse_angular_deg", "matte_angular_deg", "mirror_angular_deg")
 FIGURES += ("c_l_relative_l2", "c_l_log_rmse")
@@ -60,35 +58,13 @@ def variant_arguments(arguments: argparse.Namespace, name: str, physical_by_defa
         argv += ["--lambda_physical", "0"]  # which needs OLATs
     elif name == "augmentation":
         argv.remove("--use_augmentation")
+    elif name in IDEAS:
+        argv += ["--without", name]
     return argv
 
 
 def folder_of(arguments: argparse.Namespace, name: str) -> Path:
-    return arguments.out_dir / name.replace(" ", "_")
-
-
-@contextmanager
-def without(name: str) -> Iterator[None]:
-    """Models that are built, and losses, lack an idea of the network; the other variants are flags."""
-    from benchmarks import delit_variants
-    from src.models import delit_model
-    from src.tasks import delit_training
-
-    networks = {
-        "first guess": delit_variants.WithoutFirstGuess,
-        "skips": delit_variants.WithoutSkips,
-        "attention head": delit_variants.WithoutAttentionHead,
-        "shading": delit_variants.WithoutShading,
-        "light solve": delit_variants.WithoutLightSolve,
-    }
-    losses = {
-        "confidence": delit_variants.LossWithoutConfidence,
-        "transfer": delit_variants.LossWithoutTransfer,
-    }
-    network = networks.get(name, delit_model.AttentionDelit)
-    loss = losses.get(name, delit_training.DelitLoss)
-    with patch.object(delit_model, "AttentionDelit", network), patch.object(delit_training, "DelitLoss", loss):
-        yield
+    return arguments.out_dir / name
 
 
 def run_variant(arguments: argparse.Namespace, name: str, argv: list[str], sets: Mapping) -> dict | None:
@@ -104,10 +80,9 @@ def run_variant(arguments: argparse.Namespace, name: str, argv: list[str], sets:
         if stored["argv"] != argv:
             raise cli.InputError(path, "was trained with other arguments", "give the same, or another --out_dir")
         return stored["figures"]
-    with without(name):
-        if train_delit.main(argv):
-            return None
-        measured = measure([model_method(name, load(folder / "checkpoint_best.pth"))], sets)
+    if train_delit.main(argv):
+        return None
+    measured = measure([model_method(name, load(folder / "checkpoint_best.pth"))], sets)
     figures = {title: rows[name] for title, rows in measured.items()}
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(settings | {"figures": figures}, indent=1) + "\n", encoding="utf-8")

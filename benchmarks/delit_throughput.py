@@ -4,7 +4,7 @@ python -m benchmarks.delit_throughput --data_root DATA --olat_root OLATS --env_d
 
 In turn, with the same model, loss, batch size and number of workers:
 
-- ``pairs``: train_delit.py on pairs from files, its trainer as it is, but without validation and checkpoints;
+- ``pairs``: train_delit.py on pairs from files, its trainer as it is, but no first guess, validation and checkpoints;
 - ``on the fly``: the same with OLATs, every batch relit anew;
 - ``plain loop``: a DataLoader over single pairs that are read, resized and augmented one by one, then per step forward,
   loss, backward, AdamW, with the loss and the norm of the gradient logged.
@@ -32,6 +32,7 @@ from benchmarks.delit_quality import HELD_OUT, SIZES
 from src.tasks import delit_training
 from src.tasks.delit_task import DelitTask
 from src.training.distributed import Processes, processes
+from src.training.task import Batches, Report
 from src.utils import cli
 
 WORKERS = 4
@@ -39,8 +40,11 @@ NEVER = 10**9  # epochs
 SETTLING_SECONDS = 4.0  # of every round, in which workers start and their first batches lie ready
 
 
-class UnvalidatedTask(DelitTask):
-    """What is trained is the same; the plain loop does not validate either."""
+class BareTask(DelitTask):
+    """What is trained is the same; the plain loop fits no first guess and does not validate either."""
+
+    def prepare(self, batches: Batches, report: Report) -> None:
+        pass
 
     def validate(self) -> dict[str, float]:
         return {"score": 0.0}
@@ -65,7 +69,7 @@ def training_arguments(arguments: argparse.Namespace, folder: Path, on_the_fly: 
 def our_round(options: argparse.Namespace, group: Processes) -> tuple[float, float, float]:
     """(images, seconds, seconds of them waited for data) of one sitting of train_delit.py."""
     data = delit_training.open_delit_data(options)
-    with patch.object(delit_training, "DelitTask", UnvalidatedTask):
+    with patch.object(delit_training, "DelitTask", BareTask):
         delit_training.train_delit(options, data, group)
     events = EventAccumulator(str(options.output_dir / "logs")).Reload()
     rates, waits = (events.Scalars(f"train/{name}") for name in ("images_per_s", "data_wait_share"))

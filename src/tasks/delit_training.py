@@ -21,6 +21,7 @@ from src.data.stage.captures import Stage
 from src.data.stage.environments import list_environments
 from src.data.stage.prepared import open_prepared_stage
 from src.losses.delit_loss import DelitLoss, DelitLossOptions
+from src.models.delit.attention import IDEAS as NETWORK_IDEAS
 from src.models.delit_model import DelitConfig, DelitModel, load
 from src.tasks.delit_task import DelitTask
 from src.training.distributed import Processes
@@ -98,7 +99,8 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
     torch.manual_seed(arguments.seed)
     model = make_model(arguments).to(group.device)
     lpips = load_lpips(arguments.lpips_net, arguments.lpips_weights, download=True) if arguments.use_lpips else None
-    options = DelitLossOptions(**{name: getattr(arguments, name) for name in _LOSS})
+    terms = tuple(name for name in arguments.without if name not in NETWORK_IDEAS)
+    options = DelitLossOptions(**{name: getattr(arguments, name) for name in _LOSS}, without=terms)
     loss = DelitLoss(options, model.codec, lpips)
     task = DelitTask(model, loss, data.validation, group, is_new=arguments.pretrained is None)
     optimizer = torch.optim.AdamW(
@@ -136,12 +138,13 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
 
 def make_model(arguments: argparse.Namespace) -> DelitModel:
     """A new model, or with ``--pretrained`` one that begins from another checkpoint's weights, of the same shape."""
-    config = DelitConfig(**{name: getattr(arguments, name) for name in _MODEL})
+    without = tuple(name for name in NETWORK_IDEAS if name in arguments.without)
+    config = DelitConfig(**{name: getattr(arguments, name) for name in _MODEL}, without=without)
     if arguments.pretrained is None:
         return DelitModel(config)
     pretrained = load(arguments.pretrained)
     if pretrained.config != config:
-        differing = [name for name in _MODEL if getattr(pretrained.config, name) != getattr(config, name)]
+        differing = [name for name in (*_MODEL, "without") if getattr(pretrained.config, name) != getattr(config, name)]
         values = ", ".join(f"{name} is {getattr(pretrained.config, name)}" for name in differing)
         raise InputError(arguments.pretrained, f"its model has another shape ({values})", "give the same flags")
     model = DelitModel(config)
