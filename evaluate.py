@@ -83,7 +83,7 @@ def add_delit(tasks: argparse._SubParsersAction) -> None:
     add("--json", type=Path, help="write all figures, also of every pair, to this file")
     add("--contact_sheet", type=sheet_path, metavar="FILE", help="picture of the first row's worst cases (png or jpg)")
     add("--lpips_weights", type=Path, help="AlexNet weights of LPIPS (default: torch's cache, else no LPIPS)")
-    add("--device", default="cpu", help="where the models run")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
 
 def peer_list(text: str) -> list[str]:
@@ -117,7 +117,9 @@ def evaluate_lightmap(arguments: argparse.Namespace) -> int:
 
 def evaluate_delit(arguments: argparse.Namespace) -> int:
     from src.evaluation.delit.run import run
+    from src.training.distributed import resolve_device
 
+    arguments.device = resolve_device(arguments.device)
     return run(arguments)
 
 

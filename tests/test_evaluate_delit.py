@@ -187,7 +187,7 @@ def test_strata_are_parted_by_the_median_within_the_mask():
         (["--data_root", "{set}", "--olat_root", "{set}/subjects"], "ID002: has no 000.exr"),
         (["--data_root", "{set}", "--lights", "{set}/splits.json"], "splits.json: has neither directions nor"),
         (["--data_root", "{set}/absent"], "absent"),
-        (["--data_root", "{set}", "--checkpoint", "{ckpt}", "--device", "toaster"], "--device: toaster cannot be used"),
+        (["--data_root", "{set}", "--device", "toaster"], "--device: 'toaster' is not one of auto"),
         (["--videos", "{set}"], "holds no NAME_flat_lit.mp4: write some with inference_delit.py"),
         (["--data_root", "{set}", "--lpips_weights", "absent.pth"], "absent.pth: no such file"),
     ],

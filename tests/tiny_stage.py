@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from src.data.stage.olat import accumulate
 from src.utils.image_io import write_display, write_linear
 from src.utils.json_files import write_json
 from src.utils.sphere import fibonacci_sphere
@@ -24,6 +25,15 @@ def ball_olats(lights: np.ndarray, albedo: tuple = (0.7, 0.5, 0.4), height: int 
     normals, _ = ball_normals(height, width)
     cosine = np.einsum("hwk,lk->lhw", normals, lights).clip(0, None)
     return (cosine[..., None] / np.pi * np.array(albedo)).astype(np.float32)
+
+
+def relight(olats: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """Pictures ``(E, H, W, 3)`` under E environments from ``(L, H, W, 3)`` OLATs and ``(E, L, 3)`` ``c_l``, float32."""
+    lights, height, width, _ = olats.shape
+    planes = np.ascontiguousarray(np.moveaxis(olats.astype(np.float32, copy=False).reshape(lights, -1, 3), 2, 0))
+    sums = np.empty((3, len(coefficients), height * width), np.float32)
+    accumulate(sums, np.ascontiguousarray(np.moveaxis(coefficients.astype(np.float32), 2, 0)), planes, fresh=True)
+    return np.moveaxis(sums, 0, 2).reshape(len(coefficients), height, width, 3)
 
 
 def write_stage(root: Path, subjects: int = 2, lights: int = 24, environments: int = 3, suffix: str = ".exr") -> Path:

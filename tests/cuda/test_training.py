@@ -5,7 +5,7 @@ import torch
 
 import train
 import train_delit
-from src.tasks import delit_training
+from src.tasks import delit_task
 from src.utils import checkpoint
 from tests.tiny_runs import train_arguments
 
@@ -15,7 +15,7 @@ DELIT_SIZES = {"image_size": 32, "env_height": 8, "env_width": 16, "base_dim": 3
 
 @pytest.fixture(autouse=True)
 def short_start(monkeypatch):
-    monkeypatch.setattr(delit_training, "START_SAMPLES", 8)
+    monkeypatch.setattr(delit_task, "START_SAMPLES", 8)
 
 
 def train_siren(day, run, device, **flags):

@@ -121,15 +121,6 @@ def accumulate(sums: np.ndarray, coefficients: np.ndarray, olats: np.ndarray, fr
             done.result()
 
 
-def relight(olats: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Pictures ``(E, H, W, 3)`` under E environments from ``(L, H, W, 3)`` OLATs and ``(E, L, 3)`` ``c_l``, float32."""
-    lights, height, width, _ = olats.shape
-    planes = np.ascontiguousarray(np.moveaxis(olats.astype(np.float32, copy=False).reshape(lights, -1, 3), 2, 0))
-    sums = np.empty((3, len(coefficients), height * width), np.float32)
-    accumulate(sums, np.ascontiguousarray(np.moveaxis(coefficients.astype(np.float32), 2, 0)), planes, fresh=True)
-    return np.moveaxis(sums, 0, 2).reshape(len(coefficients), height, width, 3)
-
-
 class Blocks(NamedTuple):
     """How many environments and lights are held at a time."""
 

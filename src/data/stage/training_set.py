@@ -22,6 +22,7 @@ from src.data.stage.set_metadata import FRAME, METADATA, UNITS, coefficients_of,
 from src.data.stage.settings import Settings
 from src.utils.atomic import atomic_folder
 from src.utils.cli import InputError
+from src.utils.compositing import put_before
 from src.utils.content_hash import record_files
 from src.utils.image_io import write_display, write_linear
 from src.utils.json_files import read_json, write_json
@@ -163,7 +164,8 @@ def _write_subject(job: SubjectJob, folder: Path) -> None:
             name = job.environments[first + index - 1]
             if settings.composite == "background":
                 environment = read_environment(job.out_root / "env_maps" / f"{name}.hdr")
-                picture = put_before(environment, picture, mask, settings.fov_degrees)
+                rays = perspective_directions(height, width, settings.fov_degrees)
+                picture = put_before(sample_environment(environment, rays), picture, mask[..., None])
             write_linear(folder / "relit" / f"{name}.exr", picture)
     write_json(
         folder / METADATA,
@@ -185,15 +187,3 @@ def _write_subject(job: SubjectJob, folder: Path) -> None:
             "coefficients": f"metadata.json of the training set: light_sets / {capture.light_set} / coefficients",
         },
     )
-
-
-def put_before(environment: np.ndarray, person: np.ndarray, mask: np.ndarray, fov_degrees: float) -> np.ndarray:
-    """The ``(H, W, 3)`` picture with the environment behind the person, through the camera's vertical field of view.
-
-    An OLAT stage is dark behind the person, so the picture is the person times its coverage already; outside the mask
-    what the stage itself shows is dropped.
-    """
-    height, width = mask.shape
-    background = sample_environment(environment, perspective_directions(height, width, fov_degrees))
-    coverage = mask[..., None]
-    return np.where(coverage > 0, person, 0) + (1 - coverage) * background

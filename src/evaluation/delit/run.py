@@ -68,7 +68,7 @@ def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], s
     held_out = (arguments.val_subjects, arguments.val_envs)
     pairs = choose_pairs(arguments.data_root, arguments.split, *held_out)
     train = choose_pairs(arguments.data_root, "train", *held_out)
-    models = [(path, load_model(path, arguments.device)) for path in arguments.checkpoint or ()]
+    models = [(path, delit_model.load(path, arguments.device)) for path in arguments.checkpoint or ()]
     first = models[0][1].config if models else None
     image_size = arguments.image_size or (first.image_size if first else DEFAULT_IMAGE_SIZE)
     env_height = arguments.env_height or (first.env_height if first else DEFAULT_ENV_HEIGHT)
@@ -95,16 +95,6 @@ def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], s
         write_contact_sheet(arguments.contact_sheet, methods[0], rows[0], dataset)
     described |= {"data_root": str(arguments.data_root), "split": arguments.split, **sizes, "lights": len(cells)}
     return rows
-
-
-def load_model(path: Path, device: str) -> DelitModel:
-    """The model on its device; InputError also where there is no such device."""
-    model = delit_model.load(path)
-    try:
-        return model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError("--device", f"{device} cannot be used ({reason})", "give cpu, cuda or mps") from None
 
 
 def named(models: list[tuple[Path, DelitModel]]) -> list[tuple[str, DelitModel]]:

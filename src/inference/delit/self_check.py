@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.stage.captures import Capture, Stage, check_sizes, read_picture, reduced_size
-from src.data.stage.olat import LightCells
+from src.data.stage.captures import Capture, Stage, check_sizes, read_blocks, reduced_size
+from src.data.stage.olat import LightCells, accumulate
 from src.inference.crops import Crop
 from src.inference.delit.delighter import Delighted
 from src.utils.cli import InputError, describe_os_error
@@ -24,6 +24,7 @@ from src.utils.resize import resize_area
 from src.utils.sphere import sh_irradiance, sh_project
 
 _LOG_FLOOR = 1e-2  # radiance added before logarithms, as a share of the mean within the mask
+_LIGHTS_AT_A_TIME = 32
 _OLAT_ROWS = 256  # pictures are compared at no more rows than this
 _MASK_SHARE = 0.5
 _DARK_SHARE = 0.02  # what no light makes brighter than this share of the brightest is background
@@ -87,11 +88,13 @@ class SelfCheck:
                 f"the OLATs are {width} x {height}, the picture {relit.shape[1]} x {relit.shape[0]}",
                 "--self_check needs pictures of the captures' own framing",
             )
-        rendered, brightest = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
-        for path, weight in zip(capture.images, coefficients, strict=True):
-            olat = read_picture(path, "srgb", height)
-            rendered += olat * weight
-            np.maximum(brightest, olat.max(axis=2), out=brightest)
+        planes = np.ascontiguousarray(coefficients.T[:, None])  # 3 x 1 x L
+        sums, brightest = np.zeros((3, 1, height * width), np.float32), np.zeros(height * width, np.float32)
+        for first, olats in read_blocks(capture.images, _LIGHTS_AT_A_TIME, "srgb", (height, width)):
+            part = np.ascontiguousarray(planes[..., first : first + olats.shape[1]])
+            accumulate(sums, part, olats, fresh=first == 0)
+            np.maximum(brightest, olats.max(axis=(0, 1)), out=brightest)
+        rendered, brightest = sums[:, 0].T.reshape(height, width, 3), brightest.reshape(height, width)
         if capture.mask is not None:
             mask = resize_area(read_mask(capture.mask), height, width) > _MASK_SHARE
         else:

@@ -15,12 +15,12 @@ from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import choose_pairs, find_pairs
 from src.data.portrait.pair_augmentation import augment, camera_noise, crop, flip, jpeg, light_gain, scale_light
 from src.data.portrait.pair_batch import PairPictures, concatenate
-from src.data.stage.olat import LightCells, relight
+from src.data.stage.olat import LightCells
 from src.utils.cli import InputError
 from src.utils.image_io import read_linear, read_mask, write_display, write_linear
 from src.utils.resize import fit_square
 from src.utils.sphere import fibonacci_sphere
-from tests.tiny_stage import ball_normals, ball_olats, write_stage
+from tests.tiny_stage import ball_normals, ball_olats, relight, write_stage
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.stage.olat import WEIGHTS, LightCells, accumulate, plan_blocks, relight
+from src.data.stage.olat import WEIGHTS, LightCells, accumulate, plan_blocks
 from src.utils.cli import InputError
 from src.utils.image_io import list_images, read_linear, read_mask
 from src.utils.sphere import (
@@ -18,7 +18,7 @@ from src.utils.sphere import (
     voronoi_cells,
 )
 from tests.shared_data import SHARED
-from tests.tiny_stage import ball_normals, ball_olats
+from tests.tiny_stage import ball_normals, ball_olats, relight
 
 HEADS = SHARED / "data" / "heads"
 

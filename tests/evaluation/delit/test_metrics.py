@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.stage.olat import LightCells, relight
+from src.data.stage.olat import LightCells
 from src.evaluation.delit.metrics import (
     align_colours,
     angles_deg,
@@ -18,7 +18,7 @@ from src.evaluation.delit.metrics import (
 )
 from src.evaluation.delit.spheres import SPHERE_SIZE, SPHERES, peak_direction, render_spheres
 from src.utils.sphere import direction_to_pixel, fibonacci_sphere, pixel_directions, rotate_environment_y, rotation_y
-from tests.tiny_stage import ball_normals, ball_olats
+from tests.tiny_stage import ball_normals, ball_olats, relight
 
 FIGURES = [f"{sphere}_{name}" for sphere in SPHERES for name in ("angular_deg", "si_rmse", "normalised_rmse")]
 
