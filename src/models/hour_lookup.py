@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from src.utils.hour_interpolation import HOURS_PER_DAY, HourInterpolation
-
-_SNAP = 1e-6  # hours; float32 keeps 18.1 to 4e-7
+from src.utils.hour_interpolation import HOURS_PER_DAY, SNAP_HOURS, HourInterpolation
 
 
 class HourLookup(nn.Module):
@@ -25,10 +23,10 @@ class HourLookup(nn.Module):
     def forward(self, hours: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         hours = torch.remainder(hours.double(), HOURS_PER_DAY)
         count = self.starts.shape[0]
-        first = torch.remainder(torch.searchsorted(self.starts, hours + _SNAP, right=True) - 1, count)
-        offset = torch.remainder(hours - self.starts[first] + _SNAP, HOURS_PER_DAY) - _SNAP
-        offset = torch.where(offset.abs() < 2 * _SNAP, torch.zeros_like(offset), offset)
+        first = torch.remainder(torch.searchsorted(self.starts, hours + SNAP_HOURS, right=True) - 1, count)
+        offset = torch.remainder(hours - self.starts[first] + SNAP_HOURS, HOURS_PER_DAY) - SNAP_HOURS
+        offset = torch.where(offset.abs() < 2 * SNAP_HOURS, torch.zeros_like(offset), offset)
         faded = (offset / self.lengths[first]).clamp(0.0, 1.0)
         step = self.steps[first]
-        stepped = ((offset > step - _SNAP) & (offset > 0)).to(faded.dtype)
+        stepped = ((offset > step - SNAP_HOURS) & (offset > 0)).to(faded.dtype)
         return first, torch.remainder(first + 1, count), torch.where(step.isnan(), faded, stepped)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 HOURS_PER_DAY = 24.0
+SNAP_HOURS = 1e-6  # so close to a baked hour or an event a time is that; float32 keeps 18.1 to 4e-7
 
 
 def _intervals(hours: Sequence[float]) -> np.ndarray:
@@ -48,7 +49,10 @@ def hours_to_show(hours: Sequence[float], spread: int) -> list[int]:
 
 
 class HourInterpolation:
-    """Piecewise linear between the baked hours, periodic over 24 h, with steps at the events."""
+    """Piecewise linear between the baked hours, periodic over 24 h, with steps at the events.
+
+    :class:`src.models.hour_lookup.HourLookup` is the same rule in operations that can be exported.
+    """
 
     def __init__(self, hours: Sequence[float], events: Sequence[float] = ()) -> None:
         """``hours`` strictly increasing in [0, 24). An event that is itself a baked hour switches in the shorter of the
@@ -74,12 +78,12 @@ class HourInterpolation:
     def __call__(self, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Any ``hours`` M -> (first M, second M, share of the second M in [0, 1]); at a baked hour the share is 0."""
         hours = np.mod(np.asarray(hours, np.float64), HOURS_PER_DAY)
-        first = (np.searchsorted(self._hours, hours + 1e-6, side="right") - 1) % len(self._hours)
-        offset = np.mod(hours - self._hours[first] + 1e-6, HOURS_PER_DAY) - 1e-6
-        offset = np.where(np.abs(offset) < 2e-6, 0.0, offset)
+        first = (np.searchsorted(self._hours, hours + SNAP_HOURS, side="right") - 1) % len(self._hours)
+        offset = np.mod(hours - self._hours[first] + SNAP_HOURS, HOURS_PER_DAY) - SNAP_HOURS
+        offset = np.where(np.abs(offset) < 2 * SNAP_HOURS, 0.0, offset)
         share = np.clip(offset / self._lengths[first], 0.0, 1.0)
         event = self._event[first]
         # The frame that is baked at the event itself stays on its own side of the switch.
-        stepped = np.where((offset > event - 1e-6) & (offset > 0), 1.0, 0.0)
+        stepped = np.where((offset > event - SNAP_HOURS) & (offset > 0), 1.0, 0.0)
         share = np.where(np.isnan(event), share, stepped)
         return first, (first + 1) % len(self._hours), share

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-HOURS_PER_DAY = 24.0
+from src.utils.hour_interpolation import HOURS_PER_DAY
 
 
 def time_features(hours: Tensor, harmonics: int) -> Tensor:

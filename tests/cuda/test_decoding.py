@@ -43,7 +43,7 @@ def test_a_grid_is_decoded(device):
     model = LatentGrid(GridConfig(HEIGHT, WIDTH, HOURS, latent_dim=5, coarse=((4, 3),)), mask)
     for table in model.tables():
         torch.nn.init.uniform_(table, -1, 1)
-    torch.nn.init.normal_(model.f2[-2], std=0.1)
+    torch.nn.init.normal_(model.f2_weights.hour_weight, std=0.1)
     decoder = model.decoder()
     expected, expected_texels = decoder.render([0.0, 7.3]), decoder.decode(random_xy(), 7.3)
     on_device = model.to(device).decoder()

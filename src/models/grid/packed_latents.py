@@ -49,7 +49,6 @@ class TexelIndex:
         self._words = (words - ((words >> 31) << 32)).to(torch.int32).to(mask.device)
         counts = padded.view(-1, _WORD * _WORDS_PER_RANK).sum(dim=1)
         self._ranks = (counts.cumsum(0) - counts).to(torch.int32).to(mask.device)
-        self.row_count = int(counts.sum())
 
     @property
     def size_bytes(self) -> int:
