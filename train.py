@@ -18,13 +18,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from src.tasks.lightmap_options import TARGET_BPP, GridOptions, LightmapOptions, SirenOptions, TrainingOptions
 from src.utils import cli
 
 SAMPLES = Path(__file__).resolve().parent / "samples" / "tod_courtyard"
 SAMPLES_BUDGET_MINUTES = 3.0
-DEFAULT_BPP, TARGET_BPP = 2.5, 8.0
-SIREN_FLAGS = ("batch_size", "lr", "schedule", "samples_per_epoch", "accumulate_steps", "amp", "compile")
-SIREN_FLAGS += ("latent_dim", "hidden_f1", "layers_f1", "hidden_f2", "layers_f2", "time_harmonics")
+SIREN_FLAGS = [name for name in SirenOptions.defaults() if name not in TrainingOptions.defaults()]
 GRID_FLAGS = ("bpp", "latent_bits", "events", "share_f2", "target_psnr", "target_bytes")
 
 
@@ -37,49 +36,47 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--exr_layer", metavar="NAME", help="of EXR files with several layers, the one to read")
     add("--hours", type=cli.hour_list, help="hour of each image in natural order, for example 0,5.9,12 or 0:24:0.5")
     add("--f1", choices=("siren", "grid"), help="F1: network or latent planes (default: siren; for the samples grid)")
-    add("--epochs", type=cli.positive_int, default=200, help="passes over the data")
+    add("--epochs", type=cli.positive_int, help="passes over the data")
     add("--time_budget", type=cli.positive_float, metavar="MINUTES", help="instead of --epochs, for each lightmap")
-    add("--batch_size", type=cli.positive_int, default=65536, help="siren: samples (texels x hours) per step")
-    add("--lr", type=cli.positive_float, default=1e-3, help="siren: learning rate at its highest")
-    add("--schedule", choices=("cosine", "constant"), default="cosine", help="siren: of the learning rate, by step")
-    add("--latent_dim", type=cli.positive_int, default=32, help="siren: channels of the latent map")
-    add("--hidden_f1", type=cli.positive_int, default=32, help="siren: width of F1")
-    add("--layers_f1", type=cli.positive_int, default=4, help="siren: sine layers of F1")
-    add("--hidden_f2", type=cli.positive_int, default=64, help="siren: width of F2")
-    add("--layers_f2", type=cli.positive_int, default=4, help="siren: sine layers of F2")
-    add("--time_harmonics", type=cli.positive_int, default=2, help="siren: sine and cosine pairs for the hour")
+    add("--batch_size", type=cli.positive_int, help="siren: samples (texels x hours) per step")
+    add("--lr", type=cli.positive_float, help="siren: learning rate at its highest")
+    add("--schedule", choices=("cosine", "constant"), help="siren: of the learning rate, by step")
+    add("--latent_dim", type=cli.positive_int, help="siren: channels of the latent map")
+    add("--hidden_f1", type=cli.positive_int, help="siren: width of F1")
+    add("--layers_f1", type=cli.positive_int, help="siren: sine layers of F1")
+    add("--hidden_f2", type=cli.positive_int, help="siren: width of F2")
+    add("--layers_f2", type=cli.positive_int, help="siren: sine layers of F2")
+    add("--time_harmonics", type=cli.positive_int, help="siren: sine and cosine pairs for the hour")
     add("--samples_per_epoch", type=cli.positive_int, help="siren: samples in an epoch (default: all texels and hours)")
     add("--bpp", type=cli.positive_float, help="grid: most bits in memory per texel and frame (2.5; 8 with a target)")
-    add("--latent_bits", type=int, choices=(4, 6, 8), default=6, help="grid: of each latent value")
+    add("--latent_bits", type=int, choices=(4, 6, 8), help="grid: of each latent value")
     add("--events", type=cli.hour_list, help="grid: when light switches, as 6.0,18.0 (default: where frames are close)")
     add("--share_f2", action="store_true", help="grid: one F2 and one file for all lightmaps of a set")
     targets = parser.add_mutually_exclusive_group()
     targets.add_argument("--target_psnr", type=cli.positive_float, metavar="DB", help="grid: smallest file that has it")
     targets.add_argument("--target_bytes", type=cli.positive_int, metavar="N", help="grid: best picture in such a file")
     add("--num_workers", type=cli.non_negative_int, default=0, help="accepted; without effect, see README")
-    add("--seed", type=cli.non_negative_int, default=42)
-    add("--save_every", type=cli.positive_int, default=10, help="epochs between validations and checkpoints")
+    add("--seed", type=cli.non_negative_int)
+    add("--save_every", type=cli.positive_int, help="epochs between validations and checkpoints")
     add("--compute_latent", action="store_true", help="export at the end")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    add("--amp", choices=("off", "bf16", "fp16"), default="off", help="siren: mixed precision; sines stay in float32")
-    add("--accumulate_steps", type=cli.positive_int, default=1, help="siren: batches per optimizer step")
+    add("--amp", choices=("off", "bf16", "fp16"), help="siren: mixed precision; sines stay in float32")
+    add("--accumulate_steps", type=cli.positive_int, help="siren: batches per optimizer step")
     add("--compile", action="store_true", help="siren: compile with torch.compile (needs a C++ compiler)")
     add("--resume", choices=("auto", "never"), default="auto", help="continue the run in --out_dir, or refuse to")
     add("--overwrite", action="store_true", help="start anew over the run in --out_dir")
-    arguments = parser.parse_args(argv)
-    siren_flags, grid_flags = (
-        [name for name in names if getattr(arguments, name) != parser.get_default(name)]
-        for names in (SIREN_FLAGS, GRID_FLAGS)
-    )
+    parser.set_defaults(**SirenOptions.defaults(), latent_bits=GridOptions.latent_bits)
+    arguments, given = parser.parse_args(argv), parser.given(argv)
+    siren_flags, grid_flags = ([name for name in names if name in given] for names in (SIREN_FLAGS, GRID_FLAGS))
     arguments.f1 = arguments.f1 or ("siren" if arguments.data_dir or siren_flags else "grid")
     for flag in grid_flags if arguments.f1 == "siren" else siren_flags:
         parser.error(f"argument --{flag}: does not apply to --f1 {arguments.f1}")
     has_target = arguments.target_psnr or arguments.target_bytes
-    arguments.bpp = arguments.bpp or (TARGET_BPP if has_target else DEFAULT_BPP)
+    arguments.bpp = arguments.bpp or (TARGET_BPP if has_target else GridOptions.bpp)
     if arguments.data_dir is None:
         arguments.data_dir = SAMPLES
         arguments.compute_latent = True
-        if arguments.time_budget is None and arguments.epochs == parser.get_default("epochs"):
+        if not given & {"time_budget", "epochs"}:
             arguments.time_budget = SAMPLES_BUDGET_MINUTES
     if arguments.out_dir is None:
         arguments.out_dir = Path("runs") / arguments.data_dir.resolve().name
@@ -102,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in (line for lightmap in lightmaps for line in lightmap.describe() if group.is_main):
             print(line)
 
-        results = train_lightmaps(lightmaps, arguments, group)
+        results = train_lightmaps(lightmaps, LightmapOptions.from_arguments(arguments), group)
 
         if group.is_main and len(results) > 1:
             print(format_summary(results))

@@ -87,11 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.data.lightmap_dataset import LightmapDataset
     from src.models.grid.latent_grid import LatentGrid
     from src.tasks.grid_task import GridTask
-    from src.tasks.grid_training import GridOptions, grid_batches, grid_config, grid_optimizer
+    from src.tasks.grid_training import grid_batches, grid_config, grid_optimizer
+    from src.tasks.lightmap_options import GridOptions
 
     (lightmap,) = open_lightmaps(arguments.data_dir)
     data = LightmapDataset.from_lightmap(lightmap)
-    options = GridOptions(arguments.bpp, seed=arguments.seed)
+    options = GridOptions(bpp=arguments.bpp, seed=arguments.seed)
     limit_s = 60.0 * arguments.limit_minutes
 
     torch.manual_seed(arguments.seed)

@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.data.lightmap_dataset import LightmapDataset
     from src.export.bundle import read_bundle, write_bundle
     from src.models.grid.latent_grid import load
-    from src.tasks.grid_training import GridOptions, train_grid
+    from src.tasks.grid_training import train_grid
+    from src.tasks.lightmap_options import GridOptions
     from src.training.distributed import processes
     from src.utils.tile_metrics import tile_metrics
 
@@ -54,9 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with processes(arguments.device) as group:
         data = LightmapDataset.from_lightmap(lightmap, group.device)
         options = GridOptions(
-            arguments.bpp,
-            arguments.latent_bits,
-            arguments.bit_price,
+            bpp=arguments.bpp,
+            latent_bits=arguments.latent_bits,
+            bit_price=arguments.bit_price,
             seed=arguments.seed,
             time_budget_s=max(1.0, SHARE_OF_TIME * 60.0 * arguments.minutes - (time.monotonic() - started)),
             save_every=1_000_000,

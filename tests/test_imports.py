@@ -42,6 +42,7 @@ LIGHTMAP_WING = (
     "losses.grid_loss",
     "tasks.lightmap_runs",
     "tasks.judging",
+    "tasks.lightmap_options",
     "tasks.siren_task",
     "tasks.siren_training",
     "tasks.grid_task",

@@ -324,7 +324,7 @@ def test_a_target_out_of_reach_is_said(hdr, tmp_path, capsys):
         ({"f1": "grid", "target_bytes": -4}, "--target_bytes: -4 is not"),
         ({"f1": "grid", "events": "6,late"}, "--events"),
         ({"f1": "grid", "latent_bits": 5}, "--latent_bits"),
-        ({"f1": "grid", "bpp": 0.001}, "--bpp: 0.001 is less than one channel takes"),
+        ({"f1": "grid", "bpp": 0.001}, "--bpp: 0.001 is less than one channel takes: give "),
         ({"f1": "tree"}, "--f1"),
         ({"f1": "grid", "lightmap": "Hall:0"}, "--lightmap"),
     ],

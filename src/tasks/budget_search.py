@@ -16,7 +16,8 @@ from src.data.lightmap_dataset import LightmapDataset
 from src.export.bundle import encode_bundle
 from src.models.grid.latent_grid import load_model
 from src.tasks.grid_task import GridTask
-from src.tasks.grid_training import GridOptions, grid_config, train_grid
+from src.tasks.grid_training import grid_config, train_grid
+from src.tasks.lightmap_options import GridOptions, Target
 from src.training.distributed import Processes
 from src.training.trainer import BEST, LAST
 from src.utils.atomic import atomic_path
@@ -24,20 +25,6 @@ from src.utils.atomic import atomic_path
 SHORT_SHARE = 0.15  # of the epochs or the time of a full training
 FULL_TRAININGS = 3
 FOLDER = "search"
-
-
-@dataclass(frozen=True)
-class Target:
-    """At least ``psnr_db`` in the smallest file, or the best picture in at most ``size_bytes``: one of them is None."""
-
-    psnr_db: float | None
-    size_bytes: int | None
-
-    def is_met_by(self, psnr_db: float, size_bytes: float) -> bool:
-        return psnr_db >= self.psnr_db if self.psnr_db is not None else size_bytes <= self.size_bytes
-
-    def __str__(self) -> str:
-        return f"{self.psnr_db:g} dB" if self.psnr_db is not None else f"{self.size_bytes} bytes"
 
 
 @dataclass(frozen=True)
@@ -61,7 +48,7 @@ class _Trainings:
         kind = "full" if share == 1.0 else "short"
         options = replace(
             self._options,
-            latent_dim=latent_dim,
+            memory_of_channels=latent_dim,
             epochs=max(1, round(self._options.epochs * share)),
             time_budget_s=self._options.time_budget_s and self._options.time_budget_s * share,
         )
@@ -81,7 +68,7 @@ class _Trainings:
 def search(
     data: LightmapDataset, run_dir: Path, options: GridOptions, group: Processes, identity: dict, target: Target
 ) -> tuple[Path, str]:
-    """Train to ``target`` with at most the channels that ``options.bpp_memory`` allows.
+    """Train to ``target`` with at most the channels that ``options.bpp`` allows.
 
     Returns the checkpoint, copied to ``run_dir``, and a clause that says whether the target was reached. Trainings lie
     in ``run_dir / "search"`` and serve other targets as well.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from src.data.lightmap_dataset import LightmapDataset
-from src.models.grid.config import GridConfig, largest_latent_dim
+from src.models.grid.config import GridConfig, largest_latent_dim, resident_bytes
 from src.models.grid.latent_grid import LatentGrid
 
 # (stride, channels) beside the channels at full resolution.
@@ -26,9 +26,8 @@ MARGIN_DB = 5.0  # coarser latents that start three ahead end level, in a larger
 def choose_sizes(data: LightmapDataset, shape: GridConfig, budget_bytes: float) -> GridConfig | None:
     """``shape`` with the channels that start best in ``budget_bytes``; None when not one channel fits."""
     fitting = []
-    for coarse in COARSE_CHOICES:
-        config = replace(shape, coarse=tuple(level for level in coarse if level[1] <= 3 * len(shape.hours)))
-        config = config.with_latent_dim(largest_latent_dim(budget_bytes, data.mask, config))
+    for choice in _choices(shape):
+        config = choice.with_latent_dim(largest_latent_dim(budget_bytes, data.mask, choice))
         if config.latent_dim > 0 and config not in fitting:  # a day of few hours has no use for many channels
             fitting.append(config)
     if len(fitting) < 2:
@@ -36,6 +35,17 @@ def choose_sizes(data: LightmapDataset, shape: GridConfig, budget_bytes: float) 
     texels, mask = _sample(data)
     scores = [start_psnr_db(config, texels, mask) - (MARGIN_DB if config.coarse else 0.0) for config in fitting]
     return fitting[scores.index(max(scores))]
+
+
+def least_resident_bytes(data: LightmapDataset, shape: GridConfig) -> int:
+    """The smallest budget in which :func:`choose_sizes` finds a place for a channel."""
+    return min(resident_bytes(choice.with_latent_dim(1), data.mask) for choice in _choices(shape))
+
+
+def _choices(shape: GridConfig) -> list[GridConfig]:
+    """``shape`` with each of the coarser levels that are tried."""
+    most = 3 * len(shape.hours)
+    return [replace(shape, coarse=tuple(level for level in levels if level[1] <= most)) for levels in COARSE_CHOICES]
 
 
 @torch.no_grad()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,8 +11,9 @@ import torch
 from src.data.lightmap_dataset import LightmapDataset, TexelBatches
 from src.models.grid.config import GridConfig, resident_bytes
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
-from src.tasks.grid_sizes import choose_sizes
+from src.tasks.grid_sizes import choose_sizes, least_resident_bytes
 from src.tasks.grid_task import GridTask
+from src.tasks.lightmap_options import GridOptions
 from src.training.distributed import Processes
 from src.training.row_adam import RowAdam
 from src.training.trainer import BEST, FILE_NAMES, LAST, Trainer, TrainerOptions
@@ -26,22 +27,6 @@ F2_RATE = 4e-3
 LATENT_RATE = 2e-2
 ROW_FLOOR = 2.0
 WARMUP_STEPS = 10
-BIT_PRICE = 80.0
-
-
-@dataclass(frozen=True)
-class GridOptions:
-    """What a user chooses. ``bpp_memory`` bits per texel and frame bound everything that is resident when decoding."""
-
-    bpp_memory: float = 2.5
-    latent_bits: int = 6
-    bit_price: float = BIT_PRICE  # dB that a bit per texel of the map and frame must bring
-    events: tuple[float, ...] | None = None  # hours at which light switches; None: what the frames bracket
-    seed: int = 42
-    epochs: int = 300
-    time_budget_s: float | None = None
-    save_every: int = 50
-    latent_dim: int | None = None  # instead of ``bpp_memory``: the memory of so many channels at full resolution
 
 
 def grid_config(data: LightmapDataset, options: GridOptions) -> GridConfig:
@@ -56,15 +41,23 @@ def grid_config(data: LightmapDataset, options: GridOptions) -> GridConfig:
         is_radiance=data.is_radiance,
         regions=data.regions,
     )
-    if options.latent_dim is not None:
-        budget = resident_bytes(shape.with_latent_dim(options.latent_dim), data.mask)
+    bytes_per_bpp = shape.texel_count * len(shape.hours) / 8
+    if options.memory_of_channels is not None:
+        budget = resident_bytes(shape.with_latent_dim(options.memory_of_channels), data.mask)
     else:
-        budget = options.bpp_memory * shape.texel_count * len(shape.hours) / 8
+        budget = options.bpp * bytes_per_bpp
     config = choose_sizes(data, shape, budget)
     if config is None:
-        reason = f"{options.bpp_memory:g} is less than one channel takes"
-        raise InputError("--bpp", reason, "give more, or fewer --latent_bits")
+        enough = least_resident_bytes(data, shape) / bytes_per_bpp
+        remedy = f"give {_rounded_up(enough)} or more"
+        raise InputError("--bpp", f"{options.bpp:g} is less than one channel takes", remedy)
     return config
+
+
+def _rounded_up(value: float) -> str:
+    """Three significant digits that are no less than ``value``."""
+    digit = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return f"{math.ceil(value / digit + 1e-9) * digit:.10g}"
 
 
 def grid_optimizer(model: LatentGrid) -> RowAdam:

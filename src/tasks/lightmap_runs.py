@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ from src.export.grid import export_grid
 from src.export.siren import describe_sizes, export_siren
 from src.models.compressor import load_model
 from src.models.grid.latent_grid import load_model as load_grid
-from src.tasks.budget_search import Target, search
+from src.tasks.budget_search import search
 from src.tasks.grid_task import GridTask
-from src.tasks.grid_training import GridOptions, train_grid
+from src.tasks.grid_training import train_grid
 from src.tasks.judging import comparison
+from src.tasks.lightmap_options import LightmapOptions, SirenOptions
 from src.tasks.siren_task import SirenTask
 from src.tasks.siren_training import train_siren
 from src.training.distributed import Processes
@@ -45,25 +45,23 @@ class RunResult:
     closing: str
 
 
-def train_lightmaps(lightmaps: Sequence[Lightmap], arguments: argparse.Namespace, group: Processes) -> list[RunResult]:
+def train_lightmaps(lightmaps: Sequence[Lightmap], options: LightmapOptions, group: Processes) -> list[RunResult]:
     """Train every lightmap; the main process gets all results, in the order of ``lightmaps``.
 
-    Lightmaps of a set get sub-folders of ``arguments.out_dir``. A single one that is trained with a SIREN is trained by
+    Lightmaps of a set get sub-folders of ``options.out_dir``. A single one that is trained with a SIREN is trained by
     all processes together; otherwise each process trains some lightmaps alone.
     """
-    if arguments.share_f2 and len(lightmaps) > 1:
+    is_siren = isinstance(options.f1, SirenOptions)
+    if options.share_f2 and len(lightmaps) > 1:
         atlas = LightmapAtlas(lightmaps)
-        mine = train_grid_run(atlas, arguments.out_dir, arguments, group.alone()) if group.is_main else []
-    elif len(lightmaps) == 1 and arguments.f1 == "siren":
-        return train_siren_run(lightmaps[0], _run_dir(lightmaps[0], arguments), arguments, group)
+        mine = train_grid_run(atlas, options.out_dir, options, group.alone()) if group.is_main else []
+    elif len(lightmaps) == 1 and is_siren:
+        return train_siren_run(lightmaps[0], _run_dir(lightmaps[0], options), options, group)
     else:
+        train_run = train_siren_run if is_siren else train_grid_run
         mine = []
         for lightmap in share_out(lightmaps, group.count)[group.rank]:
-            run_dir = _run_dir(lightmap, arguments)
-            if arguments.f1 == "siren":
-                mine += train_siren_run(lightmap, run_dir, arguments, group.alone())
-            else:
-                mine += train_grid_run(lightmap, run_dir, arguments, group.alone())
+            mine += train_run(lightmap, _run_dir(lightmap, options), options, group.alone())
     order = [lightmap.name for lightmap in lightmaps]
     results = [result for part in group.gather(mine) for result in part]
     return sorted(results, key=lambda result: order.index(result.name))
@@ -98,15 +96,13 @@ def _decibels(psnr_db: float) -> str:
     return "black" if math.isnan(psnr_db) else f"{psnr_db:.2f}"
 
 
-def train_siren_run(
-    lightmap: Lightmap, run_dir: Path, arguments: argparse.Namespace, group: Processes
-) -> list[RunResult]:
+def train_siren_run(lightmap: Lightmap, run_dir: Path, options: LightmapOptions, group: Processes) -> list[RunResult]:
     """Train a SIREN on one lightmap, and export it where asked; the result is on the main process alone."""
     dataset = LightmapDataset.from_lightmap(lightmap, group.device)
     _say(dataset.remarks, group)
-    open_run_dir(run_dir, arguments, dataset.describe(), group)
-    identity = run_identity(arguments, dataset.describe(), group.count)
-    trainer = train_siren(dataset, run_dir, arguments, group, identity)
+    open_run_dir(run_dir, options.flags, dataset.describe(), group)
+    identity = run_identity(options.flags, dataset.describe(), group.count)
+    trainer = train_siren(dataset, run_dir, options.f1, group, identity)
     if not group.is_main:
         return []
 
@@ -114,7 +110,7 @@ def train_siren_run(
     task = SirenTask(model, dataset, group.alone())
     measured = task.validate()
     write_display(run_dir / COMPARISON, comparison(dataset, model.decoder()))
-    exports = export_siren(model, run_dir) if arguments.compute_latent else []
+    exports = export_siren(model, run_dir) if options.compute_latent else []
     closing = _closing(measured["psnr_db"], [lightmap], exports, run_dir)
     size_bytes = sum(path.stat().st_size for path in exports[:2])  # latent map and weights
     psnr_db, worst_hour_psnr_db = measured["psnr_db"], measured["worst_hour_psnr_db"]
@@ -122,36 +118,27 @@ def train_siren_run(
 
 
 def train_grid_run(
-    lightmap: Lightmap | LightmapAtlas, run_dir: Path, arguments: argparse.Namespace, group: Processes
+    lightmap: Lightmap | LightmapAtlas, run_dir: Path, options: LightmapOptions, group: Processes
 ) -> list[RunResult]:
     """Train a latent grid on one lightmap, or on several that share F2 (a result for each), to a target where asked."""
     data = LightmapDataset.from_lightmap(lightmap, group.device)
     _say(data.remarks, group)
-    options = GridOptions(
-        arguments.bpp,
-        arguments.latent_bits,
-        events=arguments.events and tuple(hour % 24 for hour in arguments.events),
-        seed=arguments.seed,
-        epochs=arguments.epochs,
-        time_budget_s=arguments.time_budget and arguments.time_budget * 60.0,
-        save_every=arguments.save_every,
-    )
-    open_run_dir(run_dir, arguments, data.describe(), group)
+    open_run_dir(run_dir, options.flags, data.describe(), group)
     note = ""
-    if arguments.target_psnr or arguments.target_bytes:
+    if options.target is not None:
         # Trainings with a number of channels serve any target and any bound on the memory.
-        identity = run_identity(arguments, data.describe(), group.count, without=["bpp"])
-        target = Target(arguments.target_psnr, arguments.target_bytes)
-        best, note = search(data, run_dir, options, group, identity, target)
+        identity = run_identity(options.flags, data.describe(), group.count, without=["bpp"])
+        best, note = search(data, run_dir, options.f1, group, identity, options.target)
     else:
-        best = train_grid(data, run_dir, options, group, run_identity(arguments, data.describe(), group.count))
+        identity = run_identity(options.flags, data.describe(), group.count)
+        best = train_grid(data, run_dir, options.f1, group, identity)
 
     model = load_grid(best, group.device)
     model.round_f2()
-    task = GridTask(model, data, options.bit_price, options.seed)
+    task = GridTask(model, data, options.f1.bit_price, options.f1.seed)
     decoder = model.decoder()
     write_display(run_dir / COMPARISON, comparison(data, decoder))
-    exports = export_grid(decoder, run_dir) if arguments.compute_latent else []
+    exports = export_grid(decoder, run_dir) if options.compute_latent else []
     size_bytes = exports[0].stat().st_size if exports else len(encode_bundle(decoder))
     of_tiles = task.tile_psnr_db()
     parts = lightmap.lightmaps if isinstance(lightmap, LightmapAtlas) else [lightmap]
@@ -171,9 +158,9 @@ def _say(remarks: Sequence[str], group: Processes) -> None:
             print(line, flush=True)
 
 
-def _run_dir(lightmap: Lightmap, arguments: argparse.Namespace) -> Path:
+def _run_dir(lightmap: Lightmap, options: LightmapOptions) -> Path:
     is_of_set = isinstance(lightmap, HprcLightmap)
-    return arguments.out_dir / lightmap.folder_name if is_of_set else arguments.out_dir
+    return options.out_dir / lightmap.folder_name if is_of_set else options.out_dir
 
 
 def _closing(psnr_db: float, lightmaps: Sequence[Lightmap], exports: Sequence[Path], run_dir: Path) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
 
 from src.data.lightmap_dataset import LightmapDataset, TexelBatches
 from src.models.compressor import CompressorConfig, LightmapCompressor
+from src.tasks.lightmap_options import SirenOptions
 from src.tasks.siren_task import SirenTask
 from src.training.distributed import Processes
 from src.training.trainer import Trainer, TrainerOptions
@@ -21,43 +21,43 @@ RADIANCE_GAMMA = 1.0
 
 
 def train_siren(
-    dataset: LightmapDataset, run_dir: Path, arguments: argparse.Namespace, group: Processes, identity: dict
+    dataset: LightmapDataset, run_dir: Path, options: SirenOptions, group: Processes, identity: dict
 ) -> Trainer:
-    """Train to the end, continuing an interrupted run; ``arguments`` are those of ``train.py``."""
+    """Train to the end, continuing an interrupted run."""
     batches = TexelBatches(
-        dataset, arguments.batch_size, arguments.samples_per_epoch, arguments.seed, group.rank, group.count
+        dataset, options.batch_size, options.samples_per_epoch, options.seed, group.rank, group.count
     )
     transfer = None
     if dataset.is_radiance:
-        transfer = RadianceTransfer.fitted(
-            dataset.texels.amax(dim=(0, 2)).tolist(), dataset.hour_values, RADIANCE_GAMMA
-        )
-    torch.manual_seed(arguments.seed)
+        peaks = dataset.texels.amax(dim=(0, 2)).tolist()
+        transfer = RadianceTransfer.fitted(peaks, dataset.hour_values, RADIANCE_GAMMA)
+    torch.manual_seed(options.seed)
     config = CompressorConfig(
         dataset.height,
         dataset.width,
         dataset.hour_values,
-        arguments.latent_dim,
-        arguments.hidden_f1,
-        arguments.layers_f1,
-        arguments.hidden_f2,
-        arguments.layers_f2,
-        arguments.time_harmonics,
-        *((transfer.frame_scale, transfer.gamma) if transfer else ()),
+        latent_dim=options.latent_dim,
+        hidden_f1=options.hidden_f1,
+        layers_f1=options.layers_f1,
+        hidden_f2=options.hidden_f2,
+        layers_f2=options.layers_f2,
+        time_harmonics=options.time_harmonics,
+        frame_scale=transfer.frame_scale if transfer else (),
+        gamma=transfer.gamma if transfer else 1.0,
     )
     task = SirenTask(LightmapCompressor(config).to(group.device), dataset, group)
-    optimizer = torch.optim.Adam(task.parameters(), lr=arguments.lr, fused=True)
-    options = TrainerOptions(
-        epochs=arguments.epochs,
-        time_budget_s=arguments.time_budget and arguments.time_budget * 60.0,
+    optimizer = torch.optim.Adam(task.parameters(), lr=options.lr, fused=True)
+    engine = TrainerOptions(
+        epochs=options.epochs,
+        time_budget_s=options.time_budget_s,
         warmup_steps=WARMUP_STEPS,
-        schedule=arguments.schedule,
-        accumulate_steps=arguments.accumulate_steps,
-        amp=arguments.amp,
-        save_every=arguments.save_every,
-        compile=arguments.compile,
+        schedule=options.schedule,
+        accumulate_steps=options.accumulate_steps,
+        amp=options.amp,
+        save_every=options.save_every,
+        compile=options.compile,
     )
-    trainer = Trainer(task, optimizer, batches, group, run_dir, options=options, identity=identity)
+    trainer = Trainer(task, optimizer, batches, group, run_dir, options=engine, identity=identity)
     trainer.resume()
     trainer.fit()
     return trainer

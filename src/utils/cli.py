@@ -121,6 +121,19 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, description: str | None = None, **kwargs: Any) -> None:
         super().__init__(description=description, formatter_class=_HelpFormatter, allow_abbrev=False, **kwargs)
 
+    def given(self, argv: Sequence[str] | None) -> frozenset[str]:
+        """The names of the arguments that ``argv`` itself gives, be it with their defaults."""
+        of_actions, of_parser = [action.default for action in self._actions], self._defaults
+        try:
+            self._defaults = {}
+            for action in self._actions:
+                action.default = argparse.SUPPRESS
+            return frozenset(vars(self.parse_args(argv)))
+        finally:
+            self._defaults = of_parser
+            for action, default in zip(self._actions, of_actions, strict=True):
+                action.default = default
+
     def error(self, message: str) -> None:  # type: ignore[override]
         match = re.fullmatch(r"argument ([^:]+): (.*)", message, re.DOTALL)
         subject, problem = match.groups() if match else (self.prog, message)
@@ -129,7 +142,7 @@ class Parser(argparse.ArgumentParser):
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, False, argparse.SUPPRESS) or not action.option_strings:
+        if action.default in (None, False, [], argparse.SUPPRESS) or not action.option_strings:
             return action.help
         return super()._get_help_string(action)
 

@@ -256,3 +256,18 @@ def test_what_argument_parsing_needs_imports_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_flags_given_with_their_defaults_are_given():
+    parser = cli.Parser(prog="x")
+    parser.add_argument("--epochs", type=int, default=200)
+    parser.add_argument("--lightmap", action="append", default=[])
+    parser.add_argument("--share", action="store_true")
+    parser.add_argument("--bpp", type=float)
+    parser.set_defaults(epochs=200)
+    assert parser.given([]) == frozenset()
+    assert parser.given(["--epochs", "200", "--lightmap", "a:0", "--lightmap", "a:1"]) == {"epochs", "lightmap"}
+    assert parser.given(["--share"]) == {"share"}
+    assert vars(parser.parse_args([])) == {"epochs": 200, "lightmap": [], "share": False, "bpp": None}, "as before"
+    with pytest.raises(cli.InputError, match="--bpp: invalid float value"):
+        parser.given(["--bpp", "much"])
