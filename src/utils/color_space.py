@@ -107,12 +107,12 @@ class ColorSpace:
         return linear.clip(0.0, None if self.is_hdr else 1.0)
 
     def is_srgb(self) -> bool:
-        """Whether it is sRGB, as profiles in use round it: curves within a third of an 8-bit code, matrix of 1e-3."""
+        """Whether it is sRGB, as profiles in use round it: curves within half an 8-bit code, the matrix within 1e-3."""
         codes = np.arange(256) / 255
         return (
             not self.is_hdr
             and (self.matrix is None or np.abs(self.matrix - np.eye(3)).max() < 1e-3)
-            and all(np.abs(linear_to_srgb(curve(codes)) - codes).max() < 1 / 3 / 255 for curve in self.curves)
+            and all(np.abs(linear_to_srgb(curve(codes)) - codes).max() < 0.5 / 255 for curve in self.curves)
         )
 
 

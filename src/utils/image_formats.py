@@ -47,7 +47,7 @@ def ldr_size(path: Path) -> tuple[int, int]:
     if picture.format == "AVIF":
         is_on_its_side = heif_properties(data).is_on_its_side
     else:
-        is_on_its_side = _orientation(path, picture) >= 5
+        is_on_its_side = _orientation(path, data, picture) >= 5
     return (picture.width, picture.height) if is_on_its_side else (picture.height, picture.width)
 
 
@@ -76,13 +76,13 @@ def decode_ldr(path: Path) -> Decoded:
         return _decode_png(path, data, picture)
     find = ProfileOf(path, picture.info.get("icc_profile"), default=ADOBE_RGB if _says_adobe_rgb(picture) else None)
     codes, space = find.apply(picture)
-    return split(turned(codes, _orientation(path, picture)), 255, space)
+    return split(turned(codes, _orientation(path, data, picture)), 255, space)
 
 
 def _decode_png(path: Path, data: bytes, picture) -> Decoded:
     chunks = png_chunks.chunks_before_pixels(data)
     find = ProfileOf(path, picture.info.get("icc_profile"), chunks=chunks)
-    orientation, depth = _orientation(path, picture), png_chunks.bit_depth(chunks)
+    orientation, depth = _orientation(path, data, picture), png_chunks.bit_depth(chunks)
     transparent = png_chunks.grey_transparency(chunks)
     if depth == 16:  # Pillow would keep only the upper 8 of 16 bits of RGB
         try:
@@ -116,8 +116,10 @@ def _open_with_pillow(path: Path, data: bytes):
     return picture
 
 
-def _orientation(path: Path, picture) -> int:
+def _orientation(path: Path, data: bytes, picture) -> int:
     """EXIF's orientation, 1 to 8. In a PNG it may stand behind the pixels."""
+    if picture.format == "PNG" and not png_chunks.may_hold_exif(data):
+        return 1
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Corrupt EXIF data")  # said below, with the file's name

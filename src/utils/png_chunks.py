@@ -16,6 +16,8 @@ _SIGNATURE_BYTES = 8
 _AFTER_IHDR = _SIGNATURE_BYTES + 4 + 4 + 13 + 4
 _COMMENT = b"Comment\0"
 _GREY = 0
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_EXIF_KEYWORDS = (b"Raw profile type", b"XML:com.adobe.xmp")
 # sRGB's stand-in for readers that know only gAMA is 1 / 2.2; libpng takes what is so near for sRGB too.
 _SRGB_GAMMA = 1 / 2.2
 _GAMMA_TOLERANCE = 0.05
@@ -44,6 +46,17 @@ def with_comment(data: bytes, comment: str) -> bytes:
 def comment_in(chunks: dict[bytes, bytes]) -> str | None:
     text = chunks.get(b"tEXt", b"")
     return text[len(_COMMENT) :].decode("latin-1") if text.startswith(_COMMENT) else None
+
+
+def may_hold_exif(data: bytes) -> bool:
+    """Whether a chunk, in front of the pixels or behind them, can hold EXIF or XMP: most files need not be decoded."""
+    position = _SIGNATURE_BYTES
+    while position + 8 <= len(data):
+        size, name = struct.unpack_from(">I4s", data, position)
+        if name == b"eXIf" or (name in _TEXTS and data.startswith(_EXIF_KEYWORDS, position + 8)):
+            return True
+        position += size + 12
+    return False
 
 
 def bit_depth(chunks: dict[bytes, bytes]) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -156,6 +159,20 @@ def test_avif_is_not_turned_twice_by_its_exif(tmp_path, orientation):
     untagged = image_io.read_display(tmp_path / "b.avif")
     read = image_io.read_display(tmp_path / "a.avif")
     np.testing.assert_array_equal(stored(read, orientation), untagged)
+
+
+def test_png_with_the_orientation_behind_its_pixels_or_in_xmp(tmp_path):
+    upright = upright_codes().astype(np.uint8)
+    data = png_of(stored(upright, 6))
+    end = len(data) - 12
+    kind, content = exif_chunk(6)
+    behind = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    (tmp_path / "a.png").write_bytes(data[:end] + behind + data[end:])
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    (tmp_path / "b.png").write_bytes(png_of(stored(upright, 6), (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)))
+    for name in ("a.png", "b.png"):
+        np.testing.assert_array_equal(np.rint(image_io.read_display(tmp_path / name) * 255), upright)
+        assert image_io.image_size(tmp_path / name) == (HEIGHT, WIDTH)
 
 
 def test_an_orientation_that_does_not_exist_turns_nothing(tmp_path):
