@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     written = []
     for name, path in checkpoints.items():
         is_grid = checkpoint.read_kind(path) == latent_grid.CHECKPOINT_KIND
-        model = latent_grid.load(path, device) if is_grid else compressor.load_model(path, device)
+        model = latent_grid.load(path, device) if is_grid else compressor.load_siren(path, device)
         if arguments.bundle and not is_grid:
             raise cli.InputError(path, "was trained with --f1 siren, bundles hold --f1 grid", "use --out_dir instead")
         if arguments.bundle:

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from benchmarks import peer_loop
-from src.export.siren import F2_WEIGHTS, LATENT_MAP, export_siren
+from src.export.files import F2_WEIGHTS, LATENT_MAP
+from src.export.siren import export_siren
 from src.models.compressor import CompressorConfig, LightmapCompressor, load_exported
 from src.utils import cli
 

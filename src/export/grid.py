@@ -9,14 +9,20 @@ import numpy as np
 import torch
 
 from src.export.bundle import write_bundle
-from src.export.siren import F2_CONFIG, F2_TORCHSCRIPT, F2_WEIGHTS, LATENT_MAP, write_latent_map, write_torchscript
+from src.export.files import (
+    BUNDLE,
+    F2_CONFIG,
+    F2_TORCHSCRIPT,
+    F2_WEIGHTS,
+    LATENT_MAP,
+    write_latent_map,
+    write_torchscript,
+)
 from src.models.grid.decoder import TILE_ROWS, GridDecoder
 from src.models.grid.engine_f2 import float_latents, grid_f2
 from src.utils import checkpoint
 from src.utils.atomic import atomic_path
 from src.utils.cli import describe_os_error
-
-BUNDLE = "day.tod"
 
 
 def export_grid(decoder: GridDecoder, out_dir: Path) -> list[Path]:

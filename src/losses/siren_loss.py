@@ -1,4 +1,4 @@
-"""The lightmap compressor's loss: the mean squared error over all texels and hours of a batch."""
+"""The siren's loss: the mean squared error over all texels and hours of a batch."""
 
 from __future__ import annotations
 

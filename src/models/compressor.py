@@ -28,7 +28,7 @@ from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.radiance_transfer import RadianceTransfer
 
-CHECKPOINT_KIND = "lightmap"
+CHECKPOINT_KIND = "lightmap"  # a siren's: the name is from before there were grids
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,10 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> LightmapDecode
     """
     if checkpoint.read_kind(path) == latent_grid.CHECKPOINT_KIND:
         return latent_grid.load(path, device)
-    return load_model(path, device).decoder()
+    return load_siren(path, device).decoder()
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> LightmapCompressor:
+def load_siren(path: str | Path, device: str | torch.device = "cpu") -> LightmapCompressor:
     """The model of a checkpoint of ``--f1 siren``, in evaluation mode."""
     content = checkpoint.read(path, CHECKPOINT_KIND)
     try:

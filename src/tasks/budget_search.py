@@ -14,7 +14,7 @@ import numpy as np
 
 from src.data.lightmap_dataset import LightmapDataset
 from src.export.bundle import encode_bundle
-from src.models.grid.latent_grid import load_model
+from src.models.grid.latent_grid import load_grid
 from src.tasks.grid_task import GridTask
 from src.tasks.grid_training import grid_config, train_grid
 from src.tasks.lightmap_options import GridOptions, Target
@@ -56,7 +56,7 @@ class _Trainings:
         arguments = {**self._identity["arguments"], "latent_dim": latent_dim, "training": kind}
         identity = {**self._identity, "arguments": arguments}
         best = train_grid(self._data, folder, options, self._group, identity)
-        model = load_model(best, self._group.device)
+        model = load_grid(best, self._group.device)
         model.round_f2()
         psnr_db = GridTask(model, self._data, 0.0, options.seed).validate()["psnr_db"]
         trial = Trial(latent_dim, psnr_db, len(encode_bundle(model.decoder())), best)

@@ -12,10 +12,11 @@ from src.data.lightmap.hprc import HprcLightmap
 from src.data.lightmap.sources import Lightmap
 from src.data.lightmap_dataset import LightmapDataset
 from src.export.bundle import encode_bundle
+from src.export.files import describe_sizes
 from src.export.grid import export_grid
-from src.export.siren import describe_sizes, export_siren
-from src.models.compressor import load_model
-from src.models.grid.latent_grid import load_model as load_grid
+from src.export.siren import export_siren
+from src.models.compressor import load_siren
+from src.models.grid.latent_grid import load_grid
 from src.tasks.budget_search import search
 from src.tasks.grid_task import GridTask
 from src.tasks.grid_training import train_grid
@@ -106,7 +107,7 @@ def train_siren_run(lightmap: Lightmap, run_dir: Path, options: LightmapOptions,
     if not group.is_main:
         return []
 
-    model = load_model(trainer.path(BEST), group.device)
+    model = load_siren(trainer.path(BEST), group.device)
     task = SirenTask(model, dataset, group.alone())
     measured = task.validate()
     write_display(run_dir / COMPARISON, comparison(dataset, model.decoder()))

@@ -1,4 +1,4 @@
-"""Training the lightmap compressor with a SIREN as F1 on one lightmap."""
+"""Training a siren on one lightmap."""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.export.siren import F2_WEIGHTS, LATENT_MAP, export_siren
+from src.export.files import F2_WEIGHTS, LATENT_MAP
+from src.export.siren import export_siren
 from src.inference.delit.delighter import Delighter
 from src.models.compressor import CompressorConfig, LightmapCompressor, load_exported
 from src.models.delit_model import DelitConfig, DelitModel

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from src.export.siren import describe_sizes, export_siren
+from src.export.files import describe_sizes
+from src.export.siren import export_siren
 from src.models import siren_decoder
-from src.models.compressor import CompressorConfig, LightmapCompressor, load_model
+from src.models.compressor import CompressorConfig, LightmapCompressor, load_siren
 from src.models.f2 import F2
 from src.utils.cli import InputError
 from src.utils.texel_grid import texel_xy
@@ -21,7 +22,7 @@ NAMES = ["latent_map.npy", "f2_state_dict.pt", "f2_ts.pt", "f2_config.json"]
 
 @pytest.fixture
 def model(trained):
-    return load_model(trained / "best.ckpt")
+    return load_siren(trained / "best.ckpt")
 
 
 def test_the_latent_map_is_f1_at_every_texel(model, trained):

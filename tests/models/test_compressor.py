@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from src.models import siren_decoder
-from src.models.compressor import CHECKPOINT_KIND, CompressorConfig, LightmapCompressor, load, load_exported, load_model
+from src.models.compressor import CHECKPOINT_KIND, CompressorConfig, LightmapCompressor, load, load_exported, load_siren
 from src.models.f2 import F2
 from src.models.siren_decoder import TILE_TEXELS
 from src.utils import checkpoint
@@ -60,7 +60,7 @@ def test_compressor_is_f2_after_f1():
 
 
 def test_render_decode_and_the_plain_network_agree(decoder, trained):
-    model = load_model(trained / "best.ckpt")
+    model = load_siren(trained / "best.ckpt")
     xy = texel_xy(torch.arange(11 * 14), 11, 14)
     for hour in HOURS:
         frame = decoder.render(hour)
@@ -142,7 +142,7 @@ def test_memory_of_rendering_and_decoding_is_bounded_by_the_tile():
 
 
 def test_config_survives_the_checkpoint(trained):
-    model = load_model(trained / "best.ckpt")
+    model = load_siren(trained / "best.ckpt")
     config = model.config
     assert (config.latent_dim, config.hidden_f1, config.layers_f1) == (5, 9, 2)
     assert (config.hidden_f2, config.layers_f2, config.time_harmonics) == (12, 3, 3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.models.grid.latent_grid import load, load_model
+from src.models.grid.latent_grid import load, load_grid
 from src.tasks.grid_task import FREEZE_AT
 from src.tasks.grid_training import grid_config, train_grid
 from src.tasks.lightmap_options import GridOptions
@@ -55,7 +55,7 @@ def test_a_budget_that_is_too_small_says_how_much_would_do(latent_bits: int) -> 
 
 
 def test_latents_end_where_their_stored_values_are(tmp_path: Path) -> None:
-    model = load_model(train(tmp_path))
+    model = load_grid(train(tmp_path))
     before = model.latents.clone()
     model.round_latents()
     assert torch.equal(before, model.latents)

@@ -9,14 +9,15 @@ from typing import Any
 
 from src.evaluation.lightmap.quality import Coded
 from src.export.bundle import encode_bundle, read_bundle
-from src.export.siren import F2_WEIGHTS, LATENT_MAP, export_siren
+from src.export.files import BUNDLE, F2_WEIGHTS, LATENT_MAP
+from src.export.siren import export_siren
 from src.models import compressor
 from src.models.grid import latent_grid
 from src.models.lightmap_decoder import LightmapDecoder
 from src.utils import checkpoint
 from src.utils.cli import InputError
 
-BUNDLE, CHECKPOINT = "day.tod", "best.ckpt"  # as they are called in a run's folder
+CHECKPOINT = "best.ckpt"  # as it is called in a run's folder
 
 
 def files_of_set(files: Sequence[Path], lightmaps: Sequence[Any], name: str) -> list[Path]:
@@ -54,7 +55,7 @@ def open_checkpoint(path: Path, lightmap: Any) -> Coded:
     if checkpoint.read_kind(path) == latent_grid.CHECKPOINT_KIND:
         grid = latent_grid.load(path)
         return _grid_coded(path, grid, len(encode_bundle(grid)), lightmap)
-    model = compressor.load_model(path)
+    model = compressor.load_siren(path)
     decoder = model.decoder()
     _require_fit(path, decoder, lightmap)
     with tempfile.TemporaryDirectory() as folder:

@@ -7,9 +7,10 @@ import sys
 
 from src.data.lightmap.sources import open_lightmaps
 from src.evaluation.lightmap.coders import file_coder, measure_coders, peer_coders
-from src.evaluation.lightmap.files import BUNDLE, CHECKPOINT, files_of_set, open_bundle, open_checkpoint
+from src.evaluation.lightmap.files import CHECKPOINT, files_of_set, open_bundle, open_checkpoint
 from src.evaluation.lightmap.report import OURS, format_hours, format_table, plot_rate_distortion, write_json
 from src.evaluation.perceptual import find_lpips
+from src.export.files import BUNDLE
 from src.utils.cli import InputError
 
 SIREN = "siren"

@@ -3,11 +3,6 @@
 F2 maps a latent z to features once per texel, ``[z, relu MLP(z)]``, and each baked hour reads its colour from them with
 a linear map of its own; between two baked hours the two maps are interpolated, which cross-fades radiance, except
 across an event. Latents start as the temporal SVD of the data, see :mod:`src.models.grid.temporal_svd`.
-
-from src.models.grid.latent_grid import load
-decoder = load("runs/courtyard/best.ckpt")
-colours = decoder.decode(xy, hours)    # single texels
-frames = decoder.render([6, 12.5])     # whole images
 """
 
 from __future__ import annotations
@@ -145,10 +140,10 @@ class LatentGrid(nn.Module):
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> GridDecoder:
     """The decoder of a checkpoint of a latent grid. Raises :class:`InputError` if it is not one."""
-    return load_model(path, device).decoder()
+    return load_grid(path, device).decoder()
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> LatentGrid:
+def load_grid(path: str | Path, device: str | torch.device = "cpu") -> LatentGrid:
     """The model of a checkpoint, in evaluation mode."""
     stored = checkpoint.read(path, CHECKPOINT_KIND)["model"]
     try:
