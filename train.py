@@ -95,7 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.utils.exr_layers import exr_layer
 
     with processes(arguments.device) as group, exr_layer(arguments.exr_layer):
-        lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap)
+        with group.together():
+            lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap)
         for line in (line for lightmap in lightmaps for line in lightmap.describe() if group.is_main):
             print(line)
 

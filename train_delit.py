@@ -129,7 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.training.trainer import BEST
 
     with processes(arguments.device) as group:
-        data = open_delit_data(arguments, group.is_main)
+        with group.together():
+            data = open_delit_data(arguments, group.is_main)
 
         trainer = train_delit(arguments, data, group)
 

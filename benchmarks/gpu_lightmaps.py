@@ -24,6 +24,7 @@ from src.utils.image_io import write_display
 BATCH_SIZE = 65536
 HOURS = tuple(float(hour) for hour in range(24))
 NEVER = 10**9  # epochs
+SHORTEST_SECONDS = 1.5  # of a training: rates are logged each second
 
 
 def write_day(folder: Path, size: int) -> np.ndarray:
@@ -50,7 +51,7 @@ def mean_rate(run_dir: Path, name: str) -> float:
 def trained_rate(folder: Path, name: str, device: str, seconds: float, flags: list[str]) -> float:
     """Samples/s of ``train.py`` on the day in ``folder``."""
     argv = ["--data_dir", str(folder / "day"), "--out_dir", str(folder / name), "--device", device, *flags]
-    argv += ["--time_budget", str(seconds / 60), "--save_every", str(NEVER)]
+    argv += ["--time_budget", str(max(seconds, SHORTEST_SECONDS) / 60), "--save_every", str(NEVER)]
     if train.main(argv) != 0:
         raise RuntimeError(f"train.py failed with {' '.join(flags)}")
     return mean_rate(folder / name, "texels_per_s")
@@ -75,13 +76,11 @@ def synchronize(device: str) -> None:
 def siren_training(device: str, seconds: float, is_tiny: bool, report: Callable[[Row], None]) -> None:
     """``train.py --f1 siren`` and its modes beside the loop of ``peer_loop``."""
     with tempfile.TemporaryDirectory() as name:
-        folder, share = Path(name), seconds / 5
+        folder, share = Path(name), seconds / 4
         frames = write_day(folder / "day", 16 if is_tiny else 512)
         steps = iter(_plain_siren_steps(frames, device))
         plain = steps_per_second(lambda: next(steps), share, device)
-        modes = {"float32": [], "bf16": ["--amp", "bf16"], "fp16": ["--amp", "fp16"], "compile": ["--compile"]}
-        if is_tiny:
-            del modes["compile"]
+        modes = {"float32": [], "bf16": ["--amp", "bf16"], "fp16": ["--amp", "fp16"]}
         for mode, flags in modes.items():
             sized = [*flags, "--f1", "siren", "--batch_size", str(240 if is_tiny else BATCH_SIZE)]
             ours = trained_rate(folder, mode, device, share, sized)

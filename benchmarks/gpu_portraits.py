@@ -18,7 +18,7 @@ import inference_delit
 import train_delit
 from benchmarks import delit_peer_loop
 from benchmarks.delit_throughput import BareTask
-from benchmarks.gpu_lightmaps import mean_rate, steps_per_second
+from benchmarks.gpu_lightmaps import SHORTEST_SECONDS, mean_rate, steps_per_second
 from benchmarks.gpu_table import Row
 from src.inference.delit.delighter import Delighter
 from src.models.delit_model import CHECKPOINT_KIND, DelitConfig, DelitModel
@@ -63,7 +63,7 @@ def delit_training(device: str, seconds: float, is_tiny: bool, report: Callable[
             flags = {"data_root": root / f"{size}", "image_size": size, "batch_size": batch_size, "amp": amp}
             flags |= {"base_dim": 32 if is_tiny else 64, "env_height": 32, "env_width": 64, "device": device}
             flags |= {"num_workers": 1 if is_tiny else min(8, os.cpu_count() or 1), "val_every": NEVER}
-            flags |= {"save_every": NEVER, "time_budget": seconds / len(cases) / 2.5 / 60}
+            flags |= {"save_every": NEVER, "time_budget": max(seconds / len(cases) / 2.5, SHORTEST_SECONDS) / 60}
             note, rates = "", [None, None]
             for k, measure in enumerate((_our_rate, _plain_rate)):
                 folder = root / f"run_{size}_{batch_size}_{amp}_{k}"

@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.manual_seed(arguments.seed)
     started = time.perf_counter()
     ours = GridTask(LatentGrid(grid_config(data, options), data.mask), data, options.bit_price, options.seed)
-    ours.start()
+    ours.prepare(grid_batches(data, options), lambda done, total: None)
     start_s = time.perf_counter() - started
     optimizer, epoch = grid_optimizer(ours.model), iter(())
 

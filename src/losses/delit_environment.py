@@ -11,6 +11,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -46,7 +47,7 @@ def sphere_grid(height: int, width: int, device: torch.device, dtype: torch.dtyp
         solid_angles.sum(axis=1, keepdims=True) / (4 * math.pi),
         pixel_solid_angles(NORMAL_ROWS, width).sum(axis=1, keepdims=True) / (4 * math.pi),
         sh_basis(pixel_directions(height, width)) * solid_angles[..., None],
-        sh_irradiance(torch.eye(9, dtype=torch.float64).numpy(), normals) / math.pi,
+        sh_irradiance(np.eye(9), normals) / math.pi,
     )
     return SphereGrid(*(torch.from_numpy(array).to(device, dtype) for array in arrays))
 

@@ -33,7 +33,8 @@ class BalancedError:
         squared = (predicted - target).square().mean(dim=2)
         tiles = self._tiles[rows]
         with torch.no_grad():
-            counts = torch.bincount(tiles, minlength=len(self.level)).float()
+            ones = torch.ones_like(tiles, dtype=self.level.dtype)  # a GPU would be waited for by ``bincount``
+            counts = ones.new_zeros(len(self.level)).index_add_(0, tiles, ones)
             sums = torch.zeros_like(self.level).index_add_(0, tiles, squared.detach())
             share = (counts / self._counts * _MOMENTUM).clamp_max(_LARGEST_STEP).unsqueeze(1)
             self.level.lerp_(sums / counts.clamp_min(1.0).unsqueeze(1), share)

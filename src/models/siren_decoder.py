@@ -53,16 +53,21 @@ class ComputedLatents:
 
 
 class StoredLatents:
-    """Latents from a map H x W x latent_dim float32 (writable or not a map of a file), read as needed."""
+    """Latents from a map H x W x latent_dim float32 (writable or not a map of a file), read as needed.
+
+    On a GPU the map is kept there where half of the free memory holds it.
+    """
 
     def __init__(self, latent_map: np.ndarray, device: torch.device) -> None:
         self._rows = torch.from_numpy(latent_map.reshape(-1, latent_map.shape[-1]))
         self._height, self._width = latent_map.shape[:2]
         self._device = device
+        if device.type == "cuda" and latent_map.nbytes <= torch.cuda.mem_get_info(device)[0] // 2:
+            self._rows = self._rows.to(device)
 
     def at(self, xy: Tensor) -> Tensor:
         """The latents of the texels around ``xy``."""
-        index = texel_index(xy, self._height, self._width).cpu()
+        index = texel_index(xy, self._height, self._width).to(self._rows.device)
         return self._rows.index_select(0, index).to(self._device)
 
     def texels(self, first: int, stop: int) -> Tensor:

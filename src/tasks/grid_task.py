@@ -11,11 +11,11 @@ from torch import Tensor
 
 from src.data.lightmap_dataset import LightmapDataset
 from src.losses.grid_loss import BalancedError, decibels_to_loss, neighbour_bits
-from src.models.grid.decoder import TILE_ROWS
+from src.models.grid.decoder import tile_rows
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
 from src.models.grid.packed_latents import block_mask
 from src.tasks.judging import comparison, validation_measures
-from src.training.task import Task
+from src.training.task import Batches, Report, Task
 from src.utils.seeding import generator
 from src.utils.tile_metrics import day_psnr_db, tile_peaks, tile_psnr_db
 
@@ -30,6 +30,7 @@ class GridTask(Task):
 
     kind = CHECKPOINT_KIND
     unit = "texels"
+    preparation = "temporal SVD"
 
     def __init__(self, model: LatentGrid, dataset: LightmapDataset, bit_price: float, seed: int) -> None:
         """``bit_price`` in dB per (bit per texel of the map and frame)."""
@@ -47,10 +48,13 @@ class GridTask(Task):
         self._rounded = False
         self._error = BalancedError(self._tiles, model.error_level)
 
-    def start(self) -> None:
+    def prepare(self, batches: Batches, report: Report) -> None:
         """Start from the temporal SVD, and know its errors."""
+        report(0, 2)
         self.model.start_from(self.dataset.texels)
+        report(1, 2)
         self.model.error_level.copy_(self._errors(lambda z: z) / self.model.frame_scale.square())
+        report(2, 2)
 
     @property
     def is_frozen(self) -> bool:
@@ -117,8 +121,8 @@ class GridTask(Task):
         """Mean squared errors with altered latents, tiles x T; 0 for a tile without a valid texel."""
         model, texels = self.model, self.dataset.texels
         sums = torch.zeros(model.error_level.shape, dtype=torch.float64, device=texels.device)
-        for first in range(0, len(texels), TILE_ROWS):
-            part = slice(first, first + TILE_ROWS)
+        for first in range(0, len(texels), tile_rows(texels.device)):
+            part = slice(first, first + tile_rows(texels.device))
             predicted = (model(alter(model.z(part))) * model.frame_scale[:, None]).clamp_min_(0.0)
             squared = (predicted - texels[part]).square_().mean(dim=2)
             sums.index_add_(0, self._tiles[part], squared.double())

@@ -88,7 +88,6 @@ def train_grid(data: LightmapDataset, out_dir: Path, options: GridOptions, group
         save_every=options.save_every,
     )
     trainer = Trainer(task, grid_optimizer(model), batches, group, out_dir, options=engine, identity=identity)
-    if not trainer.resume():
-        task.start()
+    trainer.resume()
     trainer.fit()
     return trainer.path(BEST)

@@ -23,6 +23,12 @@ from src.utils.hour_interpolation import HourInterpolation
 from src.utils.texel_grid import texel_index
 
 TILE_ROWS = 8192  # decoded together: activations stay in the processor's cache
+GPU_TILE_ROWS = 1 << 18  # fewer are bound by the calls
+
+
+def tile_rows(device: torch.device) -> int:
+    """How many texels are decoded together."""
+    return TILE_ROWS if device.type == "cpu" else GPU_TILE_ROWS
 
 
 class F2AtHour(NamedTuple):
@@ -114,7 +120,7 @@ class GridDecoder(LightmapDecoder):
         which = which.to(self.device)
         for k, hour in enumerate(different.tolist()):
             f2 = self._f2_at(hour)
-            for part in torch.nonzero(valid & (which == k)).flatten().split(TILE_ROWS):
+            for part in torch.nonzero(valid & (which == k)).flatten().split(tile_rows(self.device)):
                 colours[part] = self._colours([row[part] for row in rows], f2).T
         return colours
 
@@ -137,15 +143,17 @@ class GridDecoder(LightmapDecoder):
         f2 = self._f2_at(hour)
         frame = torch.zeros(self.height * self.config.width, 3, device=self.device)
 
+        size = tile_rows(self.device)
+
         def fill(firsts: Sequence[int]) -> None:
-            kept = Workspace(f2, TILE_ROWS)
+            kept = Workspace(f2, size)
             for first in firsts:
-                part = slice(first, min(first + TILE_ROWS, len(texels)))
+                part = slice(first, min(first + size, len(texels)))
                 rows = [slice(begin + first, begin + part.stop), *(row[part] for row in coarser)]
-                colours = self._colours(rows, f2, kept if part.stop - first == TILE_ROWS else None)
+                colours = self._colours(rows, f2, kept if part.stop - first == size else None)
                 frame.index_copy_(0, texels[part], colours.T.contiguous())
 
-        firsts = range(0, len(texels), TILE_ROWS)
+        firsts = range(0, len(texels), size)
         workers = max(1, min(workers, len(firsts)))
         run_parallel([partial(fill, firsts[k::workers]) for k in range(workers)])
         return frame
