@@ -16,7 +16,7 @@ from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
 from src.models.grid.packed_latents import block_mask
 from src.tasks.judging import comparison, validation_measures
 from src.training.task import Batches, Report, Task
-from src.utils.seeding import generator
+from src.utils.seeding import generator, on_device
 from src.utils.tile_metrics import day_psnr_db, tile_peaks, tile_psnr_db
 
 FREEZE_AT = 0.85  # of the training: latents are rounded, F2 alone is tuned on
@@ -71,7 +71,8 @@ class GridTask(Task):
             z = torch.cat(parts, dim=1)
         noisy = z
         if not self.is_frozen:
-            noise = torch.rand(z.shape, generator=generator(self.seed, self.step)).to(z.device)
+            random = on_device(generator(self.seed, self.step), z.device)
+            noise = torch.rand(z.shape, generator=random, device=z.device)
             noisy = z + (noise - 0.5) * model.quantiser.step
         target = self.dataset.texels.index_select(0, batch) / model.frame_scale[:, None]
         error = self._error(batch, model(noisy), target)

@@ -15,3 +15,14 @@ def derive_seed(seed: int, *keys: int) -> int:
 def generator(seed: int, *keys: int) -> torch.Generator:
     """A CPU generator seeded by :func:`derive_seed`."""
     return torch.Generator().manual_seed(derive_seed(seed, *keys))
+
+
+def on_device(random: torch.Generator, device: torch.device) -> torch.Generator:
+    """``random`` itself for the CPU; for a GPU one that lives there, seeded by the next number of ``random``.
+
+    For many numbers at once, which would take long to draw on the CPU and to copy.
+    """
+    if device.type == "cpu":
+        return random
+    seed = int(torch.randint(2**63 - 1, (), generator=random))
+    return torch.Generator(device).manual_seed(seed)

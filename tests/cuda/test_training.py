@@ -7,6 +7,7 @@ import train
 import train_delit
 from src.tasks import delit_task
 from src.utils import checkpoint
+from src.utils.seeding import generator, on_device
 from tests.tiny_runs import train_arguments
 
 pytestmark = pytest.mark.cuda
@@ -87,3 +88,11 @@ def test_trains_compiled(device, way, request, tmp_path):
     plain = train_it(folder, tmp_path / "plain", device)
     compiled = train_it(folder, tmp_path / "compiled", device, compile=True)
     assert compiled["best_score"] == pytest.approx(plain["best_score"], abs=tolerance)
+
+
+def test_what_is_drawn_on_a_gpu_is_a_function_of_the_seed(device):
+    place = torch.device(device)
+    first, second, other = (
+        torch.rand(8, generator=on_device(generator(seed, 3), place), device=place) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, second) and not torch.equal(first, other)

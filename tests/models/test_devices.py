@@ -9,6 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from src.data.lightmap_dataset import LightmapDataset
+from src.data.portrait.augmentation import move, random_pose, skin_factor
 from src.losses.delit_environment import sphere_grid
 from src.losses.delit_loss import DelitLoss, DelitLossOptions
 from src.losses.delit_loss_check import sample_tensors
@@ -16,9 +17,11 @@ from src.models.compressor import CompressorConfig, LightmapCompressor
 from src.models.delit_model import ARCHITECTURES, DelitConfig, DelitModel, measure_exposure
 from src.models.grid.config import GridConfig
 from src.models.grid.latent_grid import LatentGrid
+from src.tasks import grid_task
 from src.tasks.grid_task import GridTask
 from src.tasks.siren_task import SirenTask
 from src.training.distributed import Processes
+from src.utils.seeding import generator
 
 GPU = torch.device("cuda", 0)
 HOURS = (0.0, 6.0, 12.0, 18.0)
@@ -103,7 +106,8 @@ def test_a_siren(pretended, is_radiance, amp):
         assert terms["loss"].device == GPU
 
 
-def test_a_grid(pretended):
+def test_a_grid(pretended, monkeypatch):
+    monkeypatch.setattr(grid_task, "on_device", lambda _random, _device: None)  # there is no generator on a GPU
     data = day(True)
     model = LatentGrid(GridConfig(HEIGHT, WIDTH, HOURS, latent_dim=3, coarse=((4, 2),)), data.mask)
     task = GridTask(model, data, 80.0, 0)
@@ -114,3 +118,11 @@ def test_a_grid(pretended):
         for progress in (0.0, 0.9):  # before and after latents are frozen
             task.progress = progress
             assert task(batch)["loss"].device == GPU
+
+
+def test_the_pose_and_skin_of_a_batch(pretended):
+    with pretended:
+        random = generator(1)
+        pictures = torch.empty(4, 4, 16, 16, device=GPU)
+        moved = move(pictures, random_pose(random, 4, 16, GPU))
+        assert moved.device == skin_factor(random, moved[:, :3], moved[:, 3:]).device == GPU

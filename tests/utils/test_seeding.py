@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.utils.seeding import derive_seed, generator
+from src.utils.seeding import derive_seed, generator, on_device
 
 keys = st.lists(st.integers(0, 2**40), max_size=3)
 
@@ -26,3 +26,8 @@ def test_neighbours_share_nothing():
     assert len(seeds) == 800
     draws = torch.stack([torch.rand(64, generator=generator(7, step)) for step in range(100)])
     assert torch.corrcoef(draws).fill_diagonal_(0).abs().max() < 0.6
+
+
+def test_on_the_cpu_a_generator_stays_itself():
+    random = generator(1, 2)
+    assert on_device(random, torch.device("cpu")) is random

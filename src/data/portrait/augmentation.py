@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from src.utils.color import linear_to_srgb, srgb_to_linear
+from src.utils.seeding import on_device
 
 ROLL_DEGREES = 5.0  # standard deviation; at most twice as much
 SCALES = (0.9, 1.1)
@@ -42,15 +43,16 @@ def normal(generator: torch.Generator, sigma: float, *shape: int) -> Tensor:
     return sigma * torch.randn(shape, generator=generator).clamp(-2, 2)
 
 
-def random_pose(generator: torch.Generator, count: int, size: int) -> Pose:
-    """Roll, scale, shift, mirroring and a smooth warp (on the generator's device, the CPU)."""
+def random_pose(generator: torch.Generator, count: int, size: int, device: torch.device | str = "cpu") -> Pose:
+    """Roll, scale, shift, mirroring and a smooth warp, drawn on the CPU."""
     roll = torch.deg2rad(normal(generator, ROLL_DEGREES, count))
     scale = torch.exp(uniform(generator, math.log(SCALES[0]), math.log(SCALES[1]), count))
     shift = uniform(generator, -SHIFT, SHIFT, count, 1, 1, 2)
     mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
     warp = normal(generator, WARP, count, 2, WARP_KNOTS, WARP_KNOTS)
+    roll, scale, shift, mirror, warp = (drawn.to(device) for drawn in (roll, scale, shift, mirror, warp))
 
-    centres = (torch.arange(size) + 0.5) / size * 2 - 1
+    centres = (torch.arange(size, device=device) + 0.5) / size * 2 - 1
     y, x = torch.meshgrid(centres, centres, indexing="ij")
     new = (torch.stack([x, y], dim=-1) - shift) / scale.view(-1, 1, 1, 1)
     cosine, sine = roll.cos(), roll.sin()
@@ -84,13 +86,13 @@ def skin_factor(generator: torch.Generator, flat_lit: Tensor, mask: Tensor) -> T
     """
     count, _, size, _ = flat_lit.shape
     tone = normal(generator, SKIN_TONE, count, 1, 1, 1) + normal(generator, SKIN_TINT, count, 3, 1, 1)
-    texture = torch.zeros(count, 1, size, size)
+    texture = flat_lit.new_zeros(count, 1, size, size)
     for knots in (8, 32):
         spots = normal(generator, SKIN_TEXTURE, count, 1, min(knots, size), min(knots, size))
-        texture = texture + F.interpolate(spots, (size, size), mode="bilinear", align_corners=False)
+        texture = texture + F.interpolate(spots.to(flat_lit.device), (size, size), mode="bilinear", align_corners=False)
     mean = (flat_lit * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3))).clamp_min(1e-6)
     highest = (BRIGHTEST_ALBEDO / mean.clamp_min(1e-3)).view(-1, 1, 1, 1)
-    return torch.exp((tone + texture).to(flat_lit.device)).clamp_max(highest)
+    return torch.exp(tone.to(flat_lit.device) + texture).clamp_max(highest)
 
 
 def photograph(generator: torch.Generator, relit: Tensor) -> Tensor:
@@ -100,7 +102,7 @@ def photograph(generator: torch.Generator, relit: Tensor) -> Tensor:
     clips, noises, rounds = (torch.rand(count, generator=generator) < share for share in (0.6, 0.5, 0.4))
     overexposure = uniform(generator, 0.0, 0.03, count)
     photons = torch.exp(uniform(generator, math.log(300), math.log(10_000), count)).view(-1, 1, 1, 1).to(device)
-    noise = torch.randn(relit.shape, generator=generator).to(device)
+    noise = torch.randn(relit.shape, generator=on_device(generator, device), device=device)
 
     brightest = relit[..., ::4, ::4].amax(1).flatten(1).sort(dim=1).values
     place = ((1 - overexposure) * (brightest.shape[1] - 1)).long().to(device)

@@ -86,7 +86,7 @@ class RelightBatches:
 
     def _draw_pose(self, random: torch.Generator) -> Pose:
         count, side = self.options.batch_size, self.stacks.image_size
-        return random_pose(random, count, side) if self.options.augment else still_pose(count, side)
+        return random_pose(random, count, side, self.device) if self.options.augment else still_pose(count, side)
 
     def _relight(self, subjects: Tensor, light: Light, other: Light) -> PairBatch:
         """n subjects under both lights; nothing is behind them yet."""
