@@ -25,19 +25,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from src.data.portrait.overview import write_contact_sheet
-from src.data.portrait.splits import update_splits
-from src.data.stage.captures import Stage, lights_file, open_stage
-from src.data.stage.environments import list_environments, plan_environments
-from src.data.stage.faceolat import find_faceolat_captures, is_faceolat
-from src.data.stage.mask import MASK_SOURCES, mask_source
-from src.data.stage.set_metadata import write_common
-from src.data.stage.settings import COMPOSITES, TRANSFERS, WEIGHTS, Settings
-from src.data.stage.training_set import make_jobs, prepare_subjects
+from src.data.stage.settings import COMPOSITES, MASK_SOURCES, TRANSFERS, WEIGHTS, Settings
 from src.utils.cli import EXIT_WRONG_INPUT, InputError, Parser, parse_shard, positive_float, positive_int, script
-from src.utils.exr_layers import exr_layer
 from src.utils.json_files import write_json
+
+if TYPE_CHECKING:
+    from src.data.stage.captures import Stage
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -92,6 +87,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def find_stage(args: argparse.Namespace) -> Stage:
+    from src.data.stage.captures import lights_file, open_stage
+    from src.data.stage.faceolat import find_faceolat_captures, is_faceolat
+
     lights = lights_file(args.olat_root, args.lights)
     if not is_faceolat(lights):
         return open_stage(args.olat_root, lights, args.mask_root)
@@ -116,11 +114,21 @@ def find_stage(args: argparse.Namespace) -> Stage:
 @script
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
+
+    from src.utils.exr_layers import exr_layer
+
     with exr_layer(args.exr_layer):
         return prepare(args)
 
 
 def prepare(args: argparse.Namespace) -> int:
+    from src.data.portrait.overview import write_contact_sheet
+    from src.data.portrait.splits import update_splits
+    from src.data.stage.environments import list_environments, plan_environments
+    from src.data.stage.mask import mask_source
+    from src.data.stage.set_metadata import write_common
+    from src.data.stage.training_set import make_jobs, prepare_subjects
+
     if args.synthetic is not None:
         from src.data.stage.synthetic.light_stage import make_light_stage
 

@@ -1,13 +1,28 @@
+import time
+
+import hypothesis
 import pytest
 import torch
 
 from tests import tiny_runs
+from tests.clock import Clock
+
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Tiny products are slower on several threads, and bit-for-bit comparisons hold for one number of threads."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only when a test says so."""
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: clock.seconds)
+    return clock
 
 
 @pytest.fixture

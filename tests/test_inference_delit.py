@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -340,14 +339,6 @@ def test_wrong_input_is_one_line_and_status_2(checkpoint, tmp_path, capsys, flag
     assert run(checkpoint, tmp_path / "a.png", tmp_path / "out", *flags) == 2
     assert words in one_error_line(capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
-
-
-def test_help_is_instant(capsys):
-    start = time.perf_counter()
-    with pytest.raises(SystemExit, match="0"):
-        inference_delit.main(["--help"])
-    assert time.perf_counter() - start < 0.5
-    assert "--temporal" in capsys.readouterr().out
 
 
 @needs_portraits

@@ -7,6 +7,7 @@ import importlib
 import multiprocessing
 import os
 import re
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -135,6 +136,26 @@ def _run(argv: list[str], log: Path | None, environment: dict[str, str], setup: 
             setup()
         status = importlib.import_module(script).main(argv)
     sys.exit(status)
+
+
+def die_at_call(count: int, first: str | None = None) -> None:
+    """Kill this process at the ``count``-th call that the project's own code makes, as a power cut would.
+
+    With ``first`` calls count from that of a function so called on. Moments are dealt by what is done, not by a clock,
+    and are the same on every machine: between two steps, in the middle of a checkpoint, before a file is renamed.
+    """
+    own_code = str(Path(__file__).resolve().parents[1] / "src")
+    counts, done = first is None, 0
+
+    def watch(frame: Any, event: str, _: object) -> None:
+        nonlocal counts, done
+        if event in ("call", "c_call") and frame.f_code.co_filename.startswith(own_code):
+            counts = counts or frame.f_code.co_name == first
+            done += counts
+            if done == count:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(watch)
 
 
 def ranks(count: int) -> list[dict[str, str]]:

@@ -13,7 +13,6 @@ from src.utils.color import linear_to_srgb
 from src.utils.image_io import read_mask
 from src.utils.resize import resize_area
 
-MASK_SOURCES = ("auto", "given", "rembg", "olat")
 _REMBG_MODEL = "u2net_human_seg"
 
 

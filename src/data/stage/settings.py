@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 TRANSFERS = ("srgb", "gamma22", "linear")
 WEIGHTS = ("smooth", "voronoi")
 COMPOSITES = ("none", "background")
+MASK_SOURCES = ("auto", "given", "rembg", "olat")
 
 
 @dataclass(frozen=True)
