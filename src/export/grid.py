@@ -18,8 +18,9 @@ from src.export.files import (
     write_latent_map,
     write_torchscript,
 )
-from src.models.grid.decoder import TILE_ROWS, GridDecoder
+from src.models.grid.decoder import GridDecoder
 from src.models.grid.engine_f2 import float_latents, grid_f2
+from src.models.lightmap_decoder import CHUNK_TEXELS
 from src.utils import checkpoint
 from src.utils.atomic import atomic_path
 from src.utils.cli import describe_os_error
@@ -48,7 +49,7 @@ def _write_latent_map(decoder: GridDecoder, path: Path) -> None:
     texels, coarser = decoder.latents.valid
     texels = texels.cpu()
     width = config.width
-    rows_at_once = max(1, TILE_ROWS // width)
+    rows_at_once = max(1, CHUNK_TEXELS // width)
 
     def parts():
         done = 0

@@ -18,7 +18,7 @@ from src.utils.cli import describe_os_error
 def export_siren(model: LightmapCompressor, out_dir: Path) -> list[Path]:
     """Write the latent map, F2's weights, F2 as TorchScript and how to use them; returns the paths.
 
-    The latent map is computed and written tile by tile: memory stays bounded for any size of map.
+    The latent map is computed and written chunk by chunk: memory stays bounded for any size of map.
     """
     paths = [out_dir / name for name in (LATENT_MAP, F2_WEIGHTS, F2_TORCHSCRIPT, F2_CONFIG)]
     latent_map, weights, torchscript, config = paths
@@ -39,8 +39,8 @@ def export_siren(model: LightmapCompressor, out_dir: Path) -> list[Path]:
 def _write_latent_map(model: LightmapCompressor, path: Path) -> None:
     shape = (model.config.height, model.config.width, model.config.latent_dim)
     decoder = model.decoder()
-    firsts = range(0, shape[0] * shape[1], decoder.tile_texels)
-    write_latent_map(path, shape, (decoder.tile_latents(first).cpu().numpy() for first in firsts))
+    firsts = range(0, shape[0] * shape[1], decoder.chunk_texels)
+    write_latent_map(path, shape, (decoder.chunk_latents(first).cpu().numpy() for first in firsts))
 
 
 def _describe_f2(model: LightmapCompressor) -> dict:

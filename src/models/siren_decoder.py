@@ -13,7 +13,7 @@ from torch import Tensor
 
 from src.models.day_peak import day_peak
 from src.models.f2 import F2
-from src.models.lightmap_decoder import LightmapDecoder
+from src.models.lightmap_decoder import LightmapDecoder, chunk_texels
 from src.models.siren import Siren
 from src.models.turn_cosine import SINE_SHIFT, TURNS_PER_RADIAN, cos_turns
 from src.utils.cli import InputError
@@ -22,8 +22,6 @@ from src.utils.radiance_transfer import RadianceTransfer
 from src.utils.texel_grid import texel_index, texel_xy
 from src.utils.time_encoding import time_features
 
-TILE_TEXELS = 8192  # of one worker: fewer are bound by the calls, more leave the cache
-GPU_TILE_TEXELS = 1 << 18
 RENDER_BYTES = 1 << 29  # of frames decoded together
 Result = TypeVar("Result")
 
@@ -130,9 +128,9 @@ class SirenDecoder(LightmapDecoder):
         return 4 * (self.height * self.width * self.f2.latent_dim + parameters)
 
     @property
-    def tile_texels(self) -> int:
+    def chunk_texels(self) -> int:
         """How many texels are decoded together."""
-        return TILE_TEXELS if self.device.type == "cpu" else GPU_TILE_TEXELS
+        return chunk_texels(self.device)
 
     @torch.no_grad()
     def decode(self, xy: Tensor, hours: Tensor | float) -> Tensor:
@@ -145,16 +143,16 @@ class SirenDecoder(LightmapDecoder):
         out = xy.new_empty(len(xy), 3)
 
         def work(first: int) -> None:
-            piece = slice(first, first + self.tile_texels)
+            piece = slice(first, first + self.chunk_texels)
             code = self._layers(self._latent_turns(self.latents.at(xy[piece])), self._hour_turns(hours[piece]))
             out[piece] = self._to_images(code, hours[piece])
 
-        self._share_out(work, range(0, len(xy), self.tile_texels))
+        self._share_out(work, range(0, len(xy), self.chunk_texels))
         return out
 
     @torch.no_grad()
     def frames(self, hours: Sequence[float]) -> Iterator[np.ndarray]:
-        """The frames one by one, H x W x 3 float32 each, decoded a few hours at a time in tiles.
+        """The frames one by one, H x W x 3 float32 each, decoded a few hours at a time, chunk by chunk.
 
         What belongs to a texel alone (its latent and the latent's share of the first layer) is computed once for the
         hours decoded together. A frame does not depend on which others are asked for.
@@ -164,41 +162,41 @@ class SirenDecoder(LightmapDecoder):
         for start in range(0, len(hours), group):
             chosen = torch.tensor(hours[start : start + group], dtype=torch.float32, device=self.device)
             frames = np.empty((len(chosen), texels, 3), np.float32)
-            self.map_tiles(partial(self._fill, frames, self.hour_parts(chosen)))
+            self.map_chunks(partial(self._fill, frames, self.hour_parts(chosen)))
             yield from frames.reshape(-1, self.height, self.width, 3)
 
     def _fill(self, frames: np.ndarray, hour_parts: Sequence[tuple[Tensor, Tensor]], first: int, z: Tensor) -> None:
-        for frame, colours in zip(frames, self.decode_tile(z, hour_parts), strict=True):
+        for frame, colours in zip(frames, self.decode_chunk(z, hour_parts), strict=True):
             frame[first : first + len(z)] = colours.cpu().numpy()
 
-    def map_tiles(self, function: Callable[[int, Tensor], Result], share: tuple[int, int] = (0, 1)) -> list[Result]:
-        """``function(first texel, latents M x latent_dim)`` of every row-major tile, on all cores, without gradients.
+    def map_chunks(self, function: Callable[[int, Tensor], Result], share: tuple[int, int] = (0, 1)) -> list[Result]:
+        """``function(first texel, latents M x latent_dim)`` of every row-major chunk, on all cores, without gradients.
 
-        With ``share`` (i, n) only of the i-th of every n tiles.
+        With ``share`` (i, n) only of the i-th of every n chunks.
         """
         index, count = share
-        firsts = range(0, self.height * self.width, self.tile_texels)[index::count]
-        return self._share_out(lambda first: function(first, self.tile_latents(first)), firsts)
+        firsts = range(0, self.height * self.width, self.chunk_texels)[index::count]
+        return self._share_out(lambda first: function(first, self.chunk_latents(first)), firsts)
 
     def _share_out(self, work: Callable[[int], Result], items: Sequence[int]) -> list[Result]:
         workers = max(1, min(worker_count(self.device), len(items)))
         shares = run_parallel([partial(_call_each, work, items[k::workers]) for k in range(workers)])
         return [shares[i % workers][i // workers] for i in range(len(items))]
 
-    def tile_latents(self, first: int) -> Tensor:
-        """Latents ``M x latent_dim`` of the tile of up to ``tile_texels`` texels from row-major texel ``first`` on."""
-        return self.latents.texels(first, min(first + self.tile_texels, self.height * self.width))
+    def chunk_latents(self, first: int) -> Tensor:
+        """Latents ``M x latent_dim`` of the up to ``chunk_texels`` texels from row-major texel ``first`` on."""
+        return self.latents.texels(first, min(first + self.chunk_texels, self.height * self.width))
 
     @torch.no_grad()
     def hour_parts(self, hours: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Each of ``hours`` with its share of F2's first layer: what :meth:`decode_tile` needs, the same for all tiles.
+        """Each of ``hours`` with its share of F2's first layer: what :meth:`decode_chunk` needs, the same for all.
 
         Each is computed alone: a product of several rows may round otherwise than that of one.
         """
         return [(hour, self._hour_turns(hour)) for hour in hours.split(1)]
 
     @torch.no_grad()
-    def decode_tile(self, z: Tensor, hour_parts: Sequence[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+    def decode_chunk(self, z: Tensor, hour_parts: Sequence[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
         """``z`` M x latent_dim -> M x 3 for each hour of ``hour_parts`` in turn."""
         a = self._latent_turns(z)
         for hour, b in hour_parts:

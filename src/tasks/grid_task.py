@@ -11,9 +11,9 @@ from torch import Tensor
 
 from src.data.lightmap_dataset import LightmapDataset
 from src.losses.grid_loss import BalancedError, decibels_to_loss, neighbour_bits
-from src.models.grid.decoder import tile_rows
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
 from src.models.grid.packed_latents import block_mask
+from src.models.lightmap_decoder import chunk_texels
 from src.tasks.judging import comparison, validation_measures
 from src.training.task import Batches, Report, Task
 from src.utils.seeding import generator, on_device
@@ -122,8 +122,8 @@ class GridTask(Task):
         """Mean squared errors with altered latents, tiles x T; 0 for a tile without a valid texel."""
         model, texels = self.model, self.dataset.texels
         sums = torch.zeros(model.error_level.shape, dtype=torch.float64, device=texels.device)
-        for first in range(0, len(texels), tile_rows(texels.device)):
-            part = slice(first, first + tile_rows(texels.device))
+        for first in range(0, len(texels), chunk_texels(texels.device)):
+            part = slice(first, first + chunk_texels(texels.device))
             predicted = (model(alter(model.z(part))) * model.frame_scale[:, None]).clamp_min_(0.0)
             squared = (predicted - texels[part]).square_().mean(dim=2)
             sums.index_add_(0, self._tiles[part], squared.double())

@@ -70,23 +70,23 @@ class SirenTask(Task):
         count = 1 if self._peaks is None else len(self._peaks)
 
         hour_parts = decoder.hour_parts(data.hours)
-        pieces = -(-data.height * data.width // decoder.tile_texels)
-        # One place for each decoded piece, made before the workers begin: small results that each of them kept would
+        chunks = -(-data.height * data.width // decoder.chunk_texels)
+        # One place for each decoded chunk, made before the workers begin: small results that each of them kept would
         # lie between their large temporary ones and hold on to that memory.
-        sums = torch.zeros(pieces, count, len(data.hours), dtype=torch.float64, device=data.device)
+        sums = torch.zeros(chunks, count, len(data.hours), dtype=torch.float64, device=data.device)
 
         def squared_errors(first: int, z: Tensor) -> None:
             begin, end = torch.searchsorted(data.valid, torch.tensor([first, first + len(z)], device=data.device))
             rows = data.valid[begin:end] - first
             truth = data.texels[begin:end]
-            for t, colours in enumerate(decoder.decode_tile(z, hour_parts)):
+            for t, colours in enumerate(decoder.decode_chunk(z, hour_parts)):
                 squared = (colours[rows] - truth[:, t]).square_().sum(1)
                 if count == 1:
-                    sums[first // decoder.tile_texels, 0, t] = squared.sum(dtype=torch.float64)
+                    sums[first // decoder.chunk_texels, 0, t] = squared.sum(dtype=torch.float64)
                 else:
-                    sums[first // decoder.tile_texels, :, t].index_add_(0, tiles[begin:end], squared.double())
+                    sums[first // decoder.chunk_texels, :, t].index_add_(0, tiles[begin:end], squared.double())
 
-        decoder.map_tiles(squared_errors, (self.processes.rank, self.processes.count))
+        decoder.map_chunks(squared_errors, (self.processes.rank, self.processes.count))
         squared = self.processes.mean(sums.sum(0)) * self.processes.count
         return squared / (3 * torch.bincount(tiles, minlength=count).clamp_min(1).unsqueeze(1))
 

@@ -11,7 +11,7 @@ import torch
 
 from src.export.files import describe_sizes
 from src.export.siren import export_siren
-from src.models import siren_decoder
+from src.models import lightmap_decoder
 from src.models.compressor import CompressorConfig, LightmapCompressor, load_siren
 from src.models.f2 import F2
 from src.utils.cli import InputError
@@ -32,7 +32,7 @@ def test_the_latent_map_is_f1_at_every_texel(model, trained):
     np.testing.assert_allclose(latents, expected, rtol=0, atol=1e-6)
 
 
-def test_tile_by_tile_is_the_whole(model, tmp_path, monkeypatch):
+def test_chunk_by_chunk_is_the_whole(model, tmp_path, monkeypatch):
     whole = export_siren(model, tmp_path / "whole")
     rows = []
     forward = model.f1.forward
@@ -42,14 +42,14 @@ def test_tile_by_tile_is_the_whole(model, tmp_path, monkeypatch):
         return forward(xy)
 
     monkeypatch.setattr(model.f1, "forward", record)
-    monkeypatch.setattr(siren_decoder, "TILE_TEXELS", 20)
-    tiled = export_siren(model, tmp_path / "tiled")
-    assert rows == [20] * 7 + [14], "no more than a tile at a time"
-    assert [path.name for path in whole] == [path.name for path in tiled] == NAMES
-    a, b = np.load(whole[0]), np.load(tiled[0])
+    monkeypatch.setattr(lightmap_decoder, "CHUNK_TEXELS", 20)
+    in_chunks = export_siren(model, tmp_path / "in_chunks")
+    assert rows == [20] * 7 + [14], "no more than a chunk at a time"
+    assert [path.name for path in whole] == [path.name for path in in_chunks] == NAMES
+    a, b = np.load(whole[0]), np.load(in_chunks[0])
     assert a.shape == b.shape
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
-    assert whole[1].read_bytes() == tiled[1].read_bytes()
+    assert whole[1].read_bytes() == in_chunks[1].read_bytes()
 
 
 def test_memory_stays_bounded_on_a_large_map(tmp_path):

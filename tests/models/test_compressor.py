@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from src.models import siren_decoder
+from src.models import lightmap_decoder, siren_decoder
 from src.models.compressor import CHECKPOINT_KIND, CompressorConfig, LightmapCompressor, load, load_exported, load_siren
 from src.models.f2 import F2
-from src.models.siren_decoder import TILE_TEXELS
+from src.models.lightmap_decoder import CHUNK_TEXELS
 from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.texel_grid import texel_xy
@@ -78,7 +78,7 @@ def test_decode_takes_an_hour_for_each_texel_in_any_number(decoder, monkeypatch)
     whole = decoder.decode(xy, hours)
     for i in (0, 17, 49):
         torch.testing.assert_close(decoder.decode(xy[i : i + 1], float(hours[i])), whole[i : i + 1], rtol=0, atol=1e-6)
-    monkeypatch.setattr(siren_decoder, "TILE_TEXELS", 7)
+    monkeypatch.setattr(lightmap_decoder, "CHUNK_TEXELS", 7)
     torch.testing.assert_close(decoder.decode(xy, hours), whole, rtol=0, atol=1e-6)
     assert decoder.decode(torch.zeros(0, 2), 12).shape == (0, 3)
     assert decoder.decode([[0.0, 0.0]], 12).shape == (1, 3)
@@ -122,7 +122,7 @@ def test_a_latent_map_answers_for_the_whole_texel_around_a_point(trained):
     assert torch.equal(exported.decode(nearby, 3), exported.decode(centre, 3))
 
 
-def test_memory_of_rendering_and_decoding_is_bounded_by_the_tile():
+def test_memory_of_rendering_and_decoding_is_bounded_by_the_chunk():
     model = LightmapCompressor(CompressorConfig(512, 512, (0.0,), 8, 8, 2, 8, 2, 1))
     decoder = model.decoder()
     seen = []
@@ -137,7 +137,7 @@ def test_memory_of_rendering_and_decoding_is_bounded_by_the_tile():
     frame = decoder.render(6.0)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert max(seen) <= TILE_TEXELS and sum(seen) == 512 * 512
+    assert max(seen) <= CHUNK_TEXELS and sum(seen) == 512 * 512
     assert peak_bytes < 2.5 * frame.nbytes, "numpy holds the frame, and no second copy of the map"
 
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from src.data.lightmap.sources import Lightmap
 from src.evaluation.lightmap.peers import PEERS
 from src.evaluation.lightmap.quality import Coded, Row, measure, summarise
 from src.utils.cli import InputError
@@ -20,16 +20,16 @@ from src.utils.cli import InputError
 class Coder:
     """A coder at one setting. ``code(index, lightmap, frames, mask)`` codes the index-th lightmap of the set.
 
-    ``lightmap`` has ``name``, ``hours`` and ``is_radiance``; frames T x H x W x 3, mask H x W bool.
+    Frames are T x H x W x 3, the mask H x W bool.
     """
 
     name: str
     setting: str
-    code: Callable[[int, Any, np.ndarray, np.ndarray], Coded]
+    code: Callable[[int, Lightmap, np.ndarray, np.ndarray], Coded]
 
 
 def file_coder(
-    name: str, files: Sequence[Path], flag: str, opened: Callable[[Path, Any], Coded], lightmap_count: int
+    name: str, files: Sequence[Path], flag: str, opened: Callable[[Path, Lightmap], Coded], lightmap_count: int
 ) -> Coder:
     """Our own files, one per lightmap, by one of the functions of :mod:`src.evaluation.lightmap.files`.
 
@@ -50,7 +50,9 @@ def peer_coders(names: Sequence[str], skipped: dict[str, str]) -> Iterator[Coder
             continue
         for setting in peer.settings:
 
-            def code(_: int, lightmap: Any, frames: np.ndarray, mask: np.ndarray, peer=peer, setting=setting) -> Coded:
+            def code(
+                _: int, lightmap: Lightmap, frames: np.ndarray, mask: np.ndarray, peer=peer, setting=setting
+            ) -> Coded:
                 return peer.encode(frames, mask, lightmap.is_radiance, setting)
 
             yield Coder(name, peer.describe(setting), code)
@@ -58,7 +60,7 @@ def peer_coders(names: Sequence[str], skipped: dict[str, str]) -> Iterator[Coder
 
 def measure_coders(
     coders: Sequence[Coder],
-    lightmaps: Sequence[Any],
+    lightmaps: Sequence[Lightmap],
     loaded: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     lpips: Callable | None,
 ) -> list[Row]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from src.data.lightmap.sources import Lightmap
 from src.evaluation.lightmap.quality import Coded
 from src.export.bundle import encode_bundle, read_bundle
 from src.export.files import BUNDLE, F2_WEIGHTS, LATENT_MAP
@@ -20,7 +20,7 @@ from src.utils.cli import InputError
 CHECKPOINT = "best.ckpt"  # as it is called in a run's folder
 
 
-def files_of_set(files: Sequence[Path], lightmaps: Sequence[Any], name: str) -> list[Path]:
+def files_of_set(files: Sequence[Path], lightmaps: Sequence[Lightmap], name: str) -> list[Path]:
     """One file per lightmap. A single one may be the folder of a set, or a file that its lightmaps share.
 
     In a folder the files are ``LEVEL_ID.tod``, or called ``name`` in folders ``LEVEL_ID``, or there is one that all
@@ -38,15 +38,15 @@ def files_of_set(files: Sequence[Path], lightmaps: Sequence[Any], name: str) -> 
     return [path] * len(lightmaps) if decoder.lightmap_names else [path]
 
 
-def open_bundle(path: Path, lightmap: Any) -> Coded:
-    """A bundle as the coder of ``lightmap`` (which has name, height, width, hours and is_radiance).
+def open_bundle(path: Path, lightmap: Lightmap) -> Coded:
+    """A bundle as the coder of ``lightmap``.
 
     Raises :class:`InputError` when it is not one, or belongs to images of another size or kind.
     """
     return _grid_coded(path, read_bundle(path), path.stat().st_size, lightmap)
 
 
-def open_checkpoint(path: Path, lightmap: Any) -> Coded:
+def open_checkpoint(path: Path, lightmap: Lightmap) -> Coded:
     """A checkpoint as the coder of ``lightmap``; sizes are those of what it is exported to.
 
     A latent grid is shipped as a bundle. A SIREN is shipped, and resident, as float32 latent map and F2. Raises
@@ -64,7 +64,7 @@ def open_checkpoint(path: Path, lightmap: Any) -> Coded:
     return _coded(decoder, size_bytes_disk, decoder.resident_bytes, lightmap)
 
 
-def _grid_coded(path: Path, decoder: latent_grid.GridDecoder, size_bytes: int, lightmap: Any) -> Coded:
+def _grid_coded(path: Path, decoder: latent_grid.GridDecoder, size_bytes: int, lightmap: Lightmap) -> Coded:
     """What lightmaps share counts for each of them by its texels."""
     memory, share = decoder.resident_bytes, 1.0
     if decoder.lightmap_names:
@@ -74,12 +74,12 @@ def _grid_coded(path: Path, decoder: latent_grid.GridDecoder, size_bytes: int, l
     return _coded(decoder, round(size_bytes * share), round(memory * share), lightmap)
 
 
-def _coded(decoder: LightmapDecoder, size_bytes_disk: int, size_bytes_memory: int, lightmap: Any) -> Coded:
+def _coded(decoder: LightmapDecoder, size_bytes_disk: int, size_bytes_memory: int, lightmap: Lightmap) -> Coded:
     hours = list(lightmap.hours)
     return Coded(size_bytes_disk, size_bytes_memory, lambda: decoder.render(hours))
 
 
-def _require_fit(path: Path, decoder: LightmapDecoder, lightmap: Any) -> None:
+def _require_fit(path: Path, decoder: LightmapDecoder, lightmap: Lightmap) -> None:
     if (decoder.height, decoder.width) != (lightmap.height, lightmap.width):
         mine, other = (f"{image.width} x {image.height}" for image in (decoder, lightmap))
         problem = f"is of {mine} texels, {lightmap.name} has {other}"

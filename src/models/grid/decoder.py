@@ -16,19 +16,11 @@ from src.models.grid.config import GridConfig
 from src.models.grid.f2_weights import F2Weights
 from src.models.grid.latent_levels import LatentLevels
 from src.models.grid.quantiser import Quantiser
-from src.models.lightmap_decoder import LightmapDecoder
+from src.models.lightmap_decoder import LightmapDecoder, chunk_texels
 from src.utils.cli import InputError
 from src.utils.core_slices import run_parallel, unshared_operations, worker_count
 from src.utils.hour_interpolation import HourInterpolation
 from src.utils.texel_grid import texel_index
-
-TILE_ROWS = 8192  # decoded together: activations stay in the processor's cache
-GPU_TILE_ROWS = 1 << 18  # fewer are bound by the calls
-
-
-def tile_rows(device: torch.device) -> int:
-    """How many texels are decoded together."""
-    return TILE_ROWS if device.type == "cpu" else GPU_TILE_ROWS
 
 
 class F2AtHour(NamedTuple):
@@ -43,7 +35,7 @@ class F2AtHour(NamedTuple):
 class Workspace:
     """What decoding M texels computes, kept for the next M.
 
-    Memory that every tile took anew would be mapped and cleared by the system each time, one thread at a time.
+    Memory that every chunk took anew would be mapped and cleared by the system each time, one thread at a time.
     """
 
     def __init__(self, f2: F2AtHour, texels: int) -> None:
@@ -120,7 +112,7 @@ class GridDecoder(LightmapDecoder):
         which = which.to(self.device)
         for k, hour in enumerate(different.tolist()):
             f2 = self._f2_at(hour)
-            for part in torch.nonzero(valid & (which == k)).flatten().split(tile_rows(self.device)):
+            for part in torch.nonzero(valid & (which == k)).flatten().split(chunk_texels(self.device)):
                 colours[part] = self._colours([row[part] for row in rows], f2).T
         return colours
 
@@ -143,7 +135,7 @@ class GridDecoder(LightmapDecoder):
         f2 = self._f2_at(hour)
         frame = torch.zeros(self.height * self.config.width, 3, device=self.device)
 
-        size = tile_rows(self.device)
+        size = chunk_texels(self.device)
 
         def fill(firsts: Sequence[int]) -> None:
             kept = Workspace(f2, size)
