@@ -69,12 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.inference.delit.video import VideoOptions, delight_video
     from src.inference.origin import Origins
     from src.inference.runner import Summary, run_jobs, still_workers
-    from src.inference.work_list import Job, find_jobs
+    from src.inference.work_list import Job, describe_passed_over, find_jobs, find_passed_over
     from src.models.delit_model import load
     from src.training.distributed import processes
     from src.utils.exr_layers import exr_layer
 
     jobs = find_jobs(args.input, args.output_dir, args.frames)[args.shard[0] :: args.shard[1]]
+    others = describe_passed_over(find_passed_over(args.input, args.output_dir), args.input)
     stage = open_stage(args.olat_root, args.lights) if args.olat_root else None
     check = SelfCheck(stage) if args.self_check else None
 
@@ -83,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         stills = StillOutputs(args.save_exr, model.config.arch == "attention", check)
         videos = VideoOptions(args.batch_size, args.temporal == "ema", args.fps, check)
         show = group.is_main
+        if show and others:
+            print(others)
 
         decisive = {name: value for name, value in vars(args).items() if name not in NOT_OF_RESULTS}
         decisive["stage"] = stage and stage.stamp()

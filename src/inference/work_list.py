@@ -10,8 +10,10 @@ from pathlib import Path
 
 from src.data.portrait import names
 from src.utils.cli import InputError
-from src.utils.image_io import IMAGE_SUFFIXES, natural_key
+from src.utils.image_io import HEIC_SUFFIXES, IMAGE_SUFFIXES, natural_key
 from src.utils.video_io import VIDEO_SUFFIXES
+
+_MOST_NAMED = 8  # files that were passed over
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,18 @@ def find_jobs(source: Path, output_dir: Path, folders_are_videos: bool = False) 
     if source.is_file():
         if source.suffix.lower() not in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
             known = ", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
-            raise InputError(source, f"unknown extension {source.suffix!r}", f"use one of {known}")
+            remedy = "pip install pillow-heif" if source.suffix.lower() in HEIC_SUFFIXES else f"use one of {known}"
+            raise InputError(source, f"cannot be read: unknown extension {source.suffix!r}", remedy)
         sources, root = [source], source.parent
     else:
         if output_dir.resolve() == source.resolve():
             raise InputError("--output_dir", "is the folder of the inputs", "give another one")
         sources, root = list(_below(source, output_dir.resolve(), folders_are_videos)), source
         if not sources:
-            raise InputError(source, "holds no pictures and no videos", "give a folder that does")
+            others = describe_passed_over(find_passed_over(source, output_dir), source)
+            raise InputError(
+                source, f"holds no pictures and no videos{others and f' ({others})'}", "give a folder that does"
+            )
     prefixes = _prefixes(sources, root, output_dir)
     return [
         Job(path, prefix, path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES)
@@ -64,8 +70,35 @@ def find_jobs(source: Path, output_dir: Path, folders_are_videos: bool = False) 
     ]
 
 
+def find_passed_over(source: Path, output_dir: Path) -> list[Path]:
+    """What :func:`find_jobs` takes nothing from: other kinds of files, what is hidden, and a Mac's ``__MACOSX``."""
+    if source.is_file():
+        return []
+    passed_over = []
+    for path in sorted(source.iterdir(), key=natural_key):
+        if _is_junk(path) or (path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES + VIDEO_SUFFIXES):
+            passed_over.append(path)
+        elif path.is_dir() and path.resolve() != output_dir.resolve():
+            passed_over += find_passed_over(path, output_dir)
+    return passed_over
+
+
+def describe_passed_over(paths: Sequence[Path], root: Path) -> str:
+    """One line; empty where there is nothing to say."""
+    if not paths:
+        return ""
+    named = [path.relative_to(root).as_posix() + ("/" if path.is_dir() else "") for path in paths[:_MOST_NAMED]]
+    more = f" and {len(paths) - len(named)} more" if len(paths) > len(named) else ""
+    is_heic = any(path.suffix.lower() in HEIC_SUFFIXES for path in paths)
+    return f"passed over: {', '.join(named)}{more}{'; pip install pillow-heif to read HEIC' if is_heic else ''}"
+
+
+def _is_junk(path: Path) -> bool:
+    return path.name[0] == "." or path.name == "__MACOSX"
+
+
 def _below(folder: Path, excluded: Path, folders_are_videos: bool) -> Iterator[Path]:
-    entries = sorted((path for path in folder.iterdir() if path.name[0] != "."), key=natural_key)
+    entries = sorted((path for path in folder.iterdir() if not _is_junk(path)), key=natural_key)
     pictures = [path for path in entries if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES]
     if folders_are_videos and pictures:
         yield folder

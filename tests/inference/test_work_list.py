@@ -2,7 +2,8 @@
 
 import pytest
 
-from src.inference.work_list import Job, find_jobs
+from src.inference import work_list
+from src.inference.work_list import Job, describe_passed_over, find_jobs, find_passed_over
 from src.utils.cli import InputError
 
 
@@ -75,3 +76,23 @@ def test_finished_means_all_of_them(tmp_path):
     assert not job.has_results(["_x", "_y"])
     touch(tmp_path / "out", "a_y")
     assert job.has_results(["_x", "_y"])
+
+
+def test_what_is_passed_over_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(work_list, "IMAGE_SUFFIXES", (".png", ".tif"))  # as without pillow-heif
+    root = tmp_path / "in"
+    touch(root, "a.png", "b.HEIC", "c.tif", "d.avi", "notes.txt", ".hidden.png", "sub/e.mp4", "sub/Thumbs.db")
+    touch(root / "__MACOSX", "._a.png")
+    touch(root / "out", "a_env.hdr")
+    assert [job.source.name for job in find_jobs(root, root / "out")] == ["a.png", "c.tif", "d.avi", "e.mp4"]
+    said = describe_passed_over(find_passed_over(root, root / "out"), root)
+    expected = (
+        "passed over: .hidden.png, __MACOSX/, b.HEIC, notes.txt, sub/Thumbs.db; pip install pillow-heif to read HEIC"
+    )
+    assert said == expected
+    assert find_passed_over(root / "a.png", root / "out") == [] and describe_passed_over([], root) == ""
+    touch(tmp_path / "phone", "b.heic")
+    with pytest.raises(InputError, match=r"no pictures and no videos \(passed over: b\.heic; pip install pillow-heif"):
+        find_jobs(tmp_path / "phone", tmp_path / "out")
+    many = [root / f"{index}.txt" for index in range(50)]
+    assert describe_passed_over(many, root).endswith("7.txt and 42 more")
