@@ -193,11 +193,6 @@ def test_avif_keeps_more_than_8_bits(tmp_path, bits):
     np.testing.assert_allclose(image_io.read_display(tmp_path / "a.avif") * (2**bits - 1), codes, atol=0.01)
 
 
-def test_cmyk_jpg_becomes_rgb(tmp_path):
-    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
-    np.testing.assert_allclose(image_io.read_display(tmp_path / "a.jpg")[0, 0], [1, 0, 0], atol=0.02)
-
-
 def test_exif_rotation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate 90 degrees clockwise to view
