@@ -32,7 +32,7 @@ class LightmapDecoder(Protocol):
 
     @property
     def peak(self) -> float:
-        """The largest value of the training images."""
+        """What previews show as white: of radiance how bright the day gets, else 1."""
         ...
 
     @property
