@@ -1,4 +1,5 @@
 import hashlib
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -127,6 +128,20 @@ def test_several_lightmaps_lie_in_one_map_one_below_the_other(tmp_path):
         assert not image[:5, 6:].any()
     dataset.texels[3, 1, 0] = float("nan")
     assert dataset.describe_batch(torch.tensor([3, 4])) == "2 texels of wall_1.exr, floor_1.exr"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_reading_holds_the_data_once(tmp_path, count):
+    lightmaps = []
+    for k in range(count):
+        write_day(tmp_path / f"day{k}", hours=24, height=120, width=160)
+        lightmaps += open_lightmaps(tmp_path / f"day{k}")
+    tracemalloc.start()
+    dataset = LightmapDataset.from_lightmap(LightmapAtlas(lightmaps) if count > 1 else lightmaps[0])
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert dataset.texels.nbytes == count * 24 * 120 * 160 * 12
+    assert peak_bytes < 1.4 * dataset.texels.nbytes
 
 
 def test_batches_of_an_epoch_are_a_permutation_in_whole_texels():
