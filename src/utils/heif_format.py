@@ -10,7 +10,7 @@ import numpy as np
 
 from src.utils import opencv_images
 from src.utils.cli import InputError
-from src.utils.color_profile import ProfileOf
+from src.utils.color_profile import GREY_MODES, ProfileOf
 from src.utils.icc_profile import TableProfile
 from src.utils.isobmff import HeifProperties, heif_properties
 from src.utils.picture_file import Decoded, broken, check_pixel_count, say, split
@@ -25,7 +25,7 @@ def decode_avif(path: Path, data: bytes, picture) -> Decoded:
     bits = properties.bits
     if bits > 8:  # Pillow would keep 8
         try:
-            space = find.space(3)
+            space = find.space(1 if picture.mode in GREY_MODES else 3)
             failure = f"holds {bits} bits, which this build of OpenCV cannot decode", "install opencv-python-headless 5"
             return split(properties.turn(opencv_images.decode(path, data, *failure)), 2**bits - 1, space)
         except TableProfile:
