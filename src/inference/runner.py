@@ -49,10 +49,9 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job], str], workers: int, show
 
         def work_on() -> None:
             for job in _shared(remaining, lock, stop):
+                note = None
                 try:
                     note = work(job)
-                    summary.done.append(job)
-                    tqdm.write(f"{job.source}: {note}")
                 except InputError as error:
                     summary.failed.append(_with_name(job, error))
                 except OSError as error:
@@ -60,6 +59,9 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job], str], workers: int, show
                 except Exception as error:
                     traceback.print_exc(file=sys.stderr)
                     summary.failed.append(f"{job.source}: {type(error).__name__}: {error}")
+                if note is not None:
+                    summary.done.append(job)
+                    tqdm.write(f"{job.source}: {note}")
                 with lock:
                     bar.update()
 

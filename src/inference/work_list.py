@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.data.portrait import names
-from src.utils.cli import InputError
+from src.utils.cli import InputError, some_names
 from src.utils.image_io import HEIC_SUFFIXES, IMAGE_SUFFIXES, natural_key
 from src.utils.video_io import VIDEO_SUFFIXES
 
@@ -87,10 +87,9 @@ def describe_passed_over(paths: Sequence[Path], root: Path) -> str:
     """One line; empty where there is nothing to say."""
     if not paths:
         return ""
-    named = [path.relative_to(root).as_posix() + ("/" if path.is_dir() else "") for path in paths[:_MOST_NAMED]]
-    more = f" and {len(paths) - len(named)} more" if len(paths) > len(named) else ""
+    named = [path.relative_to(root).as_posix() + ("/" if path.is_dir() else "") for path in paths]
     is_heic = any(path.suffix.lower() in HEIC_SUFFIXES for path in paths)
-    return f"passed over: {', '.join(named)}{more}{'; pip install pillow-heif to read HEIC' if is_heic else ''}"
+    return f"passed over: {some_names(named, _MOST_NAMED)}{'; pip install pillow-heif to read HEIC' if is_heic else ''}"
 
 
 def _is_junk(path: Path) -> bool:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from src.utils.cli import InputError
+from src.utils.cli import InputError, some_names
 
 # What may differ when a run is continued.
 NOT_IDENTITY = frozenset(
@@ -68,7 +68,7 @@ def require_same_run(path: Path, stored: Mapping[str, Any], given: Mapping[str, 
     ]
     data = [_data_change(name, old_data.get(name), new_data.get(name)) for name in _differing(old_data, new_data)]
     if arguments or data:
-        causes = [f"with other arguments ({_first(arguments, MOST_ARGUMENTS)})"] if arguments else []
+        causes = [f"with other arguments ({some_names(arguments, MOST_ARGUMENTS)})"] if arguments else []
         causes += [f"from other data ({'; '.join(data)})"] if data else []
         same = "arguments" if arguments else "data"
         remedy = f"give the same {same} to continue, another output folder, or --overwrite to start anew"
@@ -103,13 +103,9 @@ def _data_change(name: str, old: Any, new: Any) -> str:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         changes.append(("differ", len(old), [one for one in old if one in new and old[one] != new[one]]))
     said = [
-        f"{len(ones)} of {total} {name} {verb}: {_first(ones, MOST_NAMED)}" for verb, total, ones in changes if ones
+        f"{len(ones)} of {total} {name} {verb}: {some_names(ones, MOST_NAMED)}" for verb, total, ones in changes if ones
     ]
     return ", ".join(said) or f"{name} are in another order"
-
-
-def _first(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _short(value: Any) -> str:

@@ -115,6 +115,12 @@ def describe_os_error(error: OSError, path: object = None) -> InputError:
     return InputError(subject, error.strerror or str(error))
 
 
+def some_names(names: Sequence[str], most: int = 5) -> str:
+    """The first ``most`` names, for a line of text, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are :class:`InputError`, whose help shows defaults, and that never guesses."""
 

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.utils.cli import InputError
+from src.utils.cli import InputError, some_names
 from src.utils.image_io import natural_key
 
 DISPLAY_SUFFIXES = (".png", ".jpg", ".jpeg")
 RADIANCE_SUFFIXES = (".exr", ".hdr")
 TIMES_NAME = "times.json"
-MOST_NAMED = 5
 
 _MASK_WORD = re.compile(
     r"(?:^|[^a-z])(?:(?:lm|lightmap|uv|texel|valid|alpha)?masks?|coverage|validity)(?:$|[^a-z])", re.IGNORECASE
@@ -71,12 +70,6 @@ def list_folder(folder: Path) -> FolderFiles:
     copies = {path.name for path in (*frame_copies, *mask_copies)}
     passed_over = tuple(f"{name} (a copy)" if name in copies else name for name in passed_over)
     return FolderFiles(tuple(frames), tuple(masks), passed_over)
-
-
-def some_names(names: Sequence[str], most: int = MOST_NAMED) -> str:
-    """The first ``most`` names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _is_image(path: Path) -> bool:

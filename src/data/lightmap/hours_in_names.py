@@ -20,8 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.data.lightmap.folder_files import some_names
-from src.utils.cli import InputError
+from src.utils.cli import InputError, some_names
 
 HOUR_CODES, CLOCK, PLAIN_HOURS = "hour x 100", "hours and minutes", "hours"
 _SMALLEST_MEAN_STEP = 10  # hundredths of an hour: closer frames are numbered, not timed

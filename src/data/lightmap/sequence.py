@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.data.lightmap.folder_files import RADIANCE_SUFFIXES, TIMES_NAME, list_folder, some_names
+from src.data.lightmap.folder_files import RADIANCE_SUFFIXES, TIMES_NAME, list_folder
 from src.data.lightmap.hours_in_names import hours_from_names
-from src.utils.cli import InputError
+from src.utils.cli import InputError, some_names
 
 FRAMES_PER_DAY = 24
 MOST_PASSED_OVER = 20

@@ -15,11 +15,12 @@ import numpy as np
 from src.data.stage.captures import LIGHTS_FILE, Capture, Stage, open_stage, subject_folders
 from src.data.stage.faceolat import is_faceolat
 from src.data.stage.lights import read_lights
-from src.data.stage.set_metadata import METADATA, few, read_metadata
+from src.data.stage.set_metadata import METADATA, read_metadata
 from src.data.stage.settings import Settings
-from src.utils.cli import InputError
+from src.utils.cli import InputError, some_names
 from src.utils.content_hash import is_same
 from src.utils.exr_layers import choose_exr_layer
+from src.utils.image_io import natural_key
 from src.utils.json_files import read_json
 
 _SAME_LIGHT = 1e-4  # of a unit direction: metadata keeps seven digits, lights.json may keep fewer
@@ -76,10 +77,12 @@ def _describe(
     parents = {place.parent for place in known if place.parent.is_dir()}
     others = {folder.name for parent in parents for folder in subject_folders(parent) if folder not in known}
     if others:
-        said.append(f"left out: captures of {few(others)}, which {data_root} was not prepared from")
+        names = some_names(sorted(others, key=natural_key))
+        said.append(f"left out: captures of {names}, which {data_root} was not prepared from")
     absent = set(subjects) - {capture.name for capture in stage.captures}
     if absent:
-        said.append(f"without captures in {olat_root}, trained on as pairs alone: {few(absent)}")
+        names = some_names(sorted(absent, key=natural_key))
+        said.append(f"without captures in {olat_root}, trained on as pairs alone: {names}")
     return said
 
 
@@ -100,7 +103,9 @@ def _capture(subject: Path, record: dict, place: Path) -> Capture:
     images = tuple(place / name for name in record["captures"]["files"])
     missing = [path.name for path in images if not path.is_file()]
     if missing:
-        raise InputError(place, f"has no {few(missing)}, which {subject} was made from", "restore it or prepare again")
+        raise InputError(
+            place, f"has no {some_names(missing)}, which {subject} was made from", "restore it or prepare again"
+        )
     if not is_same(record["captures"]["images"], images):
         raise InputError(place, f"has changed since {subject} was made from it", "prepare_olat.py --overwrite")
     return Capture(subject.name, record["identity"], images, record["light_set"], subject / "mask.png")

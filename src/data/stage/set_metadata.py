@@ -11,7 +11,7 @@ from src.data.stage.captures import Stage
 from src.data.stage.environments import EnvironmentPlan, read_environment, write_environment
 from src.data.stage.olat import LightCells
 from src.data.stage.settings import Settings
-from src.utils.cli import InputError
+from src.utils.cli import InputError, some_names
 from src.utils.content_hash import combined_hash, record_files
 from src.utils.image_io import natural_key
 from src.utils.json_files import read_json, write_json
@@ -20,7 +20,6 @@ FRAME = "right-handed, +Y up, camera on +Z looking towards -Z"
 UNITS = "linear radiance; OLATs under a light of irradiance 1 times the exposure; flat-lit = environment of radiance 1"
 FORMAT = "delit training set 1"
 METADATA = "metadata.json"
-_MOST_NAMED = 5
 
 
 def read_metadata(out_root: Path) -> dict | None:
@@ -150,16 +149,9 @@ def _differences(old: dict | None, new: dict) -> list[str]:
         changed.append(f"other settings ({', '.join(settings)})")
     lights = [name for name, value in new["lights"].items() if old["lights"].get(name, value) != value]
     if lights:
-        changed.append(f"other lights ({few(lights)})")
+        changed.append(f"other lights ({some_names(lights)})")
     before, now = old["environments"], new["environments"]
     environments = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if environments:
-        changed.append(f"other environments ({few(environments)})")
+        changed.append(f"other environments ({some_names(sorted(environments, key=natural_key))})")
     return changed
-
-
-def few(names: Sequence[str]) -> str:
-    """The first of some names, for a line of text, and how many more there are."""
-    ordered = sorted(names, key=natural_key)
-    rest = len(ordered) - _MOST_NAMED
-    return ", ".join(ordered[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -18,10 +18,10 @@ from src.data.stage.captures import Capture, check_sizes, read_blocks, reduced_s
 from src.data.stage.environments import read_environment
 from src.data.stage.mask import make_mask
 from src.data.stage.olat import accumulate, plan_blocks
-from src.data.stage.set_metadata import FRAME, METADATA, UNITS, coefficients_of, few
+from src.data.stage.set_metadata import FRAME, METADATA, UNITS, coefficients_of
 from src.data.stage.settings import Settings
 from src.utils.atomic import atomic_folder
-from src.utils.cli import InputError
+from src.utils.cli import InputError, some_names
 from src.utils.compositing import put_before
 from src.utils.content_hash import record_files
 from src.utils.image_io import write_display, write_linear
@@ -118,13 +118,14 @@ def prepare_subjects(jobs: Sequence[SubjectJob], workers: int, overwrite: bool =
     changes: list[str] = []
     waiting = [job for job in jobs if not is_finished(job, changes)]
     if changes and not overwrite:
+        was = "was" if len(changes) == 1 else "were"
         raise InputError(
             jobs[0].out_root / "subjects",
-            f"{few(changes)} {'was' if len(changes) == 1 else 'were'} made from other captures, masks or settings",
+            f"{some_names(changes)} {was} made from other captures, masks or settings",
             "choose another --out_root, or --overwrite to make them again",
         )
     if changes:
-        print(f"made again, from what is new: {few(changes)}")
+        print(f"made again, from what is new: {some_names(changes)}")
     if len(waiting) < len(jobs):
         print(f"{len(jobs) - len(waiting)} of {len(jobs)} subjects are finished already")
     return run_in_processes(prepare_subject, waiting, workers, "relighting")
