@@ -15,10 +15,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import train
 from benchmarks import peer_loop
 from benchmarks.gpu_table import Row
+from benchmarks.grid_time_to_quality import BATCH_SAMPLES, plain_steps
+from src.data.lightmap_dataset import LightmapDataset
 from src.models.compressor import CompressorConfig, LightmapCompressor
 from src.models.grid.config import GridConfig
 from src.models.grid.latent_grid import LatentGrid
 from src.models.siren_decoder import SirenDecoder, StoredLatents
+from src.tasks.grid_task import GridTask
 from src.utils.image_io import write_display
 
 BATCH_SIZE = 65536
@@ -104,19 +107,15 @@ def grid_training(device: str, seconds: float, is_tiny: bool, report: Callable[[
 
 
 def _plain_grid_step(frames: np.ndarray, device: str) -> Callable[[], int]:
-    """A step of the usual loop: shuffled single samples (texel, hour), squared error, dense Adam."""
+    """A step of the usual loop over single samples, see :func:`benchmarks.grid_time_to_quality.plain_steps`."""
     texels = torch.from_numpy(frames).to(device).flatten(1, 2).transpose(0, 1).contiguous()  # N x T x 3
-    config = GridConfig(*frames.shape[1:3], HOURS, is_radiance=False)
-    model = LatentGrid(config, torch.ones(frames.shape[1:3], dtype=torch.bool, device=device))
-    optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
+    mask = torch.ones(frames.shape[1:3], dtype=torch.bool, device=device)
+    model = LatentGrid(GridConfig(*frames.shape[1:3], HOURS, is_radiance=False), mask)
+    take = plain_steps(GridTask(model, LightmapDataset(texels, mask, HOURS), 0.0, 0), 0)
 
     def step() -> int:
-        texel = torch.randint(len(texels), (BATCH_SIZE,), device=device)
-        hour = torch.randint(len(HOURS), (BATCH_SIZE,), device=device)
-        optimizer.zero_grad()
-        (model.at_hours(model.z(texel), hour) - texels[texel, hour]).square().mean().backward()
-        optimizer.step()
-        return BATCH_SIZE
+        take()
+        return BATCH_SAMPLES
 
     return step
 

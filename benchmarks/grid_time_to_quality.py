@@ -47,7 +47,7 @@ def plain_steps(task, seed: int) -> Callable[[], None]:
     hours = len(data.hour_values)
 
     def step() -> None:
-        sample = torch.randint(data.texel_count * hours, (BATCH_SAMPLES,))
+        sample = torch.randint(data.texel_count * hours, (BATCH_SAMPLES,), device=data.device)
         texel, hour = sample // hours, sample % hours
         z = model.z(texel)
         z = z + (torch.rand_like(z) - 0.5) * model.quantiser.step
