@@ -260,6 +260,15 @@ def test_a_held_out_environment_without_a_validation_pair_lights_no_training(sta
     assert list(data["environments"]) == ["env_001", "env_004"]
 
 
+def test_the_flags_know_the_ideas_of_model_and_loss():
+    from src.losses.delit_loss import DelitLoss, DelitLossOptions
+    from src.models.delit.attention import IDEAS
+    from src.utils.hdr_codec import make_codec
+
+    terms = DelitLoss(DelitLossOptions(without=("confidence", "transfer")), make_codec("log")).weights
+    assert set(script.IDEAS) == {*IDEAS, "confidence", "transfer"} and terms["confidence"] == terms["transfer"] == 0
+
+
 def test_without_flags_the_defaults_are_the_documented_ones():
     chosen = script.parse_arguments(["--data_root", "x/y"])
     expected = {"image_size": 512, "env_height": 128, "env_width": 256, "base_dim": 64, "log_scale": 10.0}

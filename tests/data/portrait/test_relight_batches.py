@@ -19,6 +19,7 @@ from src.data.portrait.stored_pairs import StoredPairs
 from src.data.stage.captures import Stage, open_stage
 from src.data.stage.lights import read_lights
 from src.data.stage.olat import LightCells
+from src.data.stage.settings import Settings
 from src.utils.cli import InputError
 from src.utils.image_io import list_images, read_mask, write_display
 from src.utils.sphere import perspective_directions, sample_environment
@@ -222,6 +223,54 @@ def test_the_moved_environment_finds_back_to_the_light_that_the_subject_was_reli
     found = errors(sample(batch.environment, batch.stage.to_stage))
     assert found.max() < 0.1 and found.mean() < 0.03  # the map is interpolated twice
     assert errors(batch.environment).mean() > 4 * found.mean()
+
+
+def test_subjects_with_lights_of_their_own_are_lit_by_them(root, tmp_path):
+    """One has its lights in another order, in a set of equal count; another is captured under half of them."""
+    stage = stage_of(root)
+    directions, order = stage.light_sets["stage"], np.random.default_rng(0).permutation(24)
+    first, second, third = stage.captures
+    mixed = Stage(
+        (
+            first,
+            replace(second, light_set="other", images=tuple(second.images[k] for k in order)),
+            replace(third, light_set="few", images=third.images[::2]),
+        ),
+        {"stage": directions, "other": directions[order], "few": directions[::2]},
+    )
+    options = {"augment": False, "physical": True, "batch_size": 12}
+    expected = make(root, tmp_path, **options).batch(0, 0)
+    batch = make(root, tmp_path, stage=mixed, **options).batch(0, 0)
+    shaded = rendered(batch, sample(batch.environment, batch.stage.to_stage))
+    truth = rendered(expected, sample(expected.environment, expected.stage.to_stage))
+    seen = set()
+    for index, name in enumerate(batch.name):
+        seen.add(subject := name.split("/")[0])
+        if subject == "ID003":  # fewer lights are another approximation of the same light
+            assert batch.stage.olats[index, 12:].abs().max() == 0 and batch.stage.light_matrix[index, 12:].max() == 0
+            inside = truth[index] > 0.01
+            assert (shaded[index][inside] / truth[index][inside] - 1).abs().mean() < 0.2
+        else:
+            torch.testing.assert_close(batch.relit[index], expected.relit[index], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(shaded[index], truth[index], rtol=1e-4, atol=1e-5)
+    assert seen == {"ID001", "ID002", "ID003"}
+
+
+def test_captures_are_taken_as_the_set_was_prepared(root, tmp_path):
+    """Four times the exposure is four times the person, before the same background."""
+    stage = stage_of(root)
+    plain = make(root, tmp_path, augment=False, physical=True).batch(0, 0)
+    bright_stage = replace(stage, settings=Settings(exposure=4.0))
+    bright = make(root, tmp_path, stage=bright_stage, augment=False, physical=True).batch(0, 0)
+    assert torch.equal(bright.environment, plain.environment)
+    torch.testing.assert_close(bright.flat_lit, 4 * plain.flat_lit)
+    torch.testing.assert_close(bright.relit * bright.mask, 4 * plain.relit * plain.mask)
+    outside = (plain.mask == 0).expand_as(plain.relit)
+    assert torch.equal(bright.relit[outside], plain.relit[outside])
+    torch.testing.assert_close(bright.other.shading, plain.other.shading)
+    torch.testing.assert_close(
+        rendered(bright, bright.environment), 4 * rendered(plain, plain.environment), rtol=1e-4, atol=1e-5
+    )
 
 
 # ---- randomness
