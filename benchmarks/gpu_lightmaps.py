@@ -133,7 +133,7 @@ def decoding(device: str, seconds: float, is_tiny: bool, report: Callable[[Row],
         note, plain = "", None
         try:
             plain = steps_per_second(_plain_frame(model, latents, device), share, device)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             note = "plain: out of the GPU's memory"
         report(Row("decoding", f"siren, {size} x {size}", "frames/s", ours, plain, note=note))
         del siren, latents, model
