@@ -28,8 +28,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--minutes", type=cli.positive_float, default=10.0, help="of training")
     add("--seed", type=cli.non_negative_int, default=0)
     add("--out_dir", type=Path, required=True, help="folder for day.tod and the run")
-    add("--latent_bits", type=int, choices=(4, 6, 8), default=6)
-    add("--bit_price", type=cli.non_negative_float, default=80.0, help="dB that a bit per texel and frame must bring")
+    add("--latent_bits", type=int, choices=(4, 6, 8), default=8)
     add("--lightmap", action="append", default=[], metavar="LEVEL:ID", help="which of an HPRC set with several")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return parser.parse_args(argv)
@@ -57,7 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = GridOptions(
             bpp=arguments.bpp,
             latent_bits=arguments.latent_bits,
-            bit_price=arguments.bit_price,
             seed=arguments.seed,
             time_budget_s=max(1.0, SHARE_OF_TIME * 60.0 * arguments.minutes - (time.monotonic() - started)),
             save_every=1_000_000,

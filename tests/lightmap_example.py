@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -40,12 +41,16 @@ def example_dataset() -> LightmapDataset:
 
 
 def started_grid(
-    latent_dim: int = 8, latent_bits: int = 8, coarse: tuple[tuple[int, int], ...] = ()
+    latent_dim: int = 8, latent_bits: int = 8, coarse: tuple[tuple[int, int], ...] = (), blocks: bool = False
 ) -> tuple[LatentGrid, np.ndarray]:
     """The example's grid as it is before training, and its true frames."""
     data = example_dataset()
     torch.manual_seed(0)
     config = GridConfig(data.height, data.width, HOURS, (6.0, 18.0), latent_dim, latent_bits, coarse=coarse)
-    grid = LatentGrid(config, data.mask)
+    grid = LatentGrid(replace(config, blocks=blocks), data.mask)
     grid.start_from(data.texels)
+    for table in grid.coarse:
+        torch.nn.init.uniform_(table, -1.0, 1.0)
+    if coarse:
+        torch.nn.init.normal_(grid.f2_weights.hour_weight[latent_dim : config.z_dim].detach(), std=0.02)
     return grid, example_frames()[0]

@@ -72,19 +72,20 @@ class LightmapDataset:
         Raises :class:`InputError` when a file cannot be read, a valid texel is not finite or beyond all light, or no
         texel is valid.
         """
-        parts, regions = [lightmap], ()
+        parts, regions, first_rows = [lightmap], (), [0]
         if isinstance(lightmap, LightmapAtlas):
             parts, regions = lightmap.lightmaps, lightmap.regions
+            first_rows = [row for _, row, _, _ in regions]
         readers = [DayReader(part) for part in parts]
         mask = np.zeros((lightmap.height, lightmap.width), bool)
         texels = np.empty((sum(int(reader.mask.sum()) for reader in readers), len(lightmap.hours), 3), np.float32)
-        row = first = 0
-        for part, reader in zip(parts, readers, strict=True):
+        first = 0
+        for part, reader, row in zip(parts, readers, first_rows, strict=True):
             mask[row : row + part.height, : part.width] = reader.mask
             days = texels[first : first + int(reader.mask.sum())]
             for t in range(len(lightmap.hours)):
                 days[:, t] = reader.valid_texels(t)
-            row, first = row + part.height, first + len(days)
+            first += len(days)
         files = [file for part in parts for file in part.files]
         return cls(
             torch.from_numpy(texels).to(device),

@@ -15,6 +15,7 @@ import torch
 
 from src.export import plane_codec
 from src.export.entropy import CorruptStream
+from src.models.grid.block_latents import BlockLatents
 from src.models.grid.config import LATENT_BITS, GridConfig
 from src.models.grid.decoder import GridDecoder
 from src.models.grid.f2_weights import F2Weights
@@ -24,7 +25,8 @@ from src.utils.atomic import atomic_path
 from src.utils.cli import InputError, describe_os_error
 
 MAGIC = b"\x89TOD\r\n\x1a\n"  # as in PNG: a transfer that alters text, or 7-bit transport, shows at once
-VERSION = 2  # 1 knew no coarser latents
+VERSION = 3  # 1 knew no coarser latents, 2 no blocks
+VERSION_OF_ROWS = 2
 DIGEST_BYTES = 32
 MAX_TEXELS = 1 << 24
 MAX_VALUES = 1 << 28  # latents in all planes
@@ -53,23 +55,22 @@ def encode_bundle(decoder: GridDecoder) -> bytes:
     """The bytes of a bundle: prefix, JSON header, sections mask, F2 and planes, SHA-256 of all before it."""
     config = decoder.config
     mask = np.zeros(config.height * config.width, bool)
-    mask[decoder.latents.index.valid_texels().cpu().numpy()] = True
+    mask[decoder.latents.valid[0].cpu().numpy()] = True
     mask = mask.reshape(config.height, config.width)
     sections = {
         "mask": zlib.compress(np.packbits(mask.ravel()).tobytes(), 9),
         "f2": b"".join(array.cpu().numpy().astype("<f2").tobytes() for array in decoder.f2.arrays()),
     }
-    for name, level in zip(_plane_sections(config), decoder.latents.levels, strict=True):
-        values = level.latents.unpack(slice(None)).cpu().numpy()
-        blocks = block_mask(torch.from_numpy(mask), level.stride).numpy()
-        sections[name] = plane_codec.encode(values, blocks, config.latent_bits)
+    for name, values, blocks in zip(_plane_sections(config), *_planes(decoder, torch.from_numpy(mask)), strict=True):
+        sections[name] = plane_codec.encode(values.cpu().numpy(), blocks.numpy(), config.latent_bits)
     header = {
         **config.to_dict(),
         "frame_scale": decoder.frame_scale.tolist(),
         "sections": {name: len(data) for name, data in sections.items()},
     }
     text = json.dumps(header, separators=(",", ":")).encode()
-    content = _PREFIX.pack(MAGIC, VERSION, len(text)) + text + b"".join(sections.values())
+    version = VERSION if config.blocks else VERSION_OF_ROWS
+    content = _PREFIX.pack(MAGIC, version, len(text)) + text + b"".join(sections.values())
     return content + hashlib.sha256(content).digest()
 
 
@@ -108,6 +109,8 @@ def decode_bundle(content: bytes, device: str | torch.device = "cpu") -> GridDec
         first += sizes[name]
     if first != len(body):
         raise CorruptStream("the sections do not fill the file")
+    if config.blocks != (version >= VERSION):
+        raise CorruptStream("the header does not go with the version")
     mask = _read_mask(sections["mask"], config)
     f2 = F2Weights.from_arrays([torch.from_numpy(array).to(device) for array in _read_f2(sections["f2"], config)])
     mask = torch.from_numpy(mask)
@@ -116,8 +119,21 @@ def decode_bundle(content: bytes, device: str | torch.device = "cpu") -> GridDec
         blocks = block_mask(mask, stride).numpy()
         values = plane_codec.decode(sections[name], blocks, channels, config.latent_bits)
         levels.append((stride, torch.from_numpy(values).to(device)))
-    latents = LatentLevels(mask.to(device), levels, config.latent_bits)
+    if config.blocks:
+        latents: BlockLatents | LatentLevels = BlockLatents.pack(mask.to(device), levels[0][1], config.latent_bits)
+    else:
+        latents = LatentLevels(mask.to(device), levels, config.latent_bits)
     return GridDecoder(config, latents, f2, torch.tensor(frame_scale, device=device))
+
+
+def _planes(decoder: GridDecoder, mask: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The values N x D of each level's valid texels or blocks, row-major, and which of them are valid."""
+    latents = decoder.latents
+    if isinstance(latents, BlockLatents):
+        texels = torch.nonzero(mask.flatten()).flatten().to(latents.device)
+        return [latents.unpack(latents.rows(texels)[1])], [mask]
+    blocks = [block_mask(mask, level.stride) for level in latents.levels]
+    return [level.latents.unpack(slice(None)) for level in latents.levels], blocks
 
 
 def _plane_sections(config: GridConfig) -> list[str]:
@@ -141,6 +157,8 @@ def _parse_header(data: bytes) -> tuple[GridConfig, list[float], dict[str, int]]
         and _value_count(config) <= MAX_VALUES
         and config.latent_bits in LATENT_BITS
         and isinstance(config.is_radiance, bool)
+        and isinstance(config.blocks, bool)
+        and not (config.blocks and config.coarse)
         and 1 <= len(hours) <= MAX_FRAMES
         and config.latent_dim <= 3 * len(hours)
         and config.hidden_f2 <= MAX_WIDTH_F2

@@ -18,6 +18,7 @@ from src.export.files import (
     write_latent_map,
     write_torchscript,
 )
+from src.models.grid.block_latents import GROUP
 from src.models.grid.decoder import GridDecoder
 from src.models.grid.engine_f2 import float_latents, grid_f2
 from src.models.lightmap_decoder import CHUNK_TEXELS
@@ -49,17 +50,15 @@ def _write_latent_map(decoder: GridDecoder, path: Path) -> None:
     texels, coarser = decoder.latents.valid
     texels = texels.cpu()
     width = config.width
-    rows_at_once = max(1, CHUNK_TEXELS // width)
+    rows_at_once = max(1, CHUNK_TEXELS // width // GROUP) * GROUP
 
     def parts():
-        done = 0
         for top in range(0, config.height, rows_at_once):
             stop = min(top + rows_at_once, config.height)
-            end = int(torch.searchsorted(texels, stop * width))
+            begin, end = decoder.latents.span(top, stop)
             part = np.zeros(((stop - top) * width, config.z_dim), np.float32)
-            rows = [slice(done, end), *(row[done:end] for row in coarser)]
-            part[(texels[done:end] - top * width).numpy()] = float_latents(decoder, rows).cpu().numpy()
-            done = end
+            rows = [slice(begin, end), *(row[begin:end] for row in coarser)]
+            part[(texels[begin:end] - top * width).numpy()] = float_latents(decoder, rows).cpu().numpy()
             yield part
 
     write_latent_map(path, (config.height, width, config.z_dim), parts())

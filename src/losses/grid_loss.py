@@ -44,19 +44,13 @@ class BalancedError:
         return (squared * weights[tiles]).sum() * (len(self._tiles) / len(rows))
 
 
-def neighbour_bits(steps: Tensor, share: Tensor | None = None) -> Tensor:
-    """About how many bits the planes' coder spends per texel on latents that differ from their neighbours.
+def width_bits(ranges: Tensor) -> Tensor:
+    """About how many bits a value takes in a block where values span ``ranges`` quantisation steps, elementwise.
 
-    ``steps`` M x 4 x D: differences to the four neighbours in quantisation steps, neighbours held fixed (so that each
-    pair is seen from both sides, at half its weight). For large |d| it is log2(1 + |d|), close to the cost of a
-    prediction residual: flat areas with a few sharp edges, which is what shadows are, are cheap. Below ``SMOOTH_BELOW``
-    steps it is quadratic, so that patches which differ by a trifle dissolve instead of standing in balance.
-    ``share`` M: what part of the latents is the texel's own, where several texels have the same ones.
+    ``log2(1 + range)``, but quadratic well below ``SMOOTH_BELOW`` steps, so that what is nearly flat becomes flat.
     """
-    size = steps.abs()
-    bits = torch.log2(1.0 + size) - SMOOTH_BELOW * torch.log2(1.0 + size / SMOOTH_BELOW)
-    bits = bits.sum(dim=(1, 2))
-    return (0.5 / (1.0 - SMOOTH_BELOW)) * (bits if share is None else bits * share).mean()
+    bits = torch.log2(1.0 + ranges) - SMOOTH_BELOW * torch.log2(1.0 + ranges / SMOOTH_BELOW)
+    return bits / (1.0 - SMOOTH_BELOW)
 
 
 def decibels_to_loss(price_db: Tensor) -> Tensor:

@@ -1,73 +1,95 @@
-"""How a latent grid spends its memory: on channels at full resolution, or on coarser ones that blocks of texels share.
+"""How many channels a latent grid gets, and how fine they are: the closed-form start of every choice tells.
 
-What varies slowly over a wall is dear at full resolution, what is sharp cannot be coarse, and how much of either there
-is differs from scene to scene and with the budget. The closed-form start of every choice takes seconds and tells.
+Few channels with fine steps or many with coarse ones can take the same memory; which is better differs from scene to
+scene and with the budget. The temporal SVD of a sample, rounded and packed as at the end, takes a second or two.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from src.data.lightmap_dataset import LightmapDataset
-from src.models.grid.config import GridConfig, largest_latent_dim, resident_bytes
-from src.models.grid.latent_grid import LatentGrid
+from src.models.grid.block_rounding import BlockLayout, packed_bytes, round_blocks
+from src.models.grid.config import GridConfig
+from src.models.grid.latent_grid import ROUNDING_PRICE
+from src.models.grid.quantiser import Quantiser
+from src.models.grid.temporal_svd import TemporalSvd, temporal_svd
 
-# (stride, channels) beside the channels at full resolution.
-COARSE_CHOICES = ((), ((2, 4),), ((4, 8),), ((4, 16),), ((2, 6), (4, 8)), ((2, 8), (4, 24)))
-SAMPLE_TEXELS = 1 << 18  # of larger maps, bands of rows are tried
-BAND_ROWS = 64
-MARGIN_DB = 5.0  # coarser latents that start three ahead end level, in a larger file; nine ahead, they end two ahead
-
-
-def choose_sizes(data: LightmapDataset, shape: GridConfig, budget_bytes: float) -> GridConfig | None:
-    """``shape`` with the channels that start best in ``budget_bytes``; None when not one channel fits."""
-    fitting = []
-    for choice in _choices(shape):
-        config = choice.with_latent_dim(largest_latent_dim(budget_bytes, data.mask, choice))
-        if config.latent_dim > 0 and config not in fitting:  # a day of few hours has no use for many channels
-            fitting.append(config)
-    if len(fitting) < 2:
-        return next(iter(fitting), None)
-    texels, mask = _sample(data)
-    scores = [start_psnr_db(config, texels, mask) - (MARGIN_DB if config.coarse else 0.0) for config in fitting]
-    return fitting[scores.index(max(scores))]
+CHANNELS = (1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
+SAMPLE_BLOCKS = 2000
+START_SIZE = 1.15  # of the budget: training makes latents smaller
+LEAST_SCALE = 1.0 / 128.0
+BISECTIONS = 5
 
 
-def least_resident_bytes(data: LightmapDataset, shape: GridConfig) -> int:
-    """The smallest budget in which :func:`choose_sizes` finds a place for a channel."""
-    return min(resident_bytes(choice.with_latent_dim(1), data.mask) for choice in _choices(shape))
+class GridSize(NamedTuple):
+    """``config`` with its channels, and what its latents are scaled to at the start."""
+
+    config: GridConfig
+    scale: float
 
 
-def _choices(shape: GridConfig) -> list[GridConfig]:
-    """``shape`` with each of the coarser levels that are tried."""
-    most = 3 * len(shape.hours)
-    return [replace(shape, coarse=tuple(level for level in levels if level[1] <= most)) for levels in COARSE_CHOICES]
+def choose_size(data: LightmapDataset, shape: GridConfig, budget_bytes: float) -> GridSize | None:
+    """The size that starts best in ``budget_bytes``, all that is resident; None where nothing fits."""
+    trial = _Trial(data)
+    best, best_db = None, -math.inf
+    for channels in CHANNELS:
+        config = shape.with_latent_dim(channels)
+        of_latents = START_SIZE * (budget_bytes - config.f2_bytes)
+        if channels > 3 * len(shape.hours) or of_latents <= 0:
+            break
+        svd = trial.svd(channels)
+        low, high = math.log(LEAST_SCALE), 0.0
+        if START_SIZE * trial.size_bytes(svd, LEAST_SCALE, config.latent_bits) > of_latents:
+            continue
+        if trial.size_bytes(svd, 1.0, config.latent_bits) > of_latents:
+            for _ in range(BISECTIONS):
+                middle = (low + high) / 2
+                fits = trial.size_bytes(svd, math.exp(middle), config.latent_bits) <= of_latents
+                low, high = (middle, high) if fits else (low, middle)
+        else:
+            low = 0.0
+        psnr_db = trial.psnr_db(svd, math.exp(low), config.latent_bits)
+        if psnr_db > best_db:
+            best, best_db = GridSize(config, math.exp(low)), psnr_db
+    return best
 
 
-@torch.no_grad()
-def start_psnr_db(config: GridConfig, texels: Tensor, mask: Tensor) -> float:
-    """PSNR of the closed-form start with rounded latents, mean over hours; ``texels`` N x T x 3 of ``mask`` H x W."""
-    model = LatentGrid(config, mask)
-    model.start_from(texels)
-    squared, count = texels.new_zeros(len(config.hours), dtype=torch.float64), 0
-    for first in range(0, len(texels), SAMPLE_TEXELS // 16):
-        part = slice(first, first + SAMPLE_TEXELS // 16)
-        error = model(model.rounded(model.z(part))).clamp_min(0.0) - texels[part] / model.frame_scale[:, None]
-        squared += error.square().mean(dim=2).sum(dim=0, dtype=torch.float64)
-        count += len(error)
-    lit = texels.amax(dim=(0, 2)) > 0
-    return float(-10.0 * torch.log10((squared[lit] / count).clamp_min(1e-20)).mean()) if lit.any() else math.inf
+def least_bytes(data: LightmapDataset, shape: GridConfig) -> float:
+    """What the smallest grid takes that :func:`choose_size` finds."""
+    trial, config = _Trial(data), shape.with_latent_dim(CHANNELS[0])
+    latents = trial.size_bytes(trial.svd(CHANNELS[0]), LEAST_SCALE, shape.latent_bits)
+    return latents + config.f2_bytes
 
 
-def _sample(data: LightmapDataset) -> tuple[Tensor, Tensor]:
-    """Texels and mask of enough whole bands of rows, evenly spread."""
-    every = -(-data.texel_count // SAMPLE_TEXELS)
-    band = torch.arange(data.height, device=data.device) // BAND_ROWS
-    kept = data.mask & (band % every == every // 2).unsqueeze(1)
-    if every == 1 or not kept.any():
-        return data.texels, data.mask
-    return data.texels[kept[data.mask]], kept
+class _Trial:
+    """A sample of the data's blocks, and what a start makes of it."""
+
+    def __init__(self, data: LightmapDataset) -> None:
+        self._layout, texels = BlockLayout.of(data.mask).some(SAMPLE_BLOCKS)
+        days = data.texels[texels]
+        peak = days.amax(dim=(0, 2))
+        self._lit = peak > 0
+        self._days = (days / torch.where(self._lit, peak, 1.0)[:, None]).flatten(1)
+        self._share = len(texels) / data.texel_count
+
+    def svd(self, channels: int) -> TemporalSvd:
+        return temporal_svd(self._days, channels)
+
+    def size_bytes(self, svd: TemporalSvd, scale: float, bits: int) -> float:
+        """Of the latents of all texels."""
+        return packed_bytes(self._layout, self._codes(svd, scale, bits), bits) / self._share
+
+    def psnr_db(self, svd: TemporalSvd, scale: float, bits: int) -> float:
+        """The mean over lit hours."""
+        _, basis = svd.in_equal_steps(scale)
+        described = Quantiser(bits).to_value(self._codes(svd, scale, bits)) @ basis + svd.mean
+        error = (described.clamp_min_(0.0) - self._days).square_().unflatten(1, (-1, 3)).mean(dim=(0, 2))[self._lit]
+        return float(-10.0 * torch.log10(error.double().clamp_min(1e-20)).mean()) if len(error) else 0.0
+
+    def _codes(self, svd: TemporalSvd, scale: float, bits: int) -> Tensor:
+        return round_blocks(self._layout, svd.in_equal_steps(scale)[0], bits, ROUNDING_PRICE)

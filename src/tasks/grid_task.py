@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from src.data.lightmap.block_batches import BlockBatch
 from src.data.lightmap_dataset import LightmapDataset
-from src.losses.grid_loss import BalancedError, decibels_to_loss, neighbour_bits
+from src.losses.grid_loss import BalancedError, decibels_to_loss, width_bits
+from src.models.grid.block_rounding import packed_bytes, round_blocks
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
-from src.models.grid.packed_latents import block_mask
 from src.models.lightmap_decoder import chunk_texels
 from src.tasks.judging import comparison, validation_measures
 from src.training.task import Batches, Report, Task
@@ -20,91 +21,150 @@ from src.utils.seeding import generator, on_device
 from src.utils.tile_metrics import day_psnr_db, tile_peaks, tile_psnr_db
 
 FREEZE_AT = 0.85  # of the training: latents are rounded, F2 alone is tuned on
+CONTROL_EVERY = 0.02  # of the training: the price follows the size
+CONTROL_POWER = 2.0
+CONTROL_LIMIT = 1.6
+CONTROL_BLOCKS = 2000  # the size is measured by
+START_PRICE = 4.0  # dB that all bits of the budget together are worth at first
+LEAST_ROUNDING_PRICE, MOST_ROUNDING_PRICE = 0.01, 100.0
+ROUNDING_STEPS = 10
+ROUNDING_GROWTH = 1.05
+DB_PER_EXCESS = 100.0  # by which a score falls per budget that is exceeded: what does not fit is never the best
 
 
 class GridTask(Task):
     """Balanced error in linear radiance plus the price of bits, with quantisation noise until the latents are frozen.
 
-    Noise U(-0.5, 0.5) quantisation steps stands for rounding: Balle et al., ICLR 2017.
+    Noise U(-0.5, 0.5) quantisation steps stands for rounding: Balle et al., ICLR 2017. The price is what makes the
+    packed latents as large as the budget: it follows the size that is measured while training. When the latents are
+    frozen they are rounded so that they fit, see :mod:`src.models.grid.block_rounding`.
     """
 
     kind = CHECKPOINT_KIND
     unit = "texels"
     preparation = "temporal SVD"
 
-    def __init__(self, model: LatentGrid, dataset: LightmapDataset, bit_price: float, seed: int) -> None:
-        """``bit_price`` in dB per (bit per texel of the map and frame)."""
+    def __init__(
+        self, model: LatentGrid, dataset: LightmapDataset, budget_bytes: float, seed: int, scale: float = 1.0
+    ) -> None:
+        """``budget_bytes``: most that may be resident when decoding. ``scale``: of the latents at the start."""
         super().__init__()
         self.model = model
         self.dataset = dataset
-        self.bit_price = bit_price
         self.seed = seed
-        strides = (1, *(stride for stride, _ in model.config.coarse))
-        self._neighbours = [_neighbour_rows(block_mask(dataset.mask, stride)) for stride in strides]
-        # How much of a row is one texel's.
-        self._shares = [1.0 / torch.bincount(rows) for rows in model.rows(slice(None))[1:]]
+        self._scale = scale
+        self._checked: int | None = None  # as in the model, where a GPU would have to be waited for
+        self._is_rounded = False
+        self._budget_bytes = budget_bytes - model.config.f2_bytes
+        self._values = dataset.mask.numel() * len(dataset.hour_values)  # texels of the map x hours
+        self._sample, self._sample_texels = model.layout.some(CONTROL_BLOCKS)
         self._tiles = model.tile_of_texels()
         self._peaks = tile_peaks(dataset.texels, self._tiles, len(model.error_level))
-        self._rounded = False
         self._error = BalancedError(self._tiles, model.error_level)
 
     def prepare(self, batches: Batches, report: Report) -> None:
-        """Start from the temporal SVD, and know its errors."""
+        """Start from the temporal SVD, see :meth:`LatentGrid.start_from`, and know its errors."""
         report(0, 2)
-        self.model.start_from(self.dataset.texels)
+        self.model.start_from(self.dataset.texels, self._scale)
         report(1, 2)
-        self.model.error_level.copy_(self._errors(lambda z: z) / self.model.frame_scale.square())
+        self.model.rate_price.fill_(START_PRICE * self._values / (8.0 * self._budget_bytes))
+        self.model.error_level.copy_(self._errors(self.model.latents) / self.model.frame_scale.square())
         report(2, 2)
 
     @property
     def is_frozen(self) -> bool:
         return self.progress >= FREEZE_AT
 
-    def forward(self, batch: Tensor) -> dict[str, Tensor]:
-        model = self.model
+    def forward(self, batch: BlockBatch) -> dict[str, Tensor]:
+        model, texels = self.model, batch.texels
+        target = self.dataset.texels.index_select(0, texels) / model.frame_scale[:, None]
         if self.is_frozen:
-            self._round_once()
-            z = model.z(batch).detach()
-        else:
-            rows = model.rows(batch)
-            parts = [F.embedding(at, table, sparse=True) for at, table in zip(rows, model.tables(), strict=True)]
-            z = torch.cat(parts, dim=1)
-        noisy = z
-        if not self.is_frozen:
-            random = on_device(generator(self.seed, self.step), z.device)
-            noise = torch.rand(z.shape, generator=random, device=z.device)
-            noisy = z + (noise - 0.5) * model.quantiser.step
-        target = self.dataset.texels.index_select(0, batch) / model.frame_scale[:, None]
-        error = self._error(batch, model(noisy), target)
-        if self.is_frozen or self.bit_price == 0:
-            return {"loss": error}
-        bits = sum(self._bits(level, at, part) for level, (at, part) in enumerate(zip(rows, parts, strict=True)))
-        mask = self.dataset.mask
-        bpp = bits * (self.dataset.texel_count / (mask.numel() * len(self.dataset.hour_values)))
-        return {"loss": error + decibels_to_loss(self.bit_price * bpp), "error": error, "bpp": bpp}
+            self._freeze_once()
+            return {"loss": self._error(texels, model(model.latents[texels].detach()), target)}
+        self._control()
+        latents = F.embedding(batch.rows, model.latents, sparse=True)  # M x 16 x D
+        z = latents.flatten(0, 1)[batch.slots]
+        random = on_device(generator(self.seed, self.step), z.device)
+        noise = torch.rand(z.shape, generator=random, device=z.device)
+        error = self._error(texels, model(z + (noise - 0.5) * model.quantiser.step), target)
+        ranges = model.quantiser.in_steps(latents.amax(1) - latents.amin(1))
+        bits = (width_bits(ranges) * batch.count.unsqueeze(1)).sum() / len(texels)
+        bpp = bits * (self.dataset.texel_count / self._values)
+        price = model.rate_price.float()
+        return {"loss": error + decibels_to_loss(price * bpp), "error": error, "bpp": bpp, "price": price}
 
-    def _bits(self, level: int, rows: Tensor, values: Tensor) -> Tensor:
-        """Bits per texel that ``rows`` M of a level take, of which every texel of a block bears its share."""
-        near = self.model.tables()[level].detach()[self._neighbours[level][rows]]
-        steps = self.model.quantiser.in_steps(values.unsqueeze(1) - near)
-        return neighbour_bits(steps, self._shares[level - 1][rows] if level else None)
+    @torch.no_grad()
+    def _control(self) -> None:
+        """Now and then raise the price where the latents are too large, lower it where there is room."""
+        check = int(self.progress / CONTROL_EVERY)
+        if self._checked is None:
+            self._checked = int(self.model.price_check)  # of a continued run
+        if check <= self._checked:
+            return
+        self._checked = check
+        self.model.price_check.fill_(check)
+        change = (self._sampled_bytes(float(self.model.rounding_price)) / self._budget_bytes) ** CONTROL_POWER
+        self.model.rate_price.mul_(min(CONTROL_LIMIT, max(1.0 / CONTROL_LIMIT, change)))
 
-    def samples(self, batch: Tensor) -> int:
-        return len(batch) * len(self.dataset.hour_values)
+    def _sampled_bytes(self, rounding_price: float) -> float:
+        """About what the packed latents take."""
+        bits = self.model.config.latent_bits
+        latents = self.model.latents[self._sample_texels]
+        size_bytes = packed_bytes(self._sample, round_blocks(self._sample, latents, bits, rounding_price), bits)
+        return size_bytes * (self.dataset.texel_count / len(self._sample_texels))
 
-    def describe(self, batch: Tensor) -> str:
-        return self.dataset.describe_batch(batch)
+    @torch.no_grad()
+    def _freeze_once(self) -> None:
+        """Round the latents to what just fits."""
+        model = self.model
+        if self._is_rounded or model.is_rounded:
+            self._is_rounded = True
+            return
+        low, high = math.log(LEAST_ROUNDING_PRICE), math.log(MOST_ROUNDING_PRICE)
+        for _ in range(ROUNDING_STEPS):
+            middle = (low + high) / 2
+            fits = self._sampled_bytes(math.exp(middle)) <= self._budget_bytes
+            low, high = (low, middle) if fits else (middle, high)
+        price = math.exp(high)
+        while True:
+            model.rounding_price.fill_(price)
+            if price > MOST_ROUNDING_PRICE or self._packed_bytes() <= self._budget_bytes:
+                break
+            price *= ROUNDING_GROWTH
+        model.round_latents()
+
+    def _packed_bytes(self) -> int:
+        return packed_bytes(self.model.layout, self.model.codes()[0], self.model.config.latent_bits)
+
+    def samples(self, batch: BlockBatch) -> int:
+        return len(batch.texels) * len(self.dataset.hour_values)
+
+    def describe(self, batch: BlockBatch) -> str:
+        return self.dataset.describe_batch(batch.texels)
 
     @torch.no_grad()
     def tile_psnr_db(self) -> Tensor:
         """PSNR with the latents rounded, tiles x T: masked, peak = the tile's maximum; NaN for a black tile."""
-        return tile_psnr_db(self._errors(self.model.rounded), self._peaks)
+        return tile_psnr_db(self._errors(self._rounded()), self._peaks)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The mean over tiles and hours of the PSNR with the latents rounded, see :meth:`tile_psnr_db`."""
-        mean_squared = self._errors(self.model.rounded)
-        return validation_measures(*day_psnr_db(tile_psnr_db(mean_squared, self._peaks)), float(mean_squared.mean()))
+        """The mean over tiles and hours of the PSNR with the latents rounded, see :meth:`tile_psnr_db`.
+
+        The score is lower where the packed latents do not fit the budget: such a model is never the best.
+        """
+        mean_squared = self._errors(self._rounded())
+        measures = validation_measures(
+            *day_psnr_db(tile_psnr_db(mean_squared, self._peaks)), float(mean_squared.mean())
+        )
+        size_bytes = self._packed_bytes()
+        excess = max(0.0, size_bytes / self._budget_bytes - 1.0)
+        bpp_memory = 8.0 * (size_bytes + self.model.config.f2_bytes) / self._values
+        return {**measures, "score": measures["score"] - DB_PER_EXCESS * excess, "bpp_memory": bpp_memory}
+
+    def _rounded(self) -> Tensor:
+        """The latents as they are stored."""
+        return self.model.quantiser.to_value(self.model.codes()[0])
 
     def figures(self) -> dict[str, np.ndarray]:
         return {"truth_reconstruction_error": comparison(self.dataset, self.model.decoder())}
@@ -112,30 +172,14 @@ class GridTask(Task):
     def model_config(self) -> dict:
         return self.model.config.to_dict()
 
-    def _round_once(self) -> None:
-        if not self._rounded:
-            self.model.round_latents()
-            self._rounded = True
-
     @torch.no_grad()
-    def _errors(self, alter: Callable[[Tensor], Tensor]) -> Tensor:
-        """Mean squared errors with altered latents, tiles x T; 0 for a tile without a valid texel."""
+    def _errors(self, latents: Tensor) -> Tensor:
+        """Mean squared errors with these latents N x D, tiles x T; 0 for a tile without a valid texel."""
         model, texels = self.model, self.dataset.texels
         sums = torch.zeros(model.error_level.shape, dtype=torch.float64, device=texels.device)
         for first in range(0, len(texels), chunk_texels(texels.device)):
             part = slice(first, first + chunk_texels(texels.device))
-            predicted = (model(alter(model.z(part))) * model.frame_scale[:, None]).clamp_min_(0.0)
+            predicted = (model(latents[part]) * model.frame_scale[:, None]).clamp_min_(0.0)
             squared = (predicted - texels[part]).square_().mean(dim=2)
             sums.index_add_(0, self._tiles[part], squared.double())
         return (sums / torch.bincount(self._tiles, minlength=len(sums)).clamp_min(1).unsqueeze(1)).float()
-
-
-def _neighbour_rows(mask: Tensor) -> Tensor:
-    """For each valid texel the rows of the texels above, below, left and right; its own row where not valid: N x 4."""
-    height, width = mask.shape
-    rows = torch.full((height + 2, width + 2), -1, dtype=torch.int64, device=mask.device)
-    own = torch.arange(int(mask.sum()), device=mask.device)
-    rows[1:-1, 1:-1][mask] = own
-    shifts = ((0, 1), (2, 1), (1, 0), (1, 2))
-    near = torch.stack([rows[y : y + height, x : x + width][mask] for y, x in shifts], dim=1)
-    return torch.where(near < 0, own.unsqueeze(1), near)

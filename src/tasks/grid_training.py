@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
-from src.data.lightmap_dataset import LightmapDataset, TexelBatches
-from src.models.grid.config import GridConfig, resident_bytes
+from src.data.lightmap.block_batches import BlockBatches
+from src.data.lightmap_dataset import LightmapDataset
+from src.models.grid.config import GridConfig
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
-from src.tasks.grid_sizes import choose_sizes, least_resident_bytes
+from src.tasks.grid_sizes import GridSize, choose_size, least_bytes
 from src.tasks.grid_task import GridTask
 from src.tasks.lightmap_options import GridOptions
 from src.training.distributed import Processes
@@ -21,37 +22,32 @@ from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.hour_interpolation import detect_events
 
-LARGEST_BATCH = 4096  # texels; small maps take a sixteenth of theirs
-SMALLEST_BATCH = 256
+BLOCKS_PER_BATCH = 256  # small maps take a sixteenth of theirs
+LEAST_BLOCKS_PER_BATCH = 16
 F2_RATE = 4e-3
-LATENT_RATE = 2e-2
+LATENT_RATE = 4e-3
 ROW_FLOOR = 2.0
 WARMUP_STEPS = 10
 
 
-def grid_config(data: LightmapDataset, options: GridOptions) -> GridConfig:
-    """The grid that starts best within the budget. Raises :class:`InputError` when not one channel fits."""
-    events: Sequence[float] = detect_events(data.hour_values) if options.events is None else options.events
-    shape = GridConfig(
-        data.height,
-        data.width,
-        data.hour_values,
-        tuple(events),
-        latent_bits=options.latent_bits,
-        is_radiance=data.is_radiance,
-        regions=data.regions,
-    )
-    bytes_per_bpp = shape.texel_count * len(shape.hours) / 8
-    if options.memory_of_channels is not None:
-        budget = resident_bytes(shape.with_latent_dim(options.memory_of_channels), data.mask)
-    else:
-        budget = options.bpp * bytes_per_bpp
-    config = choose_sizes(data, shape, budget)
-    if config is None:
-        enough = least_resident_bytes(data, shape) / bytes_per_bpp
-        remedy = f"give {_rounded_up(enough)} or more"
-        raise InputError("--bpp", f"{options.bpp:g} is less than one channel takes", remedy)
-    return config
+def budget_bytes(data: LightmapDataset, bpp: float) -> float:
+    """What ``bpp`` bits per texel of the map, valid or not, and frame come to."""
+    texels = sum(height * width for _, _, height, width in data.regions) or data.mask.numel()
+    return bpp * texels * len(data.hour_values) / 8
+
+
+def grid_size(data: LightmapDataset, options: GridOptions) -> GridSize:
+    """The grid that starts best within the budget. Raises :class:`InputError` when none fits."""
+    size = choose_size(data, _shape(data, options), budget_bytes(data, options.bpp))
+    if size is None:
+        problem, enough = f"{options.bpp:g} is less than one channel takes", grid_least_bpp(data, options)
+        raise InputError("--bpp", problem, f"give {_rounded_up(enough)} or more")
+    return size
+
+
+def grid_least_bpp(data: LightmapDataset, options: GridOptions) -> float:
+    """Bits per texel and frame that are enough for the smallest grid."""
+    return least_bytes(data, _shape(data, options)) / budget_bytes(data, 1.0)
 
 
 def _rounded_up(value: float) -> str:
@@ -60,34 +56,52 @@ def _rounded_up(value: float) -> str:
     return f"{math.ceil(value / digit + 1e-9) * digit:.10g}"
 
 
+def _shape(data: LightmapDataset, options: GridOptions) -> GridConfig:
+    """All but the number of channels."""
+    events: Sequence[float] = detect_events(data.hour_values) if options.events is None else options.events
+    return GridConfig(
+        data.height,
+        data.width,
+        data.hour_values,
+        tuple(events),
+        latent_bits=options.latent_bits,
+        is_radiance=data.is_radiance,
+        regions=data.regions,
+        blocks=True,
+    )
+
+
 def grid_optimizer(model: LatentGrid) -> RowAdam:
-    latents = {"params": model.tables(), "lr": LATENT_RATE, "row_floor": ROW_FLOOR}
+    latents = {"params": [model.latents], "lr": LATENT_RATE, "row_floor": ROW_FLOOR}
     return RowAdam([latents, {"params": list(model.f2), "lr": F2_RATE}])
 
 
-def grid_batches(data: LightmapDataset, options: GridOptions) -> TexelBatches:
-    texels = min(LARGEST_BATCH, max(SMALLEST_BATCH, data.texel_count // 16))
-    return TexelBatches(data, texels * len(data.hour_values), None, options.seed)
+def grid_batches(model: LatentGrid, options: GridOptions) -> BlockBatches:
+    count = len(model.layout.count)
+    blocks = min(BLOCKS_PER_BATCH, max(LEAST_BLOCKS_PER_BATCH, count // 16))
+    return BlockBatches(model.layout.texels, model.layout.count, blocks, options.seed, model.mask.device)
 
 
 def train_grid(data: LightmapDataset, out_dir: Path, options: GridOptions, group: Processes, identity: dict) -> Path:
     """Train to the end, continuing an interrupted run; returns the best checkpoint."""
-    last = out_dir / FILE_NAMES[LAST]
+    last, scale = out_dir / FILE_NAMES[LAST], 1.0  # a continued run has its start
     if last.exists():  # another number of threads must not lead to another choice
         config = GridConfig.from_dict(checkpoint.read(last, CHECKPOINT_KIND)["model"]["config"])
+        if not config.blocks:
+            raise InputError(last, "is a run of an earlier version", "give --overwrite, or another --out_dir")
     else:
-        config = grid_config(data, options)
+        config, scale = grid_size(data, options)
     torch.manual_seed(options.seed)  # choosing draws numbers, too
     model = LatentGrid(config, data.mask)
-    task = GridTask(model, data, options.bit_price, options.seed)
-    batches = grid_batches(data, options)
+    task = GridTask(model, data, budget_bytes(data, options.bpp), options.seed, scale)
     engine = TrainerOptions(
         epochs=options.epochs,
         time_budget_s=options.time_budget_s,
         warmup_steps=WARMUP_STEPS,
         save_every=options.save_every,
     )
-    trainer = Trainer(task, grid_optimizer(model), batches, group, out_dir, options=engine, identity=identity)
+    optimizer, batches = grid_optimizer(model), grid_batches(model, options)
+    trainer = Trainer(task, optimizer, batches, group, out_dir, options=engine, identity=identity)
     trainer.resume()
     trainer.fit()
     return trainer.path(BEST)

@@ -46,14 +46,12 @@ class SirenOptions(TrainingOptions):
 class GridOptions(TrainingOptions):
     """Of ``--f1 grid``: latent planes as F1. ``bpp`` bits per texel of the map and frame bound what decoding needs."""
 
-    bpp: float = 2.5
-    latent_bits: int = 6
+    bpp: float = 0.7
+    latent_bits: int = 8
     events: tuple[float, ...] | None = None  # hours at which light switches; None: what the frames bracket
-    bit_price: float = 80.0  # dB that a bit per texel of the map and frame must bring
-    memory_of_channels: int | None = None  # instead of ``bpp``: the memory of so many channels at full resolution
 
 
-TARGET_BPP = 8.0  # of a grid that is trained to a target, where the user sets no other bound
+TARGET_BPP = 4.0  # of a grid that is trained to a target, where the user sets no other bound
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from src.models.compressor import load_siren
 from src.models.grid.latent_grid import load_grid
 from src.tasks.budget_search import search
 from src.tasks.grid_task import GridTask
-from src.tasks.grid_training import train_grid
+from src.tasks.grid_training import budget_bytes, train_grid
 from src.tasks.judging import comparison
 from src.tasks.lightmap_options import LightmapOptions, SirenOptions
 from src.tasks.siren_task import SirenTask
@@ -136,7 +136,7 @@ def train_grid_run(
 
     model = load_grid(best, group.device)
     model.round_f2()
-    task = GridTask(model, data, options.f1.bit_price, options.f1.seed)
+    task = GridTask(model, data, budget_bytes(data, options.f1.bpp), options.f1.seed)
     decoder = model.decoder()
     write_display(run_dir / COMPARISON, comparison(data, decoder))
     exports = export_grid(decoder, run_dir) if options.compute_latent else []

@@ -21,8 +21,10 @@ STORED_2 = STORED.with_name("day_v2.tod")
 STORED_HOURS = (0.0, 5.95, 10.5, 18.1)
 
 
-def example_decoder(latent_dim: int = 3, latent_bits: int = 6, coarse: tuple = ((2, 2), (4, 3))) -> GridDecoder:
-    grid, _ = started_grid(latent_dim, latent_bits, coarse)
+def example_decoder(
+    latent_dim: int = 3, latent_bits: int = 6, coarse: tuple = ((2, 2), (4, 3)), blocks: bool = False
+) -> GridDecoder:
+    grid, _ = started_grid(latent_dim, latent_bits, coarse, blocks)
     torch.nn.init.normal_(grid.f2_weights.hour_weight[grid.config.z_dim :].detach(), std=0.02)
     return grid.decoder()
 
@@ -41,9 +43,14 @@ def reseal(content: bytes, header: dict | None = None, **sections: bytes) -> byt
     return body + hashlib.sha256(body).digest()
 
 
-@pytest.mark.parametrize("latent_bits, coarse", [(4, ()), (6, ((3, 2),)), (8, ((2, 2), (4, 3)))])
-def test_a_bundle_gives_back_the_decoder_bit_for_bit(tmp_path: Path, latent_bits: int, coarse: tuple) -> None:
-    decoder = example_decoder(latent_bits=latent_bits, coarse=coarse)
+@pytest.mark.parametrize(
+    "latent_bits, coarse, blocks",
+    [(4, (), False), (6, ((3, 2),), False), (8, ((2, 2), (4, 3)), False), (6, (), True), (8, (), True)],
+)
+def test_a_bundle_gives_back_the_decoder_bit_for_bit(
+    tmp_path: Path, latent_bits: int, coarse: tuple, blocks: bool
+) -> None:
+    decoder = example_decoder(latent_bits=latent_bits, coarse=coarse, blocks=blocks)
     size_bytes = write_bundle(tmp_path / "täg 日.tod", decoder)
     stored = read_bundle(tmp_path / "täg 日.tod")
     assert size_bytes == (tmp_path / "täg 日.tod").stat().st_size
@@ -135,7 +142,7 @@ def test_hostile_sections_are_refused_though_the_checksum_fits() -> None:
 def test_a_newer_version_is_named() -> None:
     content = bytearray(encode_bundle(example_decoder()))
     content[8] = bundle.VERSION + 1
-    with pytest.raises(CorruptStream, match="version 3, this code reads up to 2"):
+    with pytest.raises(CorruptStream, match="version 4, this code reads up to 3"):
         decode_bundle(bytes(content))
 
 

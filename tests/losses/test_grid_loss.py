@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from src.losses.grid_loss import BALANCE, BalancedError, neighbour_bits
+from src.losses.grid_loss import BALANCE, BalancedError, width_bits
 
 
 def test_the_gradient_balances_hours() -> None:
@@ -26,11 +26,11 @@ def test_tiles_without_texels_do_not_count() -> None:
     assert float(level[1]) == 0.0
 
 
-def test_flat_latents_cost_nothing_and_edges_cost_their_logarithm() -> None:
-    assert float(neighbour_bits(torch.zeros(3, 4, 2))) == 0.0
-    bits = [float(neighbour_bits(torch.full((1, 4, 1), step))) for step in (0.01, 0.02, 1000.0, 2000.0)]
+def test_flat_blocks_cost_nothing_and_others_the_logarithm_of_their_range() -> None:
+    assert float(width_bits(torch.zeros(3)).sum()) == 0.0
+    bits = width_bits(torch.tensor([0.01, 0.02, 1000.0, 2000.0])).tolist()
     assert math.isclose(bits[1] / bits[0], 4.0, rel_tol=0.1)  # quadratic
-    assert math.isclose(bits[3] - bits[2], 0.5 * 4, rel_tol=0.01)  # one bit more for twice the step
+    assert math.isclose(bits[3] - bits[2], 1.0, rel_tol=0.01)  # one bit more for twice the range
 
 
 def test_without_any_error_there_is_nothing_to_learn() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from src.data.lightmap.block_batches import BlockBatch, BlockBatches
 from src.data.lightmap_dataset import LightmapDataset
 from src.data.portrait.augmentation import move, random_pose, skin_factor
 from src.losses.delit_environment import sphere_grid
@@ -109,12 +110,14 @@ def test_a_siren(pretended, is_radiance, amp):
 def test_a_grid(pretended, monkeypatch):
     monkeypatch.setattr(grid_task, "on_device", lambda _random, _device: None)  # there is no generator on a GPU
     data = day(True)
-    model = LatentGrid(GridConfig(HEIGHT, WIDTH, HOURS, latent_dim=3, coarse=((4, 2),)), data.mask)
-    task = GridTask(model, data, 80.0, 0)
+    model = LatentGrid(GridConfig(HEIGHT, WIDTH, HOURS, latent_dim=3, blocks=True), data.mask)
+    task = GridTask(model, data, 1000.0, 0)
+    (batch,) = BlockBatches(model.layout.texels, model.layout.count, 9, 0, torch.device("cpu")).epoch(0, 0)
+    task._checked, task._is_rounded = 0, True  # what size latents have depends on values, which are not there
     with pretended:
         on_gpu(task)
         to_gpu(task)
-        batch = torch.arange(30, device=GPU)
+        batch = BlockBatch(*(part.to(GPU) for part in batch))
         for progress in (0.0, 0.9):  # before and after latents are frozen
             task.progress = progress
             assert task(batch)["loss"].device == GPU

@@ -8,7 +8,7 @@ import torch
 
 from src.models.grid.latent_grid import load, load_grid
 from src.tasks.grid_task import FREEZE_AT
-from src.tasks.grid_training import grid_config, train_grid
+from src.tasks.grid_training import grid_size, train_grid
 from src.tasks.lightmap_options import GridOptions
 from src.training.distributed import processes
 from src.training.trainer import LAST, Trainer
@@ -16,7 +16,7 @@ from src.utils import checkpoint
 from src.utils.cli import InputError
 from tests.lightmap_example import HOURS, example_dataset, example_frames
 
-OPTIONS = GridOptions(bpp=4.5, bit_price=0.0, seed=3, epochs=10, save_every=5)
+OPTIONS = GridOptions(bpp=4.5, seed=3, epochs=10, save_every=5)
 
 
 def psnr_db(frames: np.ndarray) -> np.ndarray:
@@ -47,11 +47,11 @@ def test_training_passes_its_closed_form_start(tmp_path: Path) -> None:
 def test_a_budget_that_is_too_small_says_how_much_would_do(latent_bits: int) -> None:
     data, options = example_dataset(), GridOptions(bpp=0.01, latent_bits=latent_bits)
     with pytest.raises(InputError, match=r"--bpp: 0\.01 is less than one channel takes: give [0-9.]+ or more") as error:
-        grid_config(data, options)
+        grid_size(data, options)
     enough = float(re.search(r"give ([0-9.]+) or more", str(error.value))[1])
-    assert grid_config(data, replace(options, bpp=enough)).latent_dim == 1
+    assert grid_size(data, replace(options, bpp=enough)).config.latent_dim == 1
     with pytest.raises(InputError):
-        grid_config(data, replace(options, bpp=0.99 * enough))
+        grid_size(data, replace(options, bpp=0.99 * enough))
 
 
 def test_latents_end_where_their_stored_values_are(tmp_path: Path) -> None:

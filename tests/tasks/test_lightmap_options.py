@@ -29,7 +29,7 @@ def test_every_flag_arrives_under_its_name() -> None:
 
 def test_of_a_grid_events_are_hours_of_a_day_and_a_target_widens_the_memory() -> None:
     given = options_of("--f1", "grid", "--events", "24,6", "--target_bytes", "900", "--share_f2", "--compute_latent")
-    assert given.f1.events == (0.0, 6.0) and given.f1.bpp == 8.0
+    assert given.f1.events == (0.0, 6.0) and given.f1.bpp == 4.0
     assert given.target == Target(None, 900) and given.share_f2 and given.compute_latent
     assert options_of("--f1", "grid", "--target_psnr", "40", "--bpp", "3").f1.bpp == 3.0
 

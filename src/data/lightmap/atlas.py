@@ -9,6 +9,8 @@ import numpy as np
 from src.data.lightmap.sources import Lightmap
 from src.utils.cli import InputError
 
+ROW_ALIGNMENT = 16  # latents are packed in groups of so many rows
+
 
 class LightmapAtlas:
     """``lightmaps`` of the same hours in one frame; what no lightmap covers is invalid.
@@ -28,7 +30,8 @@ class LightmapAtlas:
         self.lightmaps = tuple(lightmaps)
         self.name = "+".join(lightmap.name for lightmap in lightmaps)
         self.hours, self.is_radiance = first.hours, first.is_radiance
-        rows = np.cumsum([0, *(lightmap.height for lightmap in lightmaps)]).tolist()
+        heights = [-(-lightmap.height // ROW_ALIGNMENT) * ROW_ALIGNMENT for lightmap in lightmaps]
+        rows = np.cumsum([0, *heights]).tolist()
         self.height, self.width = rows[-1], max(lightmap.width for lightmap in lightmaps)
         self.regions = tuple(
             (lightmap.name, row, lightmap.height, lightmap.width)

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
-from torch import Tensor
-
-from src.models.grid.packed_latents import block_mask, index_bytes, row_bytes
 from src.utils.tile_metrics import tile_count
 
 LATENT_BITS = (4, 6, 8)
@@ -29,6 +25,7 @@ class GridConfig:
     is_radiance: bool = True  # linear radiance; else display values in [0, 1]
     regions: tuple[tuple[str, int, int, int], ...] = ()  # of an atlas: (name, first row, height, width)
     coarse: tuple[tuple[int, int], ...] = ()  # (stride, channels): latents that blocks of stride x stride texels share
+    blocks: bool = False  # latents are packed in blocks, see block_latents.py; else in rows, without a bound by widths
 
     def to_dict(self) -> dict:
         lists = {name: [list(part) for part in getattr(self, name)] for name in ("regions", "coarse")}
@@ -36,7 +33,7 @@ class GridConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> GridConfig:
-        values = {"coarse": (), **values}  # the first version had none
+        values = {"coarse": (), "blocks": False, **values}  # earlier versions had none
         known = {field.name: values[field.name] for field in fields(cls)}
         tuples = {name: tuple(known[name]) for name in ("hours", "events")}
         nested = {name: tuple(tuple(part) for part in known[name]) for name in ("regions", "coarse")}
@@ -65,6 +62,11 @@ class GridConfig:
         return ranges
 
     @property
+    def f2_bytes(self) -> int:
+        """What must be resident beside the latents: F2 in half precision, the frames' scales in single precision."""
+        return sum(math.prod(shape) for shape in self.f2_shapes) * 2 + len(self.hours) * 4
+
+    @property
     def f2_shapes(self) -> list[tuple[int, ...]]:
         """Shapes of F2's arrays: for each hidden layer weight and bias, then the hours' weight and bias."""
         shapes: list[tuple[int, ...]] = []
@@ -74,31 +76,3 @@ class GridConfig:
             width = self.hidden_f2
         values = len(self.hours) * 3
         return [*shapes, (self.z_dim + self.hidden_f2, values), (values,)]
-
-
-def resident_bytes(config: GridConfig, mask: Tensor) -> int:
-    """What must stay in memory to decode any texel of ``mask`` H x W: latents, indices, F2 and the frames' scales."""
-    return _resident_bytes(config, _block_counts(config, mask))
-
-
-def largest_latent_dim(budget_bytes: float, mask: Tensor, config: GridConfig) -> int:
-    """The most channels at full resolution, beside the coarser ones of ``config``, that ``budget_bytes`` hold; or 0."""
-    counts = _block_counts(config, mask)
-    channels = range(len(config.hours) * 3, 0, -1)
-    fits = (k for k in channels if _resident_bytes(config.with_latent_dim(k), counts) <= budget_bytes)
-    return next(fits, 0)
-
-
-def _block_counts(config: GridConfig, mask: Tensor) -> list[tuple[int, int]]:
-    """(blocks, valid blocks) of each level, full resolution first."""
-    blocks = [block_mask(mask, stride) for stride in (1, *(stride for stride, _ in config.coarse))]
-    return [(level.numel(), int(level.sum())) for level in blocks]
-
-
-def _resident_bytes(config: GridConfig, counts: Sequence[tuple[int, int]]) -> int:
-    channels = [config.latent_dim, *(of_blocks for _, of_blocks in config.coarse)]
-    latents = sum(
-        index_bytes(blocks) + valid * row_bytes(width, config.latent_bits)
-        for (blocks, valid), width in zip(counts, channels, strict=True)
-    )
-    return latents + sum(math.prod(shape) for shape in config.f2_shapes) * 2 + len(config.hours) * 4

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from src.models.day_peak import day_peak
+from src.models.grid.block_latents import BlockLatents
 from src.models.grid.config import GridConfig
 from src.models.grid.f2_weights import F2Weights
 from src.models.grid.latent_levels import LatentLevels
@@ -51,7 +52,9 @@ class GridDecoder(LightmapDecoder):
     Values are linear radiance, or display values in [0, 1] when the grid was trained on png or jpg.
     """
 
-    def __init__(self, config: GridConfig, latents: LatentLevels, f2: F2Weights, frame_scale: Tensor) -> None:
+    def __init__(
+        self, config: GridConfig, latents: LatentLevels | BlockLatents, f2: F2Weights, frame_scale: Tensor
+    ) -> None:
         self.config = config
         self.latents = latents
         self.f2 = f2
@@ -108,11 +111,12 @@ class GridDecoder(LightmapDecoder):
         if self.width != self.config.width:
             texels = texels // self.width * self.config.width + texels % self.width
         valid, rows = self.latents.rows(texels + self._first_row * self.config.width)
+        order = rows[0].argsort()  # neighbours share what is looked up for them
         different, which = hours.unique(return_inverse=True)
         which = which.to(self.device)
         for k, hour in enumerate(different.tolist()):
             f2 = self._f2_at(hour)
-            for part in torch.nonzero(valid & (which == k)).flatten().split(chunk_texels(self.device)):
+            for part in order[(valid & (which == k))[order]].split(chunk_texels(self.device)):
                 colours[part] = self._colours([row[part] for row in rows], f2).T
         return colours
 
@@ -123,8 +127,7 @@ class GridDecoder(LightmapDecoder):
         with unshared_operations():
             texels, coarser = self.latents.valid
             texels = texels - self._first_row * self.config.width
-            bounds = torch.tensor([0, self.height * self.config.width], device=texels.device)
-            begin, end = torch.searchsorted(texels, bounds).tolist()
+            begin, end = self.latents.span(self._first_row, self._first_row + self.height)
         for hour in hours:
             with unshared_operations():
                 frame = self._frame(float(hour), texels[begin:end], begin, [row[begin:end] for row in coarser], workers)

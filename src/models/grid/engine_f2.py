@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from src.models.grid.block_latents import BlockLatents
 from src.models.grid.config import GridConfig
 from src.models.grid.decoder import GridDecoder
 from src.models.grid.f2_weights import F2Weights
@@ -33,6 +34,7 @@ class GridF2(nn.Module):
         self.hour_bias = nn.Parameter(f2.hour_bias.view(hours, 3))
         self.register_buffer("frame_scale", frame_scale.float())
         self.register_buffer("latent_bits", torch.tensor(config.latent_bits))
+        self.register_buffer("blocks", torch.tensor(config.blocks))
         self.register_buffer("is_radiance", torch.tensor(config.is_radiance))
         self.register_buffer("events", torch.tensor(config.events, dtype=torch.float64))
         self.lookup = HourLookup(config.hours, config.events)
@@ -94,6 +96,7 @@ def decoder_from_exported(latent_map: np.ndarray, state: dict[str, Tensor], devi
         len(hidden) // 2,
         bool(state["is_radiance"]),
         coarse=coarse,
+        blocks=bool(state.get("blocks", False)),  # not in earlier exports
     )
     f2 = F2Weights.from_arrays([*hidden, weight.flatten(1), bias.flatten()])
     shapes = [tuple(array.shape) for array in f2.arrays()]
@@ -101,7 +104,11 @@ def decoder_from_exported(latent_map: np.ndarray, state: dict[str, Tensor], devi
         raise ValueError(f"F2 has arrays of shapes {shapes}, expected {config.f2_shapes}")
     mask = torch.from_numpy((latent_map != 0).any(axis=-1))
     codes = Quantiser(config.latent_bits).to_code(torch.from_numpy(latent_map[mask.numpy()])).to(device)
-    latents = LatentLevels(mask.to(device), _by_level(codes, mask.to(device), config), config.latent_bits)
+    mask = mask.to(device)
+    if config.blocks:
+        latents: BlockLatents | LatentLevels = BlockLatents.pack(mask, codes, config.latent_bits)
+    else:
+        latents = LatentLevels(mask, _by_level(codes, mask, config), config.latent_bits)
     f2 = f2.map(lambda array: array.half().to(device))
     return GridDecoder(config, latents, f2, state["frame_scale"].to(device))
 

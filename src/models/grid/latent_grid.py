@@ -7,11 +7,14 @@ across an event. Latents start as the temporal SVD of the data, see :mod:`src.mo
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from src.models.grid.block_latents import BlockLatents
+from src.models.grid.block_rounding import BlockLayout, round_blocks
 from src.models.grid.config import GridConfig
 from src.models.grid.decoder import GridDecoder
 from src.models.grid.f2_weights import F2Weights
@@ -24,6 +27,7 @@ from src.utils.cli import InputError
 from src.utils.tile_metrics import tile_of_texels
 
 CHECKPOINT_KIND = "lightmap-grid"
+ROUNDING_PRICE = 0.12  # squared steps that a bit is worth: from 1/12 to 1/48 per value is what the first bit brings
 _CHUNK = 65536  # texels
 
 
@@ -53,6 +57,13 @@ class LatentGrid(nn.Module):
             nn.init.uniform_(bias, -0.5, 0.5)
         self.f2 = nn.ParameterList(arrays)
         self.quantiser = Quantiser(config.latent_bits)
+        if config.blocks:  # what training has found out, kept with the latents so that a resumed run goes on alike
+            self.register_buffer("rate_price", torch.zeros((), dtype=torch.float64, device=mask.device))
+            self.register_buffer(
+                "rounding_price", torch.full((), ROUNDING_PRICE, dtype=torch.float64, device=mask.device)
+            )
+            self.register_buffer("price_check", torch.zeros((), dtype=torch.int64, device=mask.device))
+            self.register_buffer("is_rounded", torch.zeros((), dtype=torch.bool, device=mask.device))
 
     @property
     def f2_weights(self) -> F2Weights:
@@ -70,31 +81,23 @@ class LatentGrid(nn.Module):
         return torch.cat(parts)
 
     @torch.no_grad()
-    def start_from(self, texels: Tensor) -> None:
-        """Start as the temporal SVD of ``texels`` N x T x 3: frames are scaled to a peak of 1, F2 is linear."""
+    def start_from(self, texels: Tensor, scale: float = 1.0) -> None:
+        """Start as the temporal SVD of ``texels`` N x T x 3: frames are scaled to a peak of 1, F2 is linear.
+
+        A quantisation step changes the colours alike in every channel; that with the largest changes has latents from
+        ``-scale`` to ``scale``, the others accordingly less.
+        """
         peak = texels.amax(dim=(0, 2))
         self.frame_scale.copy_(torch.where(peak > 0, peak, 1.0))
-        days = (texels / self.frame_scale[:, None]).flatten(1)
-        bases, mean = [], 0.0
-        # The coarsest first, of its blocks' means; every finer level of what is left of the texels.
-        for table, rows in reversed(list(zip(self.coarse, self.rows(slice(None))[1:], strict=True))):
-            counts = torch.bincount(rows, minlength=len(table)).unsqueeze(1)
-            means = days.new_zeros(len(table), days.shape[1]).index_add_(0, rows, days) / counts
-            svd = temporal_svd(means, table.shape[1])
-            table.copy_(svd.latents)
-            bases.insert(0, svd.basis)
-            mean = mean + svd.mean
-            described = svd.latents @ svd.basis + svd.mean
-            for part, own in zip(days.split(_CHUNK), rows.split(_CHUNK), strict=True):
-                part.sub_(described[own])
-        svd = temporal_svd(days, self.config.latent_dim)
-        self.latents.copy_(svd.latents)
+        svd = temporal_svd((texels / self.frame_scale[:, None]).flatten(1), self.config.latent_dim)
+        latents, basis = svd.in_equal_steps(scale)
+        self.latents.copy_(latents)
         f2 = self.f2_weights
         f2.hour_weight.zero_()
         # A black hour is exactly black, and without an error it stays so.
         lit = (peak > 0).repeat_interleave(3)
-        f2.hour_weight[: self.config.z_dim] = torch.cat([svd.basis, *bases]) * lit
-        f2.hour_bias.copy_((mean + svd.mean) * lit)
+        f2.hour_weight[: self.config.latent_dim] = basis * lit
+        f2.hour_bias.copy_(svd.mean * lit)
 
     def tables(self) -> list[nn.Parameter]:
         """The latents of each level: of texels N x latent_dim, then of blocks."""
@@ -113,16 +116,26 @@ class LatentGrid(nn.Module):
         f2 = self.f2_weights
         return torch.addmm(f2.hour_bias, f2.features(z), f2.hour_weight).unflatten(1, (-1, 3))
 
+    @cached_property
+    def layout(self) -> BlockLayout:
+        """How the valid texels lie in blocks."""
+        return BlockLayout.of(self.mask)
+
     @torch.no_grad()
-    def rounded(self, latents: Tensor) -> Tensor:
-        """``latents`` where their quantised values are."""
-        return self.quantiser.to_value(self.quantiser.to_code(latents))
+    def codes(self) -> list[Tensor]:
+        """The integers of each of :meth:`tables` that are stored, uint8."""
+        if self.config.blocks and not self.is_rounded:
+            bits, price = self.config.latent_bits, float(self.rounding_price)
+            return [round_blocks(self.layout, self.latents, bits, price)]
+        return [self.quantiser.to_code(table) for table in self.tables()]
 
     @torch.no_grad()
     def round_latents(self) -> None:
-        """Put every latent where its quantised value is; changes nothing the second time."""
-        for table in self.tables():
-            table.copy_(self.rounded(table))
+        """Put every latent where its integer is; changes nothing the second time."""
+        for table, codes in zip(self.tables(), self.codes(), strict=True):
+            table.copy_(self.quantiser.to_value(codes))
+        if self.config.blocks:
+            self.is_rounded.fill_(True)
 
     @torch.no_grad()
     def round_f2(self) -> None:
@@ -131,9 +144,12 @@ class LatentGrid(nn.Module):
             array.copy_(array.half())
 
     def decoder(self) -> GridDecoder:
-        strides = (1, *(stride for stride, _ in self.config.coarse))
-        codes = (self.quantiser.to_code(table.detach()) for table in self.tables())
-        latents = LatentLevels(self.mask, zip(strides, codes, strict=True), self.config.latent_bits)
+        codes, bits = self.codes(), self.config.latent_bits
+        if self.config.blocks:
+            latents: BlockLatents | LatentLevels = BlockLatents.pack(self.mask, codes[0], bits)
+        else:
+            strides = (1, *(stride for stride, _ in self.config.coarse))
+            latents = LatentLevels(self.mask, zip(strides, codes, strict=True), bits)
         f2 = self.f2_weights.map(lambda array: array.detach().half())
         return GridDecoder(self.config, latents, f2, self.frame_scale)
 

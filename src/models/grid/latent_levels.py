@@ -63,6 +63,12 @@ class LatentLevels:
         coarser = [level.index.row_table()[self._blocks(texels, level.stride)] for level in self.levels[1:]]
         return texels, coarser
 
+    def span(self, first_row: int, end_row: int) -> tuple[int, int]:
+        """Where in :attr:`valid` the texels of some rows of the map begin and end."""
+        bounds = torch.tensor([first_row, end_row], device=self.device) * self.width
+        begin, end = torch.searchsorted(self.valid[0], bounds).tolist()
+        return begin, end
+
     def pieces(self, rows: Sequence[Tensor | slice], out: Tensor | None = None) -> Tensor:
         """The bytes' pieces of M texels at all levels, P x M float32, see :meth:`PackedLatents.pieces`."""
         if out is None and len(self.levels) == 1:

@@ -9,19 +9,20 @@ from src.utils.texel_grid import texel_xy
 from tests.lightmap_example import HOURS, started_grid
 
 LEVELS = [(), ((2, 3), (5, 7))]
+FORMS = [*((coarse, False) for coarse in LEVELS), ((), True)]
 
 
-def started_decoder(coarse: tuple):
-    grid, _ = started_grid(3, 6, coarse)
+def started_decoder(coarse: tuple, blocks: bool = False):
+    grid, _ = started_grid(3, 6, coarse, blocks)
     torch.nn.init.normal_(grid.f2_weights.hour_weight, std=0.1)
     return grid.decoder()
 
 
-@pytest.mark.parametrize("coarse", LEVELS)
-def test_the_network_of_float_latents_is_the_decoder(coarse: tuple) -> None:
-    decoder = started_decoder(coarse)
+@pytest.mark.parametrize("coarse, blocks", FORMS)
+def test_the_network_of_float_latents_is_the_decoder(coarse: tuple, blocks: bool) -> None:
+    decoder = started_decoder(coarse, blocks)
     texels, coarser = decoder.latents.valid
-    z = float_latents(decoder, [slice(None), *coarser])
+    z = float_latents(decoder, [slice(0, len(texels)), *coarser])
     assert z.shape == (len(texels), decoder.config.z_dim) and (z != 0).all()
     xy = texel_xy(texels, decoder.height, decoder.width)
     for hour in (5.95, 10.5, 18.1):
@@ -29,9 +30,9 @@ def test_the_network_of_float_latents_is_the_decoder(coarse: tuple) -> None:
         torch.testing.assert_close(colours, decoder.decode(xy, hour), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("coarse", LEVELS)
-def test_exported_files_decode_to_the_same_bits(tmp_path, coarse: tuple) -> None:
-    decoder = started_decoder(coarse)
+@pytest.mark.parametrize("coarse, blocks", FORMS)
+def test_exported_files_decode_to_the_same_bits(tmp_path, coarse: tuple, blocks: bool) -> None:
+    decoder = started_decoder(coarse, blocks)
     export_grid(decoder, tmp_path)
     latent_map = np.load(tmp_path / "latent_map.npy")
     assert latent_map.shape == (40, 48, 3 + sum(channels for _, channels in coarse))
