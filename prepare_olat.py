@@ -28,7 +28,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.data.stage.settings import COMPOSITES, MASK_SOURCES, TRANSFERS, WEIGHTS, Settings
-from src.utils.cli import EXIT_WRONG_INPUT, InputError, Parser, parse_shard, positive_float, positive_int, script
+from src.utils.cli import (
+    EXIT_WRONG_INPUT,
+    InputError,
+    Parser,
+    parse_shard,
+    positive_float,
+    positive_int,
+    script,
+    some_names,
+)
 from src.utils.json_files import write_json
 
 if TYPE_CHECKING:
@@ -144,7 +153,11 @@ def prepare(args: argparse.Namespace) -> int:
         args.env_dir = args.env_dir or args.out_root / "stage" / "env_maps"
 
     stage = find_stage(args)
-    plans = plan_environments(list_environments(args.env_dir), args.rotations)
+    environments = list_environments(args.env_dir)
+    plans = plan_environments(environments, args.rotations)
+    passed_over = sorted(path.name for path in args.env_dir.iterdir() if path not in environments)
+    if passed_over:
+        print(f"passed over in {args.env_dir}, no .hdr or .exr: {some_names(passed_over)}")
     settings = Settings(
         weights=args.weights,
         transfer=args.transfer,

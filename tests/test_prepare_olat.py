@@ -190,6 +190,13 @@ def test_another_mask_is_another_subject(stage, tmp_path, capsys):
     assert json.loads((out / "subjects" / "ID001" / "metadata.json").read_text())["mask"] == "olat"
 
 
+def test_environments_that_are_none_are_named(own_stage, tmp_path, capsys):
+    (own_stage / "envs" / "sky.heic").write_bytes(b"x")
+    (own_stage / "envs" / "__MACOSX").mkdir()
+    assert run(own_stage, tmp_path / "set") == 0
+    assert f"passed over in {own_stage / 'envs'}, no .hdr or .exr: __MACOSX, sky.heic\n" in capsys.readouterr().out
+
+
 def test_a_bad_subject_stops_no_other(own_stage, tmp_path, capsys):
     break_truncated(own_stage)
     shutil.copytree(own_stage / "olat" / "ID001", own_stage / "olat" / "ID003")

@@ -54,7 +54,8 @@ class SelfCheck:
         }
         if capture is not None:
             return {**report, "method": "olat", "subject": capture.name, **self._olat(capture, relit, environment)}
-        return {**report, "method": "sh", **shading_residual(relit, result)}
+        residual = shading_residual(relit, result)
+        return {**report, "method": "sh" if residual else "none: nothing of a head to compare", **residual}
 
     def of_frames(self, source: Path, frames: Sequence[dict]) -> dict:
         """The report on a video from those on its sampled frames: the mean of every number, and all of them.
@@ -63,7 +64,7 @@ class SelfCheck:
         """
         if not frames:
             return {"input": source.name, "method": "none: every sampled frame is too dark", "frames": []}
-        numbers = [key for key, value in frames[0].items() if isinstance(value, float)]
+        numbers = dict.fromkeys(key for frame in frames for key, value in frame.items() if isinstance(value, float))
         means = {f"mean_{key}": float(np.mean([frame[key] for frame in frames if key in frame])) for key in numbers}
         return {"input": source.name, "method": frames[0]["method"], **means, "frames": list(frames)}
 
@@ -125,7 +126,7 @@ def shading_residual(relit: np.ndarray, result: Delighted) -> dict[str, float]:
     """Shading of the picture against that of an ellipsoid under the predicted environment, luminance only.
 
     ``correlation`` over the visible part; ``relative_residual``: RMS difference over mean shading;
-    ``relative_residual_scaled``: the same after the best common factor.
+    ``relative_residual_scaled``: the same after the best common factor. Empty where nothing is visible.
     """
     crop, prediction = result.crop, result.prediction
     picture = luminance(crop.cut(relit).astype(np.float64))
@@ -135,6 +136,8 @@ def shading_residual(relit: np.ndarray, result: Delighted) -> dict[str, float]:
         on_person = resize_area(prediction.mask, *picture.shape) > _MASK_SHARE
         inside = inside & on_person if (inside & on_person).sum() >= 16 else inside
     inside &= flat_lit > 1e-3 * flat_lit.max()
+    if not inside.any():
+        return {}
     # Flat-lit is lit by irradiance pi.
     rendered = luminance(sh_irradiance(sh_project(prediction.environment), normals[inside])) / np.pi
     shading = picture[inside] / flat_lit[inside].clip(1e-9, None)

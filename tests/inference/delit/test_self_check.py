@@ -1,6 +1,7 @@
 """The residual is small under the true light and large under another."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,3 +95,14 @@ def test_residuals_count_within_the_mask_alone():
     mask[0] = False
     assert residuals(truth, rendered, mask)["log_rmse"] == 0
     assert residuals(truth, rendered, ~mask)["log_rmse"] == pytest.approx(np.log(9.005 / 0.505), rel=1e-4)
+
+
+@pytest.mark.parametrize(("shape", "radiance"), [((1, 64, 3), 0.5), ((1, 1, 3), 0.5), ((64, 64, 3), 0.0)])
+def test_where_there_is_nothing_to_compare_the_report_says_so(shape, radiance):
+    picture = np.full(shape, radiance, np.float32)
+    shown = Prediction(np.zeros((4, 4, 3)), 0.01, None, np.ones((16, 32, 3), np.float32), None)
+    result = Delighted(picture, shown, whole_picture(*shape[:2]), "")
+    report = SelfCheck().of_picture(Path("a.png"), picture, result)
+    json.loads(json.dumps(report, allow_nan=False))
+    if radiance == 0 or shape[0] == 1 < shape[1]:
+        assert report["method"].startswith("none")
