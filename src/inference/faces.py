@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from src.inference.crops import Face
+from src.utils.resize import resize_area
 
 _LONG_SIDES = (320, 512)  # of the reduced pictures that are searched, until one shows a face
 _SMALLEST_FACE = 24  # pixels there; the cascade's own window
@@ -130,10 +131,7 @@ def _cascade() -> Any:
 
 
 def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    import cv2
-
-    resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(resized)
+    return np.ascontiguousarray(resize_area(picture, height, width))
 
 
 def _scaled(face: Face, scale: float, left: float = 0.0, top: float = 0.0) -> Face:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from src.evaluation.delit.methods import Method
 from src.evaluation.delit.quality import STRATA, Row
 from src.evaluation.delit.video import VideoFigures
 from src.evaluation.table import markdown_table, number
-from src.utils.atomic import atomic_path
+from src.utils import json_files
 from src.utils.color import linear_to_srgb
 from src.utils.contact_sheet import contact_sheet
 from src.utils.image_io import write_display
@@ -112,8 +111,7 @@ def write_json(path: Path, rows: Sequence[Row], videos: Mapping[str, VideoFigure
         "rows": to_json(rows),
         "videos": {name: figures.to_json() for name, figures in videos.items()},
     }
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    json_files.write_json(path, report, indent=1)
 
 
 def worst_pairs(row: Row) -> list[int]:
