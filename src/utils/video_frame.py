@@ -14,12 +14,19 @@ if TYPE_CHECKING:
 
 # Code points of ITU-T H.273
 _BT709 = 1
-_BT601, _BT2020, _BT2020_PRIMARIES = 5, 9, 9
+_BT601, _BT601_TOO, _BT2020, _BT2020_PRIMARIES = 5, 6, 9, 9
 _HDR_TRANSFERS = (16, 18)
 _LIMITED_RANGE, _FULL_RANGE = 1, 2
 
-# RGB, BT.709, unspecified, FCC, BT.601 twice, SMPTE 240M, BT.2020 of non-constant luminance
-_KNOWN_MATRICES = frozenset({0, _BT709, UNSPECIFIED, 4, _BT601, 6, 7, _BT2020})
+# Of YCbCr matrices: BT.709, FCC, BT.601, SMPTE 240M, BT.2020 with non-constant luminance
+_LUMA_OF_RED_AND_BLUE = {
+    _BT709: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    _BT601: (0.299, 0.114),
+    7: (0.212, 0.087),
+    _BT2020: (0.2627, 0.0593),
+}
+_ROWS_AT_ONCE = 64  # fits the cache
 
 
 class UnreadColours(Exception):
@@ -33,18 +40,12 @@ def to_display(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
     matrix, BT.601 is taken up to 1024 x 576 and BT.709 above, as players do. Raises UnreadColours on other matrices.
     """
     transfer, primaries = _colours(frame, stream)
-    is_plain = is_shown_as_it_is(transfer, primaries)
-    is_rgb = frame.format.is_rgb
-    is_full = is_rgb or frame.color_range == _FULL_RANGE or frame.format.name.startswith(("gray", "ya", "yuvj", "pal"))
-    picture = frame.reformat(
-        format="rgb24" if is_plain else "rgb48le",
-        interpolation=_exact_interpolation(),
-        src_colorspace=None if is_rgb else _matrix(frame, transfer, primaries),
-        src_color_range=_FULL_RANGE if is_full else _LIMITED_RANGE,
-        dst_color_range=_FULL_RANGE,
-    ).to_ndarray()
-    if not is_plain:
-        picture = to_srgb(picture, transfer, primaries)
+    if is_shown_as_it_is(transfer, primaries):
+        picture = _to_rgb24(frame, _matrix(frame, transfer, primaries))
+    elif frame.format.is_rgb or _is_grey(frame):
+        picture = to_srgb(_to_rgb24(frame, _BT709), transfer, primaries)
+    else:
+        picture = to_srgb(_to_rgb48(frame, _matrix(frame, transfer, primaries)), transfer, primaries)
     return np.ascontiguousarray(_turned(picture, _display_matrix(frame)))
 
 
@@ -103,13 +104,71 @@ def _colours(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int]:
 
 def _matrix(frame: av.VideoFrame, transfer: int, primaries: int) -> int:
     matrix = int(frame.colorspace)
-    if matrix not in _KNOWN_MATRICES:
-        raise UnreadColours(f"its YCbCr matrix ({matrix} of ITU-T H.273) is not read")
+    if frame.format.is_rgb or _is_grey(frame):
+        return _BT709  # not used
+    if matrix == _BT601_TOO:
+        return _BT601
+    if matrix in _LUMA_OF_RED_AND_BLUE:
+        return matrix
     if matrix != UNSPECIFIED:
-        return _BT601 if matrix == 6 else matrix
+        raise UnreadColours(f"its YCbCr matrix ({matrix} of ITU-T H.273) is not read")
     if primaries == _BT2020_PRIMARIES or transfer in _HDR_TRANSFERS:
         return _BT2020
     return _BT709 if frame.width > 1024 or frame.height > 576 else _BT601
+
+
+def _to_rgb24(frame: av.VideoFrame, matrix: int) -> np.ndarray:
+    is_full = frame.format.is_rgb or _is_grey(frame) or _is_full_range(frame)
+    return frame.reformat(
+        format="rgb24",
+        interpolation=_exact_interpolation(),
+        src_colorspace=matrix,
+        src_color_range=_FULL_RANGE if is_full else _LIMITED_RANGE,
+        dst_color_range=_FULL_RANGE,
+    ).to_ndarray()
+
+
+def _to_rgb48(frame: av.VideoFrame, matrix: int) -> np.ndarray:
+    """H x W x 3 uint16 over [0, 65535] from YCbCr of any depth.
+
+    swscale only enlarges the chroma: its own matrices are up to 3 codes of 1023 too dark at 16 bits.
+    """
+    bits = frame.format.components[0].bits
+    same = _FULL_RANGE if frame.format.name.startswith("yuvj") else _LIMITED_RANGE  # either way codes are shifted left
+    enlarged = frame.reformat(
+        format="yuv444p16le",
+        interpolation=_exact_interpolation(),
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
+        src_color_range=same,
+        dst_color_range=same,
+    )
+    planes = [np.frombuffer(plane, np.uint16).reshape(frame.height, -1)[:, : frame.width] for plane in enlarged.planes]
+    black, luma_steps, chroma_steps = 16 << 8, 219 << 8, 224 << 8
+    if _is_full_range(frame):
+        black, luma_steps = 0, (1 << 16) - (1 << (16 - bits))
+        chroma_steps = luma_steps
+    red, blue = _LUMA_OF_RED_AND_BLUE[matrix]
+    green = 1 - red - blue
+    rgb = np.empty((frame.height, frame.width, 3), np.uint16)
+    for row in range(0, len(rgb), _ROWS_AT_ONCE):
+        y, cb, cr = (plane[row : row + _ROWS_AT_ONCE].astype(np.float32) for plane in planes)
+        y = (y - black) * np.float32(65535 / luma_steps) + np.float32(0.5)  # rounded by the cut to whole numbers
+        cb = (cb - (1 << 15)) * np.float32(2 * 65535 / chroma_steps)
+        cr = (cr - (1 << 15)) * np.float32(2 * 65535 / chroma_steps)
+        part = rgb[row : row + _ROWS_AT_ONCE]
+        part[..., 0] = (y + (1 - red) * cr).clip(0, 65535)
+        part[..., 1] = (y - red * (1 - red) / green * cr - blue * (1 - blue) / green * cb).clip(0, 65535)
+        part[..., 2] = (y + (1 - blue) * cb).clip(0, 65535)
+    return rgb
+
+
+def _is_full_range(frame: av.VideoFrame) -> bool:
+    return frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
+
+
+def _is_grey(frame: av.VideoFrame) -> bool:
+    return frame.format.name.startswith(("gray", "ya"))
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[float, float, float, float]:

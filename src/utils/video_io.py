@@ -31,7 +31,7 @@ from src.utils.video_frame import (
     to_yuv420p,
     what_is_not_kept,
 )
-from src.utils.video_timeline import FrameClock, nominal_rate, shift_to_zero
+from src.utils.video_timeline import FrameClock, decoded, nominal_rate, shift_to_zero
 
 if TYPE_CHECKING:
     import av
@@ -90,8 +90,8 @@ class VideoReader:
         with self._open() as (container, stream):
             clock = FrameClock(stream, self.fps, shift_to_zero(container))
             before: TimedFrame | None = None
-            for frame in container.decode(stream):
-                start = clock(frame)
+            for frame, time in decoded(container, stream):
+                start = clock(frame, time)
                 if before is not None:
                     yield before._replace(duration=start - before.start)
                 before = TimedFrame(to_display(frame, stream), start, 1 / self.fps)

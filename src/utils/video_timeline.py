@@ -5,8 +5,10 @@ Times are Fractions of seconds. 0 is where players begin; nothing lies before it
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import av
@@ -39,6 +41,23 @@ def shift_to_zero(container: av.container.InputContainer) -> Fraction:
             starts.append(Fraction(0) if is_priming else start)
     first = min(starts, default=Fraction(0))
     return -first if first < 0 or first > _LATEST_START else Fraction(0)
+
+
+def decoded(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[tuple[av.VideoFrame, Fraction | None]]:
+    """The frames as they are to be shown, and when, by the file's own clock; None where it does not say."""
+    if container.format.name != "avi":
+        for frame in container.decode(stream):
+            yield frame, None if frame.pts is None else frame.pts * frame.time_base
+        return
+    # AVI says when packets come, not when frames are shown: the n-th frame is shown at the time of the n-th packet.
+    times: deque[Fraction] = deque()
+    for packet in container.demux(stream):
+        if packet.dts is not None:
+            times.append(packet.dts * packet.time_base)
+        for frame in packet.decode():
+            yield frame, times.popleft() if times else None
 
 
 class Clock:
@@ -83,12 +102,11 @@ class FrameClock:
             self._end = (stream.start_time + stream.duration) * unit
         self._time: Fraction | None = None
 
-    def __call__(self, frame: Any) -> Fraction:
-        """When the next frame is shown."""
-        unit = frame.time_base or Fraction(0)
-        self._time = None if frame.pts is None or not unit else frame.pts * unit
-        self._duration = self._exact_duration(frame.duration * unit) or 1 / self._rate
-        return self._clock(None if self._time is None else self._exact(self._time), self._duration)
+    def __call__(self, frame: av.VideoFrame, time: Fraction | None) -> Fraction:
+        """When the next frame is shown, which the file has at ``time``."""
+        self._time = time
+        self._duration = self._exact_duration((frame.duration or 0) * (frame.time_base or 0)) or 1 / self._rate
+        return self._clock(None if time is None else self._exact(time), self._duration)
 
     def last_duration(self) -> Fraction:
         """For how long the frame of the last call is shown, no other following it."""

@@ -55,7 +55,12 @@ def unknown_parts(transfer: int, primaries: int) -> list[str]:
 
 
 def to_srgb(codes: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
-    """R'G'B' codes, H x W x 3 uint16 over [0, 65535] -> sRGB, H x W x 3 uint8. ``transfer``, ``primaries``: H.273."""
+    """R'G'B' codes, H x W x 3 uint8 or uint16 over their whole range -> sRGB, H x W x 3 uint8.
+
+    ``transfer``, ``primaries``: code points of ITU-T H.273; unknown ones count as sRGB's.
+    """
+    if codes.dtype == np.uint8:
+        codes = codes * np.uint16(257)
     table, matrix = _linear_table(transfer), _to_bt709(primaries)
     if matrix is None and transfer != HLG:
         return _direct_table(transfer)[codes]
