@@ -1,6 +1,6 @@
 """Is a video file whole? Decoders play what is left of a truncated file and say nothing, so its structure is read.
 
-mp4 and mov are boxes (ISO/IEC 14496-12, 4.2), mkv and webm are EBML elements (RFC 8794, RFC 9559).
+mp4 and mov are boxes (ISO/IEC 14496-12, 4.2), mkv and webm are EBML elements (RFC 8794, RFC 9559), avi is RIFF chunks.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import BinaryIO
 from src.utils.cli import InputError, describe_os_error
 
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_RIFF_ID = b"RIFF"
 _EBML_ID, _SEGMENT_ID = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
@@ -40,6 +41,8 @@ def _end_of_content(file: BinaryIO, size: int) -> int:
         return _end_of_boxes(file, size)
     if head[:4] == _EBML_ID:
         return _end_of_segment(file)
+    if head[:4] == _RIFF_ID:
+        return _end_of_chunks(file, size)
     return 0
 
 
@@ -56,6 +59,20 @@ def _end_of_boxes(file: BinaryIO, size: int) -> int:
         if length < 8:  # not a box: something was appended
             return position
         position += length
+    return position
+
+
+def _end_of_chunks(file: BinaryIO, size: int) -> int:
+    """Files above 1 GB are several RIFF chunks in a row."""
+    position = 0
+    while position + 8 <= size:
+        file.seek(position)
+        name, length = struct.unpack("<4sI", file.read(8))
+        if name != _RIFF_ID:  # something was appended
+            break
+        if length in (0, 0xFFFFFFFF):  # was never filled in, as in live recordings
+            return size
+        position += 8 + length + length % 2
     return position
 
 

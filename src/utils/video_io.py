@@ -6,7 +6,6 @@ Every failure is an :class:`~src.utils.cli.InputError` that names the file and t
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -31,6 +30,7 @@ from src.utils.video_frame import (
     to_yuv420p,
     what_is_not_kept,
 )
+from src.utils.video_packets import PacketOrder, tick_of
 from src.utils.video_timeline import FrameClock, decoded, nominal_rate, shift_to_zero
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 
 _COVER = 0x400 | 0x800  # FFmpeg's dispositions attached_pic and timed_thumbnails
-_TICKS_PER_SECOND = 10_000  # at least; times are written as multiples of a tick
-_MOST_TICKS = 120_000  # players read differences of up to 2^28 ticks: pauses of 37 minutes
 
 
 class TimedFrame(NamedTuple):
@@ -189,11 +187,6 @@ class VideoWriter:
         self._audio_from = None if audio_from is None else Path(audio_from)
         self._sample_aspect_ratio = sample_aspect_ratio
         self._comment = comment
-        # A multiple of the rate, so that constant rates stay constant.
-        ticks = self.fps.numerator * math.ceil(_TICKS_PER_SECOND / self.fps.numerator)
-        self._tick = Fraction(1, min(ticks, _MOST_TICKS))
-        self._last = -1  # in ticks, as are the durations of frames that are in the encoder, by their starts
-        self._durations: dict[int, int] = {}
         self._shape: tuple[int, ...] | None = None
         self._opened: AbstractContextManager[None] | None = None
 
@@ -227,26 +220,28 @@ class VideoWriter:
         picture = to_yuv420p(frame)
         if start is None:
             start = self.frame_count / self.fps
-        self._last = max(round(start / self._tick), self._last + 1)
-        self._durations[self._last] = max(1, round((duration or 1 / self.fps) / self._tick))
-        picture.pts, picture.time_base = self._last, self._tick
+        picture.pts = self._packets.expect(start, duration or 1 / self.fps)
+        picture.time_base = self._packets.tick
         self._mux_audio(until=start)
-        self._mux(picture)
+        self._packets.mux(self._stream.encode(picture))
         self.frame_count += 1
 
     @contextmanager
     def _open(self) -> Iterator[None]:
         import av
 
+        tick = tick_of(self.fps)
         try:
             with (
                 atomic_path(self.path) as temporary,
-                av.open(str(temporary), "w", options=_container_options(self._tick)) as self._container,
+                av.open(str(temporary), "w", options=_container_options(tick)) as self._container,
             ):
+                self._packets = PacketOrder(self._container, tick)
                 yield
                 if self._shape is None:
                     raise InputError(self.path, "no frames to write", "")
-                self._mux(None)
+                self._packets.mux(self._stream.encode(None))
+                self._packets.finish()
                 self._mux_audio(until=None)
         except av.FFmpegError as error:
             raise describe_os_error(OSError(error.errno, error.strerror), self.path) from error
@@ -264,16 +259,11 @@ class VideoWriter:
         context = self._stream.codec_context
         tag_as_bt709(context)
         context.sample_aspect_ratio = self._sample_aspect_ratio.limit_denominator(1 << 15)
-        self._stream.time_base = context.time_base = self._tick
+        self._stream.time_base = context.time_base = self._packets.tick
         self._audio = iter(())
         if self._audio_from is not None:
             self._audio = copied_tracks(self._audio_from, self._container)
         self._next_audio = next(self._audio, None)  # adds the sound track before the file's header is written
-
-    def _mux(self, picture: av.VideoFrame | None) -> None:
-        for packet in self._stream.encode(picture):
-            packet.duration = self._durations.pop(packet.pts)
-            self._container.mux(packet)
 
     def _mux_audio(self, until: Fraction | None) -> None:
         """Interleave: all packets of sound that begin before ``until`` seconds, or all that are left."""
