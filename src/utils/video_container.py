@@ -1,4 +1,6 @@
-"""Is a video file whole? Decoders play what is left of a truncated file and say nothing, so its structure is read.
+"""What decoders do not tell of a video file, read from its structure: whether it is whole, and when its picture ends.
+
+Decoders play what is left of a truncated file and say nothing.
 
 mp4 and mov are boxes (ISO/IEC 14496-12, 4.2), mkv and webm are EBML elements (RFC 8794, RFC 9559), avi is RIFF chunks.
 """
@@ -6,6 +8,8 @@ mp4 and mov are boxes (ISO/IEC 14496-12, 4.2), mkv and webm are EBML elements (R
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,20 +50,69 @@ def _end_of_content(file: BinaryIO, size: int) -> int:
     return 0
 
 
-def _end_of_boxes(file: BinaryIO, size: int) -> int:
-    position = 0
-    while position + 8 <= size:
+def end_by_edit_list(path: Path) -> Fraction | None:
+    """When the picture of an mp4 or mov ends, in seconds, by its edit list (ISO/IEC 14496-12, 8.6.6); None without one.
+
+    The times of packets do not tell: they say when frames are decoded, and the last of those is rarely the last shown.
+    """
+    with open(path, "rb") as file:
+        if file.read(8)[4:] not in _FIRST_BOXES:
+            return None
+        try:
+            return _end_of_edits(file, path.stat().st_size)
+        except (KeyError, struct.error):  # no such box, or one that is too short
+            return None
+
+
+def _end_of_edits(file: BinaryIO, size: int) -> Fraction | None:
+    movie = _boxes_in(file, *_boxes_in(file, 0, size)[b"moov"][0])
+    for track in movie[b"trak"]:
+        inside = _boxes_in(file, *track)
+        handler = _boxes_in(file, *inside[b"mdia"][0])[b"hdlr"][0]
+        if _read_at(file, ">8x4s", handler) != (b"vide",):
+            continue
+        edits, header = _boxes_in(file, *inside[b"edts"][0])[b"elst"][0], movie[b"mvhd"][0]
+        is_long, count = _read_at(file, ">B3xI", edits)
+        entry = "Q12x" if is_long else "I8x"
+        count = min(count, (edits[1] - edits[0]) // struct.calcsize(f">{entry}"))
+        durations = _read_at(file, ">8x" + entry * count, edits)
+        (units_per_second,) = _read_at(file, ">20xI" if _read_at(file, ">B", header)[0] else ">12xI", header)
+        # A last one of 0 lasts as long as the track does.
+        return Fraction(sum(durations), units_per_second) if units_per_second and durations and durations[-1] else None
+    return None
+
+
+def _boxes(file: BinaryIO, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(name, begin of the content, end) of the boxes from ``position`` on; the end may lie behind ``end``."""
+    while position + 8 <= end:
         file.seek(position)
         head = file.read(16)
-        (length,) = struct.unpack_from(">I", head)
+        begin, (length, name) = position + 8, struct.unpack_from(">I4s", head)
         if length == 1 and len(head) == 16:
-            (length,) = struct.unpack_from(">Q", head, 8)
+            begin, (length,) = position + 16, struct.unpack_from(">Q", head, 8)
         if length == 0:  # to the end of the file
-            return size
+            length = end - position
         if length < 8:  # not a box: something was appended
-            return position
+            return
         position += length
-    return position
+        yield name, begin, position
+
+
+def _boxes_in(file: BinaryIO, begin: int, end: int) -> dict[bytes, list[tuple[int, int]]]:
+    """Where the contents of boxes lie, by their names."""
+    found: dict[bytes, list[tuple[int, int]]] = {}
+    for name, *place in _boxes(file, begin, end):
+        found.setdefault(name, []).append((place[0], place[1]))
+    return found
+
+
+def _read_at(file: BinaryIO, layout: str, place: tuple[int, int]) -> tuple:
+    file.seek(place[0])
+    return struct.unpack(layout, file.read(struct.calcsize(layout)))
+
+
+def _end_of_boxes(file: BinaryIO, size: int) -> int:
+    return max((end for _, _, end in _boxes(file, 0, size)), default=0)
 
 
 def _end_of_chunks(file: BinaryIO, size: int) -> int:

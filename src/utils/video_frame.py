@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,12 +30,28 @@ _LUMA_OF_RED_AND_BLUE = {
 _ROWS_AT_ONCE = 64  # fits the cache
 
 
+DisplayMatrix = tuple[float, float, float, float]  # a, b, c, d of ISO/IEC 14496-12: x' = a x + c y, y' = b x + d y
+
+
 class UnreadColours(Exception):
     """The code values mean something that is not read here."""
 
 
-def to_display(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
-    """H x W x 3 uint8 sRGB. Alpha is neither applied nor returned.
+def display_matrix(frame: av.VideoFrame) -> DisplayMatrix:
+    """Of a video's first frame, for all of them: asking a frame keeps it in memory until the garbage is collected."""
+    try:
+        data: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # the frame carries something that is newer than PyAV
+        turn = np.deg2rad(frame.rotation)
+        return np.cos(turn), -np.sin(turn), np.sin(turn), np.cos(turn)
+    if data is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5] / (1 << 16)
+    return float(a), float(b), float(c), float(d)
+
+
+def to_display(frame: av.VideoFrame, stream: av.VideoStream, matrix: DisplayMatrix) -> np.ndarray:
+    """H x W x 3 uint8 sRGB, turned by :func:`display_matrix`. Alpha is neither applied nor returned.
 
     HDR and other gamuts are converted, see :mod:`src.utils.video_transfer`. Where the file does not name its YCbCr
     matrix, BT.601 is taken up to 1024 x 576 and BT.709 above, as players do. Raises UnreadColours on other matrices.
@@ -46,7 +63,7 @@ def to_display(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
         picture = to_srgb(_to_rgb24(frame, _BT709), transfer, primaries)
     else:
         picture = to_srgb(_to_rgb48(frame, _matrix(frame, transfer, primaries)), transfer, primaries)
-    return np.ascontiguousarray(_turned(picture, _display_matrix(frame)))
+    return np.ascontiguousarray(_turned(picture, matrix))
 
 
 def to_yuv420p(picture: np.ndarray) -> av.VideoFrame:
@@ -70,15 +87,15 @@ def tag_as_bt709(context: av.VideoCodecContext) -> None:
     context.color_range = _LIMITED_RANGE
 
 
-def sample_aspect_ratio(frame: av.VideoFrame, stream: av.VideoStream) -> Fraction:
+def sample_aspect_ratio(stream: av.VideoStream, matrix: DisplayMatrix) -> Fraction:
     """Width over height of a pixel of :func:`to_display`; 1 where the file does not say."""
     ratio = stream.sample_aspect_ratio
     if not ratio or ratio < 0:
         return Fraction(1)
-    return 1 / ratio if _is_quarter_turn(_display_matrix(frame)) else ratio
+    return 1 / ratio if _is_quarter_turn(matrix) else ratio
 
 
-def what_is_not_kept(frame: av.VideoFrame, stream: av.VideoStream) -> list[str]:
+def what_is_not_kept(frame: av.VideoFrame, stream: av.VideoStream, matrix: DisplayMatrix) -> list[str]:
     """What :func:`to_display` cannot honour, in words."""
     said = []
     if unknown := unknown_parts(*_colours(frame, stream)):
@@ -87,7 +104,7 @@ def what_is_not_kept(frame: av.VideoFrame, stream: av.VideoStream) -> list[str]:
         said.append("its transparency is left out")
     if frame.interlaced_frame:
         said.append("it is interlaced and both fields are shown in one picture")
-    a, b, c, d = _display_matrix(frame)
+    a, b, c, d = matrix
     if min(abs(a) + abs(d), abs(b) + abs(c)) > 0.02 * max(abs(a) + abs(d), abs(b) + abs(c)):
         said.append("it is turned by an angle that is no quarter turn, and shown at the next one")
     return said
@@ -171,25 +188,12 @@ def _is_grey(frame: av.VideoFrame) -> bool:
     return frame.format.name.startswith(("gray", "ya"))
 
 
-def _display_matrix(frame: av.VideoFrame) -> tuple[float, float, float, float]:
-    """a, b, c, d of ISO/IEC 14496-12: x' = a x + c y, y' = b x + d y."""
-    try:
-        data: Any = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # the frame carries something that is newer than PyAV
-        turn = np.deg2rad(frame.rotation)
-        return np.cos(turn), -np.sin(turn), np.sin(turn), np.cos(turn)
-    if data is None:
-        return 1, 0, 0, 1
-    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5] / (1 << 16)
-    return float(a), float(b), float(c), float(d)
-
-
-def _is_quarter_turn(matrix: tuple[float, float, float, float]) -> bool:
+def _is_quarter_turn(matrix: DisplayMatrix) -> bool:
     a, b, c, d = matrix
     return abs(b) + abs(c) > abs(a) + abs(d)
 
 
-def _turned(picture: np.ndarray, matrix: tuple[float, float, float, float]) -> np.ndarray:
+def _turned(picture: np.ndarray, matrix: DisplayMatrix) -> np.ndarray:
     a, b, c, d = matrix
     across, down = a, d
     if _is_quarter_turn(matrix):  # x' grows with y, y' with x
@@ -197,6 +201,7 @@ def _turned(picture: np.ndarray, matrix: tuple[float, float, float, float]) -> n
     return picture[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
 
 
+@lru_cache(maxsize=1)
 def _exact_interpolation() -> int:
     """Without these flags swscale's decoding darkens by 1.3 levels of 255 on average; PyAV before 18 lacks them."""
     from av.video.reformatter import Interpolation

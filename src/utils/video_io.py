@@ -21,9 +21,10 @@ from src.utils.atomic import atomic_path
 from src.utils.audio_tracks import copied_tracks
 from src.utils.cli import InputError, describe_os_error
 from src.utils.color import linear_to_srgb
-from src.utils.video_container import require_complete
+from src.utils.video_container import end_by_edit_list, require_complete
 from src.utils.video_frame import (
     UnreadColours,
+    display_matrix,
     sample_aspect_ratio,
     tag_as_bt709,
     to_display,
@@ -42,7 +43,10 @@ _COVER = 0x400 | 0x800  # FFmpeg's dispositions attached_pic and timed_thumbnail
 
 
 class TimedFrame(NamedTuple):
-    """``picture``: H x W x 3 uint8 sRGB, shown from ``start`` (seconds from the video's begin) for ``duration``."""
+    """``picture``: H x W x 3 uint8 sRGB, shown from ``start`` (seconds) on.
+
+    ``duration``: of the last frame how long it is shown; of the others what the file says, the next one's start counts.
+    """
 
     picture: np.ndarray
     start: Fraction
@@ -75,9 +79,10 @@ class VideoReader:
             first = next(container.decode(stream), None)
             if first is None:
                 raise InputError(self.path, "holds no frames", "export it again")
-            self.size: tuple[int, int] = to_display(first, stream).shape[:2]
-            self.sample_aspect_ratio: Fraction = sample_aspect_ratio(first, stream)
-            for line in what_is_not_kept(first, stream):
+            self._matrix = display_matrix(first)
+            self.size: tuple[int, int] = to_display(first, stream, self._matrix).shape[:2]
+            self.sample_aspect_ratio: Fraction = sample_aspect_ratio(stream, self._matrix)
+            for line in what_is_not_kept(first, stream, self._matrix):
                 warnings.warn(f"{self.path}: {line}", stacklevel=2)
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -86,15 +91,10 @@ class VideoReader:
     def timed(self) -> Iterator[TimedFrame]:
         """The frames with their times: each later than the one before, none before 0."""
         with self._open() as (container, stream):
-            clock = FrameClock(stream, self.fps, shift_to_zero(container))
-            before: TimedFrame | None = None
+            clock = FrameClock(stream, self.fps, shift_to_zero(container), end_by_edit_list(self.path))
             for frame, time in decoded(container, stream):
-                start = clock(frame, time)
-                if before is not None:
-                    yield before._replace(duration=start - before.start)
-                before = TimedFrame(to_display(frame, stream), start, 1 / self.fps)
-            if before is not None:
-                yield before._replace(duration=clock.last_duration())
+                start, duration = clock(frame, time)
+                yield TimedFrame(to_display(frame, stream, self._matrix), start, duration)
 
     @contextmanager
     def _open(self) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:

@@ -91,28 +91,25 @@ class FrameClock:
     Matroska counts milliseconds, for example: 0, 33, 67 are 0, 1/30, 2/30 again.
     """
 
-    def __init__(self, stream: av.VideoStream, rate: Fraction, shift: Fraction) -> None:
+    def __init__(self, stream: av.VideoStream, rate: Fraction, shift: Fraction, end: Fraction | None) -> None:
+        """``end``: of the picture, in seconds of the file's clock; None where only its packets tell."""
         unit = stream.time_base or Fraction(0)
         self._rate, self._tolerance = rate, min(unit, _MOST_IMPRECISE)
         self._clock = Clock(shift)
         self._first: Fraction | None = None
-        self._duration = 1 / rate
-        self._end: Fraction | None = None  # as the file says, edit lists taken into account
-        if stream.start_time is not None and stream.duration is not None:
-            self._end = (stream.start_time + stream.duration) * unit
-        self._time: Fraction | None = None
+        self._frames_left = stream.frames or 0  # 0: not known
+        self._end = end
 
-    def __call__(self, frame: av.VideoFrame, time: Fraction | None) -> Fraction:
-        """When the next frame is shown, which the file has at ``time``."""
-        self._time = time
-        self._duration = self._exact_duration((frame.duration or 0) * (frame.time_base or 0)) or 1 / self._rate
-        return self._clock(None if time is None else self._exact(time), self._duration)
-
-    def last_duration(self) -> Fraction:
-        """For how long the frame of the last call is shown, no other following it."""
-        if self._time is not None and self._end is not None and self._end > self._time:
-            return self._exact_duration(self._end - self._time)
-        return self._duration
+    def __call__(self, frame: av.VideoFrame, time: Fraction | None) -> tuple[Fraction, Fraction]:
+        """(start, duration) of the next frame, which the file has at ``time``."""
+        self._frames_left -= 1
+        duration = (frame.duration or 0) * (frame.time_base or Fraction(0))
+        if self._frames_left == 0 and time is not None and self._end is not None:
+            shown = self._end - time
+            # The packets are more precise, but tell how long it takes to the next that is decoded, not shown.
+            duration = shown if shown > 0 and abs(shown - duration) > _MOST_IMPRECISE else duration
+        duration = self._exact_duration(duration) or 1 / self._rate
+        return self._clock(None if time is None else self._exact(time), duration), duration
 
     def _exact(self, time: Fraction) -> Fraction:
         if self._first is None:

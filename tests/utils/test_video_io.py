@@ -16,6 +16,7 @@ import pytest
 from src.utils import image_io
 from src.utils.cli import InputError
 from src.utils.video_io import FrameFolder, VideoReader, VideoWriter, open_frames, read_video_comment
+from tests.clips import flat, write_timed
 from tests.shared_data import SHARED
 
 CLIPS = SHARED / "data" / "portraits"
@@ -235,14 +236,22 @@ def test_only_mp4_is_written(tmp_path):
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
 def test_a_video_cut_anywhere_is_refused_quietly(tmp_path, capfd, name):
     whole = write_clip(tmp_path / "whole.mp4", smooth_clip(8))
-    if not name.endswith("mp4"):
-        with av.open(str(whole)) as source, av.open(str(tmp_path / f"whole{Path(name).suffix}"), "w") as copy:
+    if name.endswith("avi"):
+        whole = write_timed(
+            tmp_path / "whole.avi",
+            flat(range(0, 240, 30)),
+            [t / 25 for t in range(8)],
+            codec="ffv1",
+            unit=Fraction(1, 25),
+        )
+    if name.endswith("mkv"):
+        with av.open(str(whole)) as source, av.open(str(tmp_path / "whole.mkv"), "w") as copy:
             stream = copy.add_stream_from_template(source.streams.video[0])
             for packet in source.demux(video=0):
                 if packet.dts is not None:
                     packet.stream = stream
                     copy.mux(packet)
-        whole = tmp_path / f"whole{Path(name).suffix}"
+        whole = tmp_path / "whole.mkv"
     data, path = whole.read_bytes(), tmp_path / name
     assert len(list(VideoReader(whole))) == 8
     for cut in sorted({*range(1, len(data), len(data) // 40), len(data) - 1}):
