@@ -180,7 +180,7 @@ def test_training_learns(stage, tmp_path, arch, relight):
 
 
 @pytest.mark.parametrize("relight", [False, True], ids=["pairs", "relit"])
-def test_the_first_guess_is_fitted_before_training_and_stays(stage, tmp_path, monkeypatch, relight):
+def test_the_first_guess_is_fitted_before_training_and_stays(stage, tmp_path, monkeypatch, capsys, relight):
     counts, fitted = [], {}
     start = delit_model.DelitModel.start
 
@@ -192,11 +192,12 @@ def test_the_first_guess_is_fitted_before_training_and_stays(stage, tmp_path, mo
 
     monkeypatch.setattr(delit_model.DelitModel, "start", record)
     content = train(stage, tmp_path / "run", relight=relight, ema=0.9, learning_rate=1e-2, weight_decay=0.1)
-    assert counts == [8]
+    assert counts == [8] and "first guess: " in capsys.readouterr().err
     assert fitted["light.weight"].abs().max() > 0 and fitted["reduced.weight"].abs().max() > 0
     for name, value in fitted.items():
         assert torch.equal(content["model"]["state"][f"network.first_guess.{name}"], value), name
     train(stage, tmp_path / "run", relight=relight, ema=0.9, learning_rate=1e-2, weight_decay=0.1)
+    assert "first guess" not in capsys.readouterr().err
     assert counts == [8], "a run that goes on is not started again"
 
 

@@ -291,6 +291,22 @@ def test_batches_are_a_function_of_seed_epoch_index_and_rank(root, tmp_path):
         )
 
 
+def test_the_same_seed_gives_the_batch_that_it_always_gave(root, tmp_path):
+    """``stored/relit_batch.npz`` was written by an earlier version; of environments every fourth row and column."""
+    batch = make(root, tmp_path, batch_size=5, seed=3, pairs=pairs_of(root)).batch(1, 2)
+    with np.load(Path(__file__).parent / "stored" / "relit_batch.npz") as stored:
+        assert batch.name == stored["name"].tolist()
+        for name, values in {
+            "relit": batch.relit,
+            "flat_lit": batch.flat_lit,
+            "mask": batch.mask,
+            "environment": batch.environment[..., ::4, ::4],
+            "other_environment": batch.other.environment[..., ::4, ::4],
+            "other_shading": batch.other.shading,
+        }.items():
+            np.testing.assert_allclose(values, stored[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
 def test_no_light_is_seen_twice(root, tmp_path):
     batches = make(root, tmp_path, augment=False)
     maps = [light for epoch in range(3) for batch in batches.epoch(epoch, 0) for light in batch.environment]
