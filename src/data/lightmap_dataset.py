@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ class LightmapDataset:
 
     ``texels`` is N x T x 3 float32, row-major: all hours of a texel lie together, since a batch takes them together.
     Values are linear radiance where ``is_radiance``, else display values in [0, 1] as stored. ``mask`` is H x W bool,
-    True at the N valid texels. ``hours`` is T float32 in [0, 24).
+    True at the N valid texels, whose row-major indices are ``valid``. ``hours`` is T float32 in [0, 24).
     ``names`` are the images' names, hour by hour, of several lightmaps one after the other; ``files`` and
     ``mask_files`` say by a hash what each image and mask holds. ``regions`` says where each of several lightmaps lies,
     see :class:`LightmapAtlas`. ``remarks`` are what was noticed while reading, a line each.
@@ -45,6 +44,7 @@ class LightmapDataset:
         self.texels = texels
         self.mask = mask
         self.height, self.width = mask.shape
+        self.valid = torch.nonzero(mask.flatten()).flatten()
         self.hour_values = tuple(float(hour) for hour in hours)
         self.hours = torch.tensor(self.hour_values, dtype=torch.float32, device=texels.device)
         self.is_radiance = is_radiance
@@ -104,11 +104,6 @@ class LightmapDataset:
     @property
     def device(self) -> torch.device:
         return self.texels.device
-
-    @cached_property
-    def valid(self) -> Tensor:
-        """Row-major indices of the valid texels, N int64; a grid does without them."""
-        return torch.nonzero(self.mask.flatten()).flatten()
 
     @property
     def texel_count(self) -> int:
