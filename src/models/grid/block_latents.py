@@ -284,7 +284,8 @@ class BlockLatents:
         partial = self.index[groups] < 0
         block = torch.arange(BLOCKS, dtype=torch.int32, device=self.device)
         size = self._window(word, block * self._size_bits) & (1 << self._size_bits) - 1
-        flags = self._window(word, BLOCKS * self._size_bits + block * TEXELS)
+        # Whole groups have no flags: where they would be, the last record may have ended.
+        flags = self._window(word, torch.where(partial.unsqueeze(1), BLOCKS * self._size_bits + block * TEXELS, 0))
         valid = torch.where(partial.unsqueeze(1), flags, -1) & (1 << TEXELS) - 1
         entry = self.bits + self._width_bits
         channel = torch.arange(self.latent_dim, dtype=torch.int32, device=self.device) * entry

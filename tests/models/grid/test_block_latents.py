@@ -138,3 +138,14 @@ def test_a_sample_measures_the_whole() -> None:
     assert len(some.count) < 0.5 * len(layout.count)
     estimate = packed_bytes(some, codes[texels], 8) * len(codes) / len(texels)
     assert estimate == pytest.approx(packed_bytes(layout, codes, 8), rel=0.03)
+
+
+@pytest.mark.parametrize("latent_dim", [1, 4])
+def test_the_last_record_may_be_shorter_than_flags_would_be(latent_dim: int) -> None:
+    mask = torch.ones(16, 32, dtype=torch.bool)
+    values = torch.full((512, latent_dim), 5, dtype=torch.uint8)
+    latents = BlockLatents.pack(mask, values, 6)
+    assert len(latents.words) * 32 < 2 * 256, "flags alone would be longer"
+    texels = torch.arange(512)
+    valid, rows = latents.rows(texels)
+    assert valid.all() and torch.equal(latents.unpack(rows), values)
