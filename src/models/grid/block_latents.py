@@ -302,7 +302,8 @@ class BlockLatents:
         has = (count > 0).int()
         blocks = has.cumsum(1, dtype=torch.int32)
         header_bits = fields.sum(1, dtype=torch.int32)
-        header = first.unsqueeze(1) + (blocks - has) * header_bits.unsqueeze(1)
+        # An empty block has no header: it is given the one before, since nothing may be read behind the last record.
+        header = first.unsqueeze(1) + (blocks - 1).clamp_min(0) * header_bits.unsqueeze(1)
         taken = (count * size).cumsum(1, dtype=torch.int32) - count * size
         return header, (first + blocks[:, -1] * header_bits).unsqueeze(1) + taken
 

@@ -149,3 +149,14 @@ def test_the_last_record_may_be_shorter_than_flags_would_be(latent_dim: int) -> 
     texels = torch.arange(512)
     valid, rows = latents.rows(texels)
     assert valid.all() and torch.equal(latents.unpack(rows), values)
+
+
+def test_empty_blocks_at_the_end_have_nothing_to_read() -> None:
+    mask = torch.zeros(12, 22, dtype=torch.bool)
+    mask[:2, :2] = True
+    values = torch.full((4, 24), 3, dtype=torch.uint8)
+    latents = BlockLatents.pack(mask, values, 8)
+    valid, rows = latents.rows(torch.arange(12 * 22))
+    assert torch.equal(valid, mask.flatten())
+    assert torch.equal(latents.unpack([at[valid] for at in rows]), values)
+    assert latents.valid[0].tolist() == [0, 1, 22, 23] and torch.equal(latents._unpacked.T, values)
