@@ -18,6 +18,7 @@ from tests.lightmap_example import HOURS, started_grid
 
 STORED = Path(__file__).parent / "day_v1.tod"
 STORED_2 = STORED.with_name("day_v2.tod")
+STORED_3 = STORED.with_name("day_v3.tod")
 STORED_HOURS = (0.0, 5.95, 10.5, 18.1)
 
 
@@ -160,3 +161,23 @@ def test_the_stored_bundle_of_version_2_still_decodes() -> None:
     decoded = decoder.render(STORED_HOURS)[:, ::4, ::4]
     assert decoded.shape == expected.shape
     assert np.abs(decoded - expected).max() < 1e-5 * expected.max() + 1e-6
+
+
+def test_the_stored_bundle_of_version_3_still_decodes() -> None:
+    expected = np.load(STORED_3.with_suffix(".npy"))
+    decoder = read_bundle(STORED_3)
+    assert decoder.config.blocks and decoder.resident_bytes == 8900
+    decoded = decoder.render(STORED_HOURS)[:, ::4, ::4]
+    assert decoded.shape == expected.shape
+    assert np.abs(decoded - expected).max() < 1e-5 * expected.max() + 1e-6
+
+
+@pytest.mark.parametrize("header", [{"blocks": False}, {"blocks": 1}, {"coarse": [[2, 2]]}, {"latent_bits": 9}])
+def test_a_header_that_version_3_cannot_have_is_refused(header: dict) -> None:
+    content = encode_bundle(example_decoder(coarse=(), blocks=True))
+    with pytest.raises(CorruptStream):
+        decode_bundle(reseal(content, header))
+    older = bytearray(reseal(content))
+    older[8] = 2
+    with pytest.raises(CorruptStream, match="version"):
+        decode_bundle(bytes(older[:-32]) + hashlib.sha256(bytes(older[:-32])).digest())
