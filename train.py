@@ -100,12 +100,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in (line for lightmap in lightmaps for line in lightmap.describe() if group.is_main):
             print(line)
 
-        results = train_lightmaps(lightmaps, LightmapOptions.from_arguments(arguments), group)
+        results, failed = train_lightmaps(lightmaps, LightmapOptions.from_arguments(arguments), group)
 
         if group.is_main and len(results) > 1:
             print(format_summary(results))
         if group.is_main:
             print(results[0].closing if len(lightmaps) == 1 else f"{len(results)} lightmaps in {arguments.out_dir}")
+    if failed:
+        problem = f"{len(failed)} of {len(lightmaps)} lightmaps failed ({', '.join(failed)})"
+        raise cli.InputError(arguments.data_dir, problem, "see above; the same command again does those alone")
     return 0
 
 

@@ -77,7 +77,6 @@ def test_a_checkpoint_beside_peers_as_table_json_and_plot(images, siren, tmp_pat
     assert "skipped siren: give the checkpoint" in printed
 
 
-@pytest.mark.filterwarnings("ignore:.*images, not 24")
 def test_bundles_of_two_qualities_and_the_checkpoint_they_come_from(tmp_path, capsys):
     rng = np.random.default_rng(0)
     patterns = rng.random((5, HEIGHT, WIDTH, 3), np.float32)
@@ -145,7 +144,6 @@ def test_a_part_of_an_hprc_set_with_lpips_of_a_random_backbone(tmp_path, capsys)
         (["--data_dir", "{small}", "--ckpt", "{ckpt}"], "best.ckpt: is of 28 x 20 texels, small has 4 x 4"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.*images, not 24")
 def test_wrong_input_is_one_line_and_status_2(flags, line, images, siren, tmp_path, capsys):
     hdr, small = tmp_path / "radiance", tmp_path / "small"
     image_io.write_linear(hdr / "a_0600.exr", np.ones((HEIGHT, WIDTH, 3), np.float32))

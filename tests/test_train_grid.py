@@ -84,9 +84,6 @@ def train(data_dir, run, **flags):
     return run
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*images, not 24")
-
-
 def valid_psnr(folder, decoder):
     from src.data.lightmap.sources import open_lightmaps
 

@@ -110,6 +110,12 @@ class LightmapDataset:
         """How many texels are valid."""
         return len(self.texels)
 
+    def uniform_lightmaps(self) -> list[bool]:
+        """Of each lightmap whether all its texels are the same at each hour, black or of any colour."""
+        counts = [int(self.mask[row : row + height].sum()) for _, row, height, _ in self.regions]
+        parts = self.texels.split(counts or [len(self.texels)])
+        return [torch.equal(part.amin(dim=0), part.amax(dim=0)) for part in parts]
+
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Rows ``index`` M of ``texels`` -> (xy M x 2, colours M x T x 3), both on the device."""
         return texel_xy(self.valid[index], self.height, self.width), self.texels.index_select(0, index)

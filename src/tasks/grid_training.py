@@ -16,6 +16,7 @@ from src.tasks.grid_sizes import GridSize, choose_size, least_bytes
 from src.tasks.grid_task import GridTask
 from src.tasks.lightmap_options import GridOptions
 from src.training.distributed import Processes
+from src.training.identity import require_same_run
 from src.training.row_adam import RowAdam
 from src.training.trainer import BEST, FILE_NAMES, LAST, Trainer, TrainerOptions
 from src.utils import checkpoint
@@ -86,7 +87,9 @@ def train_grid(data: LightmapDataset, out_dir: Path, options: GridOptions, group
     """Train to the end, continuing an interrupted run; returns the best checkpoint."""
     last, scale = out_dir / FILE_NAMES[LAST], 1.0  # a continued run has its start
     if last.exists():  # another number of threads must not lead to another choice
-        config = GridConfig.from_dict(checkpoint.read(last, CHECKPOINT_KIND)["model"]["config"])
+        stored = checkpoint.read(last, CHECKPOINT_KIND)
+        require_same_run(last, stored["identity"], identity)  # before a model of other sizes meets the data
+        config = GridConfig.from_dict(stored["model"]["config"])
         if not config.blocks:
             raise InputError(last, "is a run of an earlier version", "give --overwrite, or another --out_dir")
     else:

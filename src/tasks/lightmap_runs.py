@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from src.training.distributed import Processes
 from src.training.identity import run_identity
 from src.training.run_dir import open_run_dir
 from src.training.trainer import BEST
+from src.utils.cli import InputError
 from src.utils.image_io import write_display
 from src.utils.tile_metrics import day_psnr_db
 
@@ -44,28 +46,40 @@ class RunResult:
     size_bytes: int
     run_dir: Path
     closing: str
+    is_uniform: bool = False  # one colour at each hour: its PSNR says nothing beside those of others
 
 
-def train_lightmaps(lightmaps: Sequence[Lightmap], options: LightmapOptions, group: Processes) -> list[RunResult]:
-    """Train every lightmap; the main process gets all results, in the order of ``lightmaps``.
+def train_lightmaps(
+    lightmaps: Sequence[Lightmap], options: LightmapOptions, group: Processes
+) -> tuple[list[RunResult], list[str]]:
+    """Train every lightmap; the main process gets all results, in the order of ``lightmaps``, and names of the failed.
 
     Lightmaps of a set get sub-folders of ``options.out_dir``. A single one that is trained with a SIREN is trained by
-    all processes together; otherwise each process trains some lightmaps alone.
+    all processes together; otherwise each process trains some lightmaps alone. Where one of several has bad input, that
+    is said on stderr, and the others are trained all the same. Raises :class:`InputError` for a single one.
     """
+    failed: list[str] = []
     is_siren = isinstance(options.f1, SirenOptions)
     if options.share_f2 and len(lightmaps) > 1:
         atlas = LightmapAtlas(lightmaps)
         mine = train_grid_run(atlas, options.out_dir, options, group.alone()) if group.is_main else []
     elif len(lightmaps) == 1 and is_siren:
-        return train_siren_run(lightmaps[0], _run_dir(lightmaps[0], options), options, group)
+        return train_siren_run(lightmaps[0], _run_dir(lightmaps[0], options), options, group), failed
     else:
         train_run = train_siren_run if is_siren else train_grid_run
         mine = []
         for lightmap in share_out(lightmaps, group.count)[group.rank]:
-            mine += train_run(lightmap, _run_dir(lightmap, options), options, group.alone())
+            try:
+                mine += train_run(lightmap, _run_dir(lightmap, options), options, group.alone())
+            except InputError as error:
+                if len(lightmaps) == 1:
+                    raise
+                print(f"{lightmap.name} failed: {error}", file=sys.stderr, flush=True)
+                failed.append(lightmap.name)
     order = [lightmap.name for lightmap in lightmaps]
-    results = [result for part in group.gather(mine) for result in part]
-    return sorted(results, key=lambda result: order.index(result.name))
+    parts = group.gather((mine, failed))
+    results = sorted((result for part, _ in parts for result in part), key=lambda result: order.index(result.name))
+    return results, sorted((name for _, names in parts for name in names), key=order.index)
 
 
 def share_out(lightmaps: Sequence[Lightmap], count: int) -> list[list[Lightmap]]:
@@ -80,21 +94,22 @@ def share_out(lightmaps: Sequence[Lightmap], count: int) -> list[list[Lightmap]]
 
 
 def format_summary(results: Sequence[RunResult]) -> str:
-    """A Markdown table with one line per lightmap and their mean, from which those that are all black are left out."""
+    """A Markdown table with one line per lightmap and their mean, without those that are black or uniform."""
     lines = ["| lightmap | PSNR dB | worst hour dB | kB | folder |", "| --- | --- | --- | --- | --- |"]
     for r in results:
-        cells = f"{_decibels(r.psnr_db)} | {_decibels(r.worst_hour_psnr_db)} | {r.size_bytes / 1e3:.1f} | {r.run_dir}"
-        lines.append(f"| {r.name} | {cells} |")
-    lit = [r for r in results if not math.isnan(r.psnr_db)]
-    mean = sum(r.psnr_db for r in lit) / len(lit) if lit else math.nan
-    worst = min((r.worst_hour_psnr_db for r in lit), default=math.nan)
+        cells = f"{r.size_bytes / 1e3:.1f} | {r.run_dir}"
+        quality = f"{r.psnr_db:.2f} | {r.worst_hour_psnr_db:.2f}"
+        if r.is_uniform:
+            quality = f"{'black' if math.isnan(r.psnr_db) else 'uniform'} | "
+        lines.append(f"| {r.name} | {quality} | {cells} |")
+    varied = [r for r in results if not r.is_uniform]
     size_bytes = sum(r.size_bytes for r in results)
-    cells = f"{_decibels(mean)} | {_decibels(worst)} | {size_bytes / 1e3:.1f}"
-    return "\n".join([*lines, f"| all {len(results)} | {cells} | |"])
-
-
-def _decibels(psnr_db: float) -> str:
-    return "black" if math.isnan(psnr_db) else f"{psnr_db:.2f}"
+    quality = "none varies | "
+    if varied:
+        mean, worst = sum(r.psnr_db for r in varied) / len(varied), min(r.worst_hour_psnr_db for r in varied)
+        quality = f"{mean:.2f} | {worst:.2f}"
+    counted = len(results) if len(varied) == len(results) else f"{len(results)} (mean of {len(varied)})"
+    return "\n".join([*lines, f"| all {counted} | {quality} | {size_bytes / 1e3:.1f} | |"])
 
 
 def train_siren_run(lightmap: Lightmap, run_dir: Path, options: LightmapOptions, group: Processes) -> list[RunResult]:
@@ -115,7 +130,8 @@ def train_siren_run(lightmap: Lightmap, run_dir: Path, options: LightmapOptions,
     closing = _closing(measured["psnr_db"], [lightmap], exports, run_dir)
     size_bytes = sum(path.stat().st_size for path in exports[:2])  # latent map and weights
     psnr_db, worst_hour_psnr_db = measured["psnr_db"], measured["worst_hour_psnr_db"]
-    return [RunResult(lightmap.name, psnr_db, worst_hour_psnr_db, size_bytes, run_dir, closing)]
+    (is_uniform,) = dataset.uniform_lightmaps()
+    return [RunResult(lightmap.name, psnr_db, worst_hour_psnr_db, size_bytes, run_dir, closing, is_uniform)]
 
 
 def train_grid_run(
@@ -145,10 +161,10 @@ def train_grid_run(
     parts = lightmap.lightmaps if isinstance(lightmap, LightmapAtlas) else [lightmap]
     closing = note + _closing(day_psnr_db(of_tiles)[0], parts, exports, run_dir)
     results = []
-    for part, tiles in zip(parts, model.config.tile_ranges, strict=True):
+    for part, tiles, is_uniform in zip(parts, model.config.tile_ranges, data.uniform_lightmaps(), strict=True):
         psnr_db, worst_hour_psnr_db = day_psnr_db(of_tiles[tiles.start : tiles.stop])
         share = round(size_bytes * part.height * part.width / model.config.texel_count)
-        results.append(RunResult(part.name, psnr_db, worst_hour_psnr_db, share, run_dir, closing))
+        results.append(RunResult(part.name, psnr_db, worst_hour_psnr_db, share, run_dir, closing, is_uniform))
     return results
 
 

@@ -29,7 +29,7 @@ _MASK_TEXEL_BYTES = 1
 
 @dataclass(frozen=True)
 class HprcLightmap:
-    """One lightmap of a set. Its files are known to exist with the right size; ``load`` reads them.
+    """One lightmap of a set, as ``config.json`` lists it; its files are looked at when they are read.
 
     ``hours`` are in [0, 24) and strictly increasing, ``frame_files`` and ``mask_files`` go with them (``mask_files``
     is empty when the set has none: every texel is valid).
@@ -81,7 +81,10 @@ class HprcLightmap:
         return []
 
     def read_coverage(self) -> Coverage:
-        """The valid texels. Raises :class:`InputError` when no texel is valid at all hours."""
+        """The valid texels. Raises :class:`InputError` when no texel is valid at all hours, or any of the lightmap's
+        files is missing or has another size than its resolution says.
+        """
+        _check_sizes(self)
         if not self.mask_files:
             return Coverage(np.ones((self.height, self.width), bool), "there is no mask")
         masks = [_read_array(file, "i1", (self.height, self.width)) > 0 for file in self.mask_files]
@@ -96,8 +99,9 @@ def is_hprc(folder: str | Path) -> bool:
 def load_hprc(folder: str | Path, select: Sequence[str] = ()) -> list[HprcLightmap]:
     """The lightmaps of an HPRC folder in the order of ``config.json``; ``select`` keeps those named ``LEVEL:ID``.
 
-    No texel is read yet, but all files are looked up: :class:`InputError` for a malformed ``config.json``, a path that
-    leaves the folder, a missing file, a file of the wrong size, and a ``LEVEL:ID`` that is not there.
+    No file but that is opened yet: one lightmap with missing or truncated files keeps nobody from the others. Raises
+    :class:`InputError` for a malformed ``config.json``, a path that leaves the folder, and a ``LEVEL:ID`` that is not
+    there.
     """
     folder = Path(folder)
     config_file = folder / CONFIG_NAME
@@ -116,10 +120,7 @@ def load_hprc(folder: str | Path, select: Sequence[str] = ()) -> list[HprcLightm
     for name in select:
         if name not in known:
             raise InputError("--lightmap", f"no lightmap {name!r} in {folder}", f"it has {', '.join(known)}")
-    lightmaps = [lightmap for lightmap in lightmaps if not select or lightmap.name in select]
-    for lightmap in lightmaps:
-        _check_sizes(lightmap)
-    return lightmaps
+    return [lightmap for lightmap in lightmaps if not select or lightmap.name in select]
 
 
 def _read_config(path: Path) -> dict:
