@@ -53,14 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     written = []
     for name, path in checkpoints.items():
         is_grid = checkpoint.read_kind(path) == latent_grid.CHECKPOINT_KIND
-        model = latent_grid.load(path, device) if is_grid else compressor.load_siren(path, device)
         if arguments.bundle and not is_grid:
             raise cli.InputError(path, "was trained with --f1 siren, bundles hold --f1 grid", "use --out_dir instead")
+        if not is_grid:
+            written += export_siren(compressor.load_siren(path, device), arguments.out_dir / name)
+            continue
+        decoder = latent_grid.load(path, device)
         if arguments.bundle:
             written.append(arguments.bundle / f"{name}{BUNDLE_SUFFIX}" if name else arguments.bundle)
-            write_bundle(written[-1], model)
+            write_bundle(written[-1], decoder)
         if arguments.out_dir:
-            written += (export_grid if is_grid else export_siren)(model, arguments.out_dir / name)
+            written += export_grid(decoder, arguments.out_dir / name)
 
     for path in written:
         print(f"{path}  {path.stat().st_size / 1e6:.3g} MB")

@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from src.export.bundle import read_bundle
     from src.models.compressor import load, load_exported
+    from src.models.lightmap_decoder import LightmapDecoder
     from src.training.distributed import resolve_device
     from src.utils.color import expose, srgb_to_linear
     from src.utils.image_io import HDR_SUFFIXES, require_writable, write_display, write_linear
@@ -70,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not is_video:
         require_writable(arguments.out)
     device = resolve_device(arguments.device)
+    decoder: LightmapDecoder
     if arguments.bundle is not None:
         decoder = read_bundle(arguments.bundle, device)
     elif arguments.ckpt is not None:

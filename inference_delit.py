@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         decisive["stage"] = stage and stage.stamp()
         by_stills = Origins(args.checkpoint, {name: decisive[name] for name in decisive.keys() - NOT_OF_STILLS})
         by_videos = Origins(args.checkpoint, {name: decisive[name] for name in decisive.keys() - NOT_OF_VIDEOS})
-        summary, pictures, clips = Summary(), [], []
+        summary, pictures, clips = Summary(), list[Job](), list[Job]()
         for job in jobs[group.rank :: group.count]:
             origins, endings = (by_videos, videos.endings()) if job.is_video else (by_stills, stills.endings())
             is_finished = not args.overwrite and origins.is_finished(job, endings)

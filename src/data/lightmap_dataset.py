@@ -72,10 +72,9 @@ class LightmapDataset:
         Raises :class:`InputError` when a file cannot be read, a valid texel is not finite or beyond all light, or no
         texel is valid.
         """
-        parts, regions, first_rows = [lightmap], (), [0]
-        if isinstance(lightmap, LightmapAtlas):
-            parts, regions = lightmap.lightmaps, lightmap.regions
-            first_rows = [row for _, row, _, _ in regions]
+        parts = lightmap.lightmaps if isinstance(lightmap, LightmapAtlas) else (lightmap,)
+        regions = lightmap.regions if isinstance(lightmap, LightmapAtlas) else ()
+        first_rows = [row for _, row, _, _ in regions] or [0]
         readers = [DayReader(part) for part in parts]
         mask = np.zeros((lightmap.height, lightmap.width), bool)
         texels = np.empty((sum(int(reader.mask.sum()) for reader in readers), len(lightmap.hours), 3), np.float32)

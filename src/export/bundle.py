@@ -56,12 +56,12 @@ def encode_bundle(decoder: GridDecoder) -> bytes:
     config = decoder.config
     mask = np.zeros(config.height * config.width, bool)
     mask[decoder.latents.valid[0].cpu().numpy()] = True
-    mask = mask.reshape(config.height, config.width)
+    valid = torch.from_numpy(mask.reshape(config.height, config.width))
     sections = {
-        "mask": zlib.compress(np.packbits(mask.ravel()).tobytes(), 9),
+        "mask": zlib.compress(np.packbits(mask).tobytes(), 9),
         "f2": b"".join(array.cpu().numpy().astype("<f2").tobytes() for array in decoder.f2.arrays()),
     }
-    for name, values, blocks in zip(_plane_sections(config), *_planes(decoder, torch.from_numpy(mask)), strict=True):
+    for name, values, blocks in zip(_plane_sections(config), *_planes(decoder, valid), strict=True):
         sections[name] = plane_codec.encode(values.cpu().numpy(), blocks.numpy(), config.latent_bits)
     header = {
         **config.to_dict(),
@@ -111,9 +111,8 @@ def decode_bundle(content: bytes, device: str | torch.device = "cpu") -> GridDec
         raise CorruptStream("the sections do not fill the file")
     if config.blocks != (version >= VERSION):
         raise CorruptStream("the header does not go with the version")
-    mask = _read_mask(sections["mask"], config)
+    mask = torch.from_numpy(_read_mask(sections["mask"], config))
     f2 = F2Weights.from_arrays([torch.from_numpy(array).to(device) for array in _read_f2(sections["f2"], config)])
-    mask = torch.from_numpy(mask)
     levels = []
     for name, (stride, channels) in zip(_plane_sections(config), ((1, config.latent_dim), *config.coarse), strict=True):
         blocks = block_mask(mask, stride).numpy()

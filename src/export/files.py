@@ -29,10 +29,10 @@ def write_latent_map(path: Path, shape: tuple[int, int, int], parts: Iterable[np
             file.write(np.ascontiguousarray(part, dtype="<f4").data)
 
 
-def write_torchscript(f2: nn.Module, path: Path) -> None:
-    """Write ``f2`` (``latent_dim`` channels; ``(z N x latent_dim, hours N or 1) -> N x 3``) as TorchScript."""
+def write_torchscript(f2: nn.Module, latent_dim: int, path: Path) -> None:
+    """Write ``f2`` (of ``latent_dim`` channels; ``(z N x latent_dim, hours N or 1) -> N x 3``) as TorchScript."""
     device = next(f2.parameters()).device
-    example = torch.zeros(2, f2.latent_dim, device=device), torch.zeros(2, device=device)
+    example = torch.zeros(2, latent_dim, device=device), torch.zeros(2, device=device)
     buffer = io.BytesIO()  # a full disk then shows as OSError, not as an error inside PyTorch's zip writer
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecated or not, TorchScript is what engines with libtorch load

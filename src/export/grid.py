@@ -36,7 +36,7 @@ def export_grid(decoder: GridDecoder, out_dir: Path) -> list[Path]:
         write_bundle(bundle, decoder)
         _write_latent_map(decoder, latent_map)
         checkpoint.write_tensors(weights, {name: value.cpu() for name, value in f2.state_dict().items()})
-        write_torchscript(f2, torchscript)
+        write_torchscript(f2, f2.latent_dim, torchscript)
         with atomic_path(config) as temporary:
             temporary.write_text(json.dumps(_describe(decoder), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
@@ -57,7 +57,7 @@ def _write_latent_map(decoder: GridDecoder, path: Path) -> None:
             stop = min(top + rows_at_once, config.height)
             begin, end = decoder.latents.span(top, stop)
             part = np.zeros(((stop - top) * width, config.z_dim), np.float32)
-            rows = [slice(begin, end), *(row[begin:end] for row in coarser)]
+            rows: list[torch.Tensor | slice] = [slice(begin, end), *(row[begin:end] for row in coarser)]
             part[(texels[begin:end] - top * width).numpy()] = float_latents(decoder, rows).cpu().numpy()
             yield part
 

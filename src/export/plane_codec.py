@@ -72,6 +72,9 @@ def _neighbours(mask: np.ndarray) -> _Neighbours:
     return _Neighbours(values, np.where(near < 0, count, near).astype(np.int32), missing)
 
 
+Numbers = np.ndarray | np.integer  # one for each texel, or one for all
+
+
 class _State:
     """Values, absolute residuals and their sums over planes, each D x (N + 1): the last column is 'no texel'."""
 
@@ -84,7 +87,7 @@ class _State:
         self.residuals = np.zeros(planes * self.stride, np.int32)
         self.sums = np.zeros((planes + 1) * self.stride, np.int32)  # plane d: over the planes before d
 
-    def predict(self, texels: np.ndarray, base: np.ndarray, planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, texels: np.ndarray, base: Numbers, planes: Numbers) -> tuple[np.ndarray, np.ndarray]:
         """For M values (``base`` = plane x stride): predictions M and features FEATURES x M."""
         near = self.neighbours
         w, n, nw, ne, ww, nn = self.values[near.values[:, texels] + base]
@@ -109,7 +112,7 @@ class _State:
         features[13] = missing == 4
         return prediction, features
 
-    def store(self, texels: np.ndarray, base: np.ndarray, values: np.ndarray, residuals: np.ndarray) -> None:
+    def store(self, texels: np.ndarray, base: Numbers, values: np.ndarray, residuals: np.ndarray) -> None:
         here = texels + base
         self.values[here] = values
         self.residuals[here] = residuals

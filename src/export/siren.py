@@ -27,7 +27,7 @@ def export_siren(model: LightmapCompressor, out_dir: Path) -> list[Path]:
         transfer = model.config.transfer
         f2 = model.f2 if transfer is None else RadianceF2(model.f2, transfer)
         checkpoint.write_tensors(weights, {name: value.cpu() for name, value in f2.state_dict().items()})
-        write_torchscript(f2, torchscript)
+        write_torchscript(f2, model.config.latent_dim, torchscript)
         with atomic_path(config) as temporary:
             temporary.write_text(json.dumps(_describe_f2(model), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
@@ -50,7 +50,7 @@ def _describe_f2(model: LightmapCompressor) -> dict:
         "hidden_f2": config.hidden_f2,
         "layers_f2": config.layers_f2,
         "time_harmonics": config.time_harmonics,
-        "omega_0": model.f2.siren.layers[0].omega_0,
+        "omega_0": model.f2.siren.sine_layers[0].omega_0,
         "height": config.height,
         "width": config.width,
         "trained_hours": list(config.hours),

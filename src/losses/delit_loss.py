@@ -83,7 +83,10 @@ class DelitLoss(nn.Module):
     def forward(self, output: Delit, batch: PairBatch) -> dict[str, Tensor]:
         with torch.autocast(output.flat_lit.device.type, enabled=False):
             terms = self._flat_terms(output, batch) | self._environment_terms(output, batch)
-            terms["loss"] = sum(self.weights[name] * value for name, value in terms.items())
+            loss = output.flat_lit.new_zeros(())
+            for name, value in terms.items():
+                loss = loss + self.weights[name] * value
+            terms["loss"] = loss
         return terms
 
     def _flat_terms(self, output: Delit, batch: PairBatch) -> dict[str, Tensor]:
@@ -95,13 +98,13 @@ class DelitLoss(nn.Module):
             "flat_l1": masked_mean((shown - wanted).abs(), mask),
             "flat_aligned": masked_mean((aligned(shown, wanted, mask) - wanted).abs(), mask),
         }
-        if self.options.lambda_flat_lpips > 0:
-            shown = [extended_srgb(picture).clamp_max(1.0) * mask for picture in (true, predicted)]
-            terms["flat_lpips"] = self._lpips(*shown).mean()
+        if self._lpips is not None and self.options.lambda_flat_lpips > 0:
+            seen = [extended_srgb(picture).clamp_max(1.0) * mask for picture in (true, predicted)]
+            terms["flat_lpips"] = self._lpips(*seen).mean()
         if output.mask is not None and self.options.use_mask:
             sure = _exact(output.mask).clamp(_SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
             terms["mask"] = F.binary_cross_entropy(sure, mask)
-        if output.transfer is not None and batch.other is not None:
+        if output.transfer is not None and output.lobes is not None and batch.other is not None:
             environment, shading = _exact(batch.other.environment), _exact(batch.other.shading)
             count = len(environment)
             person = _exact(batch.mask[:count])  # there is no shading elsewhere
@@ -131,9 +134,9 @@ class DelitLoss(nn.Module):
         if self.options.lambda_physical > 0 and batch.stage is not None:
             stage = batch.stage
             grid = stage.to_stage.to(predicted.dtype)
-            turned = (sample(environment[: len(grid)], grid) for environment in (predicted, true))
+            ours, theirs = (sample(environment[: len(grid)], grid) for environment in (predicted, true))
             olats, mask = _exact(stage.olats), _exact(stage.mask)
-            terms["physical"] = physical_error(*turned, olats, _exact(stage.light_matrix), mask)
+            terms["physical"] = physical_error(ours, theirs, olats, _exact(stage.light_matrix), mask)
         return terms
 
     def _mask(self, batch: PairBatch) -> Tensor:
@@ -171,7 +174,8 @@ def transfer_error(transfer: Tensor, lobes: Tensor, environment: Tensor, shading
     over the flat-lit picture under it N x 3 x H x W, and the mask N x 1 x H x W. A pixel of ``transfer`` is s x s of
     the picture, those of the last row and column as many as there are: ``h' = ceil(H / s)``.
     """
-    size = transfer.shape[-2:]
+    height, width = transfer.shape[-2:]
+    size = (height, width)
     missing = [-(-side // count) * count - side for side, count in zip(mask.shape[-2:], size, strict=True)]
     shading, mask = (F.pad(planes, (0, missing[1], 0, missing[0])) for planes in (shading * mask, mask))
     shading, mask = (F.adaptive_avg_pool2d(planes, size) for planes in (shading, mask))

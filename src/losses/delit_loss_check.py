@@ -67,6 +67,7 @@ def sample_tensors(codec: Codec, size: int = 64, rows: int = 16, lights: int = 1
         ),
     )
     for leaf in (output.flat_lit, output.environment_code, output.confidence, output.mask, output.transfer):
+        assert leaf is not None
         leaf.requires_grad_(True)
     return output, batch
 
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     codec = make_codec(args.env_codec)
     output, batch = sample_tensors(codec)
-    leaves = [value for value in output if value.requires_grad]
+    leaves = [value for value in output if value is not None and value.requires_grad]
     lpips = skipped = None
     try:
         lpips = load_lpips(args.lpips_net, args.lpips_weights)

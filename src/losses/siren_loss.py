@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,7 @@ class SirenLoss:
             return {"loss": F.mse_loss(model(xy, hours), target)}
         siren = model.f2.siren
         a, b = model.f2.split_first_layer(model.f1(xy), hours)
-        layers = [tensor for layer in siren.layers[1:] for tensor in (layer.scaled_weight(), layer.scaled_bias())]
+        layers = [tensor for layer in siren.sine_layers[1:] for tensor in (layer.scaled_weight(), layer.scaled_bias())]
         head = siren.head.weight, siren.head.bias
         self._buffers += [_Buffers() for _ in range(worker_count(xy.device) - len(self._buffers))]
         return {"loss": _FusedMeanSquaredError.apply(self._buffers, target, a, b, *layers, *head)}
@@ -52,7 +53,7 @@ class _FusedMeanSquaredError(torch.autograd.Function):
         parts = [slice(first, min(first + texels, len(a))) for first in range(0, len(a), texels)]
         fused = [_Worker(buffers[k], target, a, b, grad_a, parameters, texels) for k in range(min(workers, len(parts)))]
         # Which worker takes which part is fixed: sums are formed in the same order every time.
-        run_parallel([lambda k=k: fused[k].run(parts[k :: len(fused)]) for k in range(len(fused))])
+        run_parallel([partial(worker.run, parts[k :: len(fused)]) for k, worker in enumerate(fused)])
         squared, grad_b, *grads = (
             torch.stack(values).sum(0) for values in zip(*[w.sums() for w in fused], strict=True)
         )

@@ -134,4 +134,5 @@ def load_exported(latent_path: str | Path, f2_path: str | Path, device: str | to
         raise InputError(f2_path, "does not hold the weights of an F2", "give f2_state_dict.pt or f2_ts.pt") from error
     f2 = f2.to(device)
     stored = StoredLatents(latents, torch.device(device))
-    return SirenDecoder(stored, f2, *latents.shape[:2], transfer=transfer)
+    height, width = latents.shape[:2]
+    return SirenDecoder(stored, f2, height, width, transfer=transfer)

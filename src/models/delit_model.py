@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -79,7 +80,7 @@ class DelitModel(nn.Module):
             confidence=answer.confidence,
             mask=None if answer.mask is None else answer.mask[..., :height, :width].float(),
             transfer=None if answer.transfer is None else answer.transfer[..., :rows, :columns],
-            lobes=None if answer.transfer is None else self.network.lobes,
+            lobes=None if answer.transfer is None else cast(AttentionDelit, self.network).lobes,
         )
 
     @torch.no_grad()
@@ -89,10 +90,12 @@ class DelitModel(nn.Module):
         ``samples``: batches of relit N x 3 x H x W, environment N x 3 x h x w, flat-lit N x 3 x H x W and mask
         N x 1 x H x W, of which only thumbnails are kept.
         """
-        if self.config.arch != "attention":
+        if not isinstance(self.network, AttentionDelit):
             return
 
-        def at_unit_exposure(relit: Tensor, environment: Tensor, flat_lit: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        def at_unit_exposure(
+            relit: Tensor, environment: Tensor, flat_lit: Tensor, mask: Tensor
+        ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             exposure = measure_exposure(relit)
             # Padded as in :meth:`forward`, so that a thumbnail shows the same there.
             return _padded(relit / exposure), environment / exposure, _padded(flat_lit), _padded(mask)
@@ -133,6 +136,6 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> DelitModel:
 
 
 if __name__ == "__main__":
-    from src.models.delit.describe import main
+    from importlib import import_module  # that module imports this one
 
-    sys.exit(main())
+    sys.exit(import_module("src.models.delit.describe").main())

@@ -39,7 +39,7 @@ class F2(nn.Module):
 
     def latent_part(self, z: Tensor) -> Tensor:
         """What the latents (and the bias) add to the first layer's argument, ``M x latent_dim`` -> M x hidden."""
-        first = self.siren.layers[0]
+        first = self.siren.sine_layers[0]
         with torch.autocast(z.device.type, enabled=False):
             return nn.functional.linear(z.float(), first.scaled_weight()[:, : self.latent_dim], first.scaled_bias())
 
@@ -47,7 +47,7 @@ class F2(nn.Module):
         """What the hours add to the first layer's argument, T -> T x hidden."""
         features = time_features(hours, self.time_harmonics)
         with torch.autocast(hours.device.type, enabled=False):
-            return nn.functional.linear(features, self.siren.layers[0].scaled_weight()[:, self.latent_dim :])
+            return nn.functional.linear(features, self.siren.sine_layers[0].scaled_weight()[:, self.latent_dim :])
 
     def split_first_layer(self, z: Tensor, hours: Tensor) -> tuple[Tensor, Tensor]:
         """The first layer's argument as a sum: the latents' part M x hidden and the hours' part T x hidden."""

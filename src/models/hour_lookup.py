@@ -13,6 +13,10 @@ from src.utils.hour_interpolation import HOURS_PER_DAY, SNAP_HOURS, HourInterpol
 class HourLookup(nn.Module):
     """``hours`` (any shape) -> (first, second, share of the second), as :class:`HourInterpolation` does it."""
 
+    starts: Tensor
+    lengths: Tensor
+    steps: Tensor
+
     def __init__(self, hours: Sequence[float], events: Sequence[float] = ()) -> None:
         super().__init__()
         starts, lengths, steps = HourInterpolation(hours, events).intervals()

@@ -16,9 +16,13 @@ _PREFIX = "transfer_"
 class RadianceF2(F2):
     """``(z, hour) -> linear RGB``. Its state is that of F2 with the transfer in ``transfer_*``."""
 
+    transfer_hours: Tensor
+    transfer_scale: Tensor
+    transfer_gamma: Tensor
+
     def __init__(self, f2: F2, transfer: RadianceTransfer) -> None:
         siren = f2.siren
-        hidden = siren.layers[0].linear.out_features
+        hidden = siren.sine_layers[0].linear.out_features
         super().__init__(f2.latent_dim, hidden, len(siren.layers), f2.time_harmonics)
         self.load_state_dict(f2.state_dict())
         self.register_buffer("transfer_hours", torch.tensor(transfer.hours, dtype=torch.float64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -57,6 +58,11 @@ class Siren(nn.Module):
         self.head = nn.Linear(hidden, out_features)
         bound = math.sqrt(6.0 / hidden) / omega_0
         nn.init.uniform_(self.head.weight, -bound, bound)
+
+    @property
+    def sine_layers(self) -> list[SineLayer]:
+        """``layers`` as what they are."""
+        return [cast(SineLayer, layer) for layer in self.layers]
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:

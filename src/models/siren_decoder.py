@@ -99,7 +99,7 @@ class SirenDecoder(LightmapDecoder):
         with torch.no_grad():
             layers = [
                 (layer.scaled_weight().t() * TURNS_PER_RADIAN, layer.scaled_bias() * TURNS_PER_RADIAN + SINE_SHIFT)
-                for layer in f2.siren.layers
+                for layer in f2.siren.sine_layers
             ]
         (first_weight, self._latent_bias), *self._hidden = layers
         self._latent_weight, self._hour_weight = first_weight.split((f2.latent_dim, 2 * f2.time_harmonics))

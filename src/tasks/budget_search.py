@@ -129,8 +129,8 @@ def _guess(short: dict[int, Trial], full: dict[int, Trial], target: Target, leas
         psnr_db += np.interp(rates, done, [full[d].psnr_db - psnr_db[d - least] for d in done])
         log_bytes += np.interp(rates, done, [np.log(full[d].size_bytes) - log_bytes[d - least] for d in done])
     meets = [
-        int(d)
-        for d, db, size in zip(rates, psnr_db, np.exp(log_bytes), strict=True)
+        d
+        for d, db, size in zip(rates.tolist(), psnr_db, np.exp(log_bytes), strict=True)
         if (target.is_met_by(full[d].psnr_db, full[d].size_bytes) if d in full else target.is_met_by(db, size))
     ]
     if target.size_bytes is None:

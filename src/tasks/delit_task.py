@@ -32,6 +32,7 @@ class DelitTask(Task):
     ``is_new``: the model has no weights of another training, so that a first guess is fitted before it is trained.
     """
 
+    model: DelitModel
     kind = CHECKPOINT_KIND
     unit = "images"
     preparation = "first guess"

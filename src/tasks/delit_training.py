@@ -82,7 +82,8 @@ def open_delit_data(arguments: argparse.Namespace, is_main: bool = True) -> Deli
         sides["train"], **sizes, use_augmentation=arguments.use_augmentation, cache_dir=cache, seed=arguments.seed
     )
     validation = DelitDataset(sides["val"], **sizes, cache_dir=cache)
-    stage, environments = None, ()
+    stage: Stage | None = None
+    environments: tuple[Path, ...] = ()
     if arguments.olat_root:
         subjects = list(dict.fromkeys(pair.subject for pair in sides["train"]))
         stage, said = open_prepared_stage(arguments.data_root, arguments.olat_root, arguments.lights, subjects)

@@ -40,6 +40,7 @@ class GridTask(Task):
     frozen they are rounded so that they fit, see :mod:`src.models.grid.block_rounding`.
     """
 
+    model: LatentGrid
     kind = CHECKPOINT_KIND
     unit = "texels"
     preparation = "temporal SVD"

@@ -62,7 +62,9 @@ class Target:
     size_bytes: int | None
 
     def is_met_by(self, psnr_db: float, size_bytes: float) -> bool:
-        return psnr_db >= self.psnr_db if self.psnr_db is not None else size_bytes <= self.size_bytes
+        if self.psnr_db is not None:
+            return psnr_db >= self.psnr_db
+        return self.size_bytes is not None and size_bytes <= self.size_bytes
 
     def __str__(self) -> str:
         return f"{self.psnr_db:g} dB" if self.psnr_db is not None else f"{self.size_bytes} bytes"
@@ -87,7 +89,7 @@ class LightmapOptions:
         """Of the arguments of ``train.py``; its flags are called as the fields are."""
         training = {"time_budget_s": arguments.time_budget and arguments.time_budget * 60.0}
         if arguments.f1 == "siren":
-            f1 = SirenOptions(**_named(SirenOptions, arguments) | training)
+            f1: SirenOptions | GridOptions = SirenOptions(**_named(SirenOptions, arguments) | training)
         else:
             events = arguments.events and tuple(hour % 24 for hour in arguments.events)
             f1 = GridOptions(**_named(GridOptions, arguments) | training | {"events": events})

@@ -22,7 +22,7 @@ from src.tasks.budget_search import search
 from src.tasks.grid_task import GridTask
 from src.tasks.grid_training import budget_bytes, train_grid
 from src.tasks.judging import comparison
-from src.tasks.lightmap_options import LightmapOptions, SirenOptions
+from src.tasks.lightmap_options import GridOptions, LightmapOptions, SirenOptions
 from src.tasks.siren_task import SirenTask
 from src.tasks.siren_training import train_siren
 from src.training.distributed import Processes
@@ -118,6 +118,7 @@ def train_siren_run(lightmap: Lightmap, run_dir: Path, options: LightmapOptions,
     _say(dataset.remarks, group)
     open_run_dir(run_dir, options.flags, dataset.describe(), group)
     identity = run_identity(options.flags, dataset.describe(), group.count)
+    assert isinstance(options.f1, SirenOptions)
     trainer = train_siren(dataset, run_dir, options.f1, group, identity)
     if not group.is_main:
         return []
@@ -142,6 +143,7 @@ def train_grid_run(
     _say(data.remarks, group)
     open_run_dir(run_dir, options.flags, data.describe(), group)
     note = ""
+    assert isinstance(options.f1, GridOptions)
     if options.target is not None:
         # Trainings with a number of channels serve any target and any bound on the memory.
         identity = run_identity(options.flags, data.describe(), group.count, without=["bpp"])

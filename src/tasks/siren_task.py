@@ -19,6 +19,7 @@ from src.utils.tile_metrics import day_psnr_db, tile_count, tile_of_texels, tile
 class SirenTask(Task):
     """Mean squared error on batches of texel indices; validation is the PSNR of all texels at all hours."""
 
+    model: LightmapCompressor
     kind = CHECKPOINT_KIND
     unit = "texels"
 
@@ -54,10 +55,10 @@ class SirenTask(Task):
         """
         mean_squared = self._mean_squared_errors()
         if self._peaks is None:
-            day_db = psnr_of_mse_db(torch.stack((mean_squared.mean(), mean_squared.max()))).tolist()
+            day_db, worst_db = psnr_of_mse_db(torch.stack((mean_squared.mean(), mean_squared.max()))).tolist()
         else:
-            day_db = day_psnr_db(tile_psnr_db(mean_squared, self._peaks))
-        return validation_measures(*day_db, float(mean_squared.mean()))
+            day_db, worst_db = day_psnr_db(tile_psnr_db(mean_squared, self._peaks))
+        return validation_measures(day_db, worst_db, float(mean_squared.mean()))
 
     @torch.no_grad()
     def _mean_squared_errors(self) -> Tensor:

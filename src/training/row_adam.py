@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ class RowAdam(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "row_floor": row_floor})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
@@ -47,6 +48,7 @@ class RowAdam(torch.optim.Optimizer):
         if not state:
             state["steps"] = parameter.new_zeros(len(parameter), 1)
             state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        assert parameter.grad is not None
         summed = parameter.grad.coalesce()
         rows, gradient = summed.indices()[0], summed.values()
         column = gradient.square().mean(dim=0)

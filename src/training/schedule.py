@@ -61,6 +61,7 @@ class Schedule:
         return self._agreed_progress
 
     def _share_of_time(self) -> float:
+        assert self._time_budget_s is not None, "without steps there is a budget"
         left = self._time_budget_s - self.prepare_seconds
         return (self.seconds - self.prepare_seconds) / left if left > 0 else 1.0
 

@@ -35,7 +35,7 @@ def copied_tracks(path: Path, output: av.container.OutputContainer) -> Iterator[
     try:
         with av.open(str(path)) as source:
             shift = shift_to_zero(source)
-            tracks = {}
+            tracks: dict[int, Any] = {}
             for track in source.streams.audio:
                 if track.codec_context is None:
                     warnings.warn(

@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
-from typing import Any
+from typing import Any, Protocol
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -43,10 +43,13 @@ class InputError(Exception):
         return line.rpartition(f"{InputError.__name__}: ")[2]
 
 
-MainFunction = Callable[[Sequence[str] | None], int]
+class MainFunction(Protocol):
+    """A script's ``main``: exit status of ``argv``, by default of the command line."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int: ...
 
 
-def script(main: MainFunction) -> MainFunction:
+def script(main: Callable[[Sequence[str] | None], int]) -> MainFunction:
     """Decorate a script's ``main(argv) -> exit status``: expected failures become one line on stderr.
 
     Wrong input and a file system that refuses give status 2, Ctrl-C gives 130; anything else is a bug and keeps its
@@ -77,12 +80,12 @@ def script(main: MainFunction) -> MainFunction:
     return guarded
 
 
-def show_any_text() -> list[tuple[TextIOWrapper, str]]:
+def show_any_text() -> list[tuple[TextIOWrapper, str | None]]:
     """Let stdout and stderr show what their encoding cannot hold as ``\\u8096``; returns (stream, how it was before).
 
     A Western Windows console has no Chinese file names, and UTF-8 no names in GBK bytes: work must not fail by them.
     """
-    before = []
+    before: list[tuple[TextIOWrapper, str | None]] = []
     for stream in (sys.stdout, sys.stderr):
         # A test, a notebook or a windowed program may have put something else in their place, or nothing.
         if isinstance(stream, TextIOWrapper) and not stream.closed:
@@ -91,7 +94,9 @@ def show_any_text() -> list[tuple[TextIOWrapper, str]]:
     return before
 
 
-def _format_warning(message: Warning | str, *_: object) -> str:
+def _format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
     return f"warning: {message}\n"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-Array = TypeVar("Array")  # numpy.ndarray or torch.Tensor
+Array = TypeVar("Array", np.ndarray, "torch.Tensor")
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # of linear R, G and B with the primaries of Rec. 709
 
 

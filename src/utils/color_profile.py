@@ -52,6 +52,7 @@ class ProfileOf:
             codes = _codes(picture)
             has_alpha = codes.ndim == 3 and codes.shape[2] in (2, 4)
             colour = picture.convert("L" if codes.ndim == 2 or codes.shape[2] == 2 else "RGB")
+            assert self.profile is not None, "it has tables"
             try:
                 converted = np.asarray(convert_by_tables(colour, self.profile))
             except ValueError as error:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import numpy as np
 
-Array = TypeVar("Array")  # numpy.ndarray or torch.Tensor
+from src.utils.color import Array
 
 
 def put_before(background: Array, person: Array, coverage: Array) -> Array:

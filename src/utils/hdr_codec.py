@@ -24,7 +24,7 @@ from __future__ import annotations
 import sys
 import warnings
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -104,7 +104,8 @@ Codec = LogCodec | DualCodec
 
 def make_codec(name: str, log_scale: float = 10.0) -> Codec:
     """The codec called ``name``, one of :data:`CODECS`."""
-    return {"log": LogCodec, "dual": DualCodec}[name](log_scale)
+    kinds: dict[str, type[Codec]] = {"log": LogCodec, "dual": DualCodec}
+    return kinds[name](log_scale)
 
 
 def count_out_of_range(hdr: np.ndarray, ceiling: float) -> dict[str, int]:
@@ -119,6 +120,7 @@ def count_out_of_range(hdr: np.ndarray, ceiling: float) -> dict[str, int]:
 
 def _prepare(values: Array, channels: int) -> tuple[ModuleType, int, Array]:
     """The array's module, its channel axis and its float32 values."""
+    xp: ModuleType
     if isinstance(values, np.ndarray):
         xp, axis, values = np, -1, values.astype(np.float32, copy=False)
     else:
@@ -131,8 +133,10 @@ def _prepare(values: Array, channels: int) -> tuple[ModuleType, int, Array]:
 
 
 def _split(code: Array, axis: int, at: int) -> tuple[Array, Array]:
-    rest = (slice(None),) * (-axis - 1)
-    return code[(..., slice(None, at), *rest)], code[(..., slice(at, None), *rest)]
+    rest: tuple[slice, ...] = (slice(None),) * (-axis - 1)
+    first: Any = (..., slice(None, at), *rest)
+    second: Any = (..., slice(at, None), *rest)
+    return code[first], code[second]
 
 
 def _clamp_radiance(rgb: Array, ceiling: float) -> Array:

@@ -140,10 +140,8 @@ def _parametric_curve(tag: bytes) -> Curve:
     if kind > 4:
         raise ValueError(f"the profile is broken (a parametric curve of type {kind})")
     count = (1, 3, 4, 5, 7)[kind]
-    gamma, a, b, c, d, e, f = (
-        *(np.array(struct.unpack_from(f">{count}i", tag, 12)) / 65536),
-        *(1.0, 0.0, 0.0, 0.0, 0.0, 0.0)[count - 1 :],
-    )
+    given = [value / 65536 for value in struct.unpack_from(f">{count}i", tag, 12)]
+    gamma, a, b, c, d, e, f = given + [1.0, 0.0, 0.0, 0.0, 0.0, 0.0][count - 1 :]
     if kind in (1, 2):
         if a == 0:
             raise ValueError("the profile is broken (a parametric curve that is constant)")

@@ -20,7 +20,7 @@ from src.utils.color import linear_to_srgb, srgb_to_linear
 from src.utils.picture_file import Decoded
 
 HEIC_SUFFIXES = (".heic", ".heif")
-LDR_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff")
+LDR_SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff")
 LDR_SUFFIXES += HEIC_SUFFIXES if heif_format.HAS_HEIF else ()
 HDR_SUFFIXES = (".exr", ".hdr")
 IMAGE_SUFFIXES = LDR_SUFFIXES + HDR_SUFFIXES

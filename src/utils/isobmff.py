@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,19 +50,20 @@ def _properties(data: bytes) -> HeifProperties:
     properties = list(_boxes(dict(_boxes(boxes[b"iprp"]))[b"ipco"]))
     associations = [body for kind, body in _boxes(boxes[b"iprp"]) if kind == b"ipma"]
     own = [properties[index - 1] for body in associations for index in _associated(body, primary) if index]
-    found: dict[str, object] = {"turns": tuple(_turns(own))}
+    found = HeifProperties(turns=tuple(_turns(own)))
     for kind, body in own:
         if kind == b"pixi":
-            found["bits"] = body[5]
+            found = replace(found, bits=body[5])
         elif kind == b"av1C" and not any(other == b"pixi" for other, _ in own):
-            found["bits"] = 8 if not body[2] & 0x40 else 12 if body[2] & 0x20 else 10
+            found = replace(found, bits=8 if not body[2] & 0x40 else 12 if body[2] & 0x20 else 10)
         elif kind == b"colr" and body[:4] == b"nclx":
-            found["cicp"] = struct.unpack_from(">HH", body, 4)
+            primaries, transfer = struct.unpack_from(">HH", body, 4)
+            found = replace(found, cicp=(primaries, transfer))
         elif kind == b"colr" and body[:4] in (b"prof", b"rICC"):
-            found["icc"] = body[4:]
+            found = replace(found, icc=body[4:])
         elif kind == b"clap":
-            found["is_cropped"] = True
-    return HeifProperties(**found)
+            found = replace(found, is_cropped=True)
+    return found
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -86,15 +87,15 @@ def png_space(chunks: dict[bytes, bytes], profile: bytes | None, channels: int) 
         return icc_space(profile, channels)
     if b"sRGB" in chunks:
         return None
-    primaries = SRGB_PRIMARIES
+    own_primaries: Sequence[float] = SRGB_PRIMARIES
     if b"cHRM" in chunks and channels == 3:
         white_first = np.array(struct.unpack_from(">8I", chunks[b"cHRM"])) / 100000
-        primaries = (*white_first[2:], *white_first[:2])
+        own_primaries = (*white_first[2:], *white_first[:2])
     gamma = struct.unpack_from(">I", chunks[b"gAMA"])[0] / 100000 if b"gAMA" in chunks else _SRGB_GAMMA
     if gamma <= 0:
         raise ValueError("its gAMA chunk is 0")
     is_srgb_like = abs(gamma / _SRGB_GAMMA - 1) < _GAMMA_TOLERANCE
-    matrix = to_linear_srgb_matrix(primaries)
-    if b"gAMA" in chunks and not (is_srgb_like and matrix is None):
-        return gamma_space(1 / gamma, primaries)
-    return None if matrix is None else ColorSpace((srgb_to_linear,), matrix)
+    to_srgb = to_linear_srgb_matrix(own_primaries)
+    if b"gAMA" in chunks and not (is_srgb_like and to_srgb is None):
+        return gamma_space(1 / gamma, own_primaries)
+    return None if to_srgb is None else ColorSpace((srgb_to_linear,), to_srgb)

@@ -70,11 +70,11 @@ def _first_page(path: Path, data: bytes):
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs beside the error that we raise
     try:
         pages = tifffile.TiffFile(io.BytesIO(data)).pages
-        page = pages[0]
+        page = pages.first
         is_whole = all(
             offset + count <= len(data) for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
         )
-        others = sum(not other.is_reduced for other in pages) - 1
+        others = sum(not other.aspage().is_reduced for other in pages) - 1
     except (tifffile.TiffFileError, *_TAG_ERRORS) as error:
         raise broken(path, error) from error
     if not is_whole or not page.dataoffsets:

@@ -160,7 +160,9 @@ def _to_rgb48(frame: av.VideoFrame, matrix: int) -> np.ndarray:
         src_color_range=same,
         dst_color_range=same,
     )
-    planes = [np.frombuffer(plane, np.uint16).reshape(frame.height, -1)[:, : frame.width] for plane in enlarged.planes]
+    planes = [
+        np.frombuffer(bytes(plane), np.uint16).reshape(frame.height, -1)[:, : frame.width] for plane in enlarged.planes
+    ]
     black, luma_steps, chroma_steps = 16 << 8, 219 << 8, 224 << 8
     if _is_full_range(frame):
         black, luma_steps = 0, (1 << 16) - (1 << (16 - bits))

@@ -210,6 +210,7 @@ class VideoWriter:
 
         if self._shape is None:
             self._start(frame)
+        assert self._shape is not None
         if frame.shape != self._shape:
             problem = f"frame {self.frame_count} is {_as_text(frame.shape)}, earlier ones {_as_text(self._shape)}"
             raise InputError(self.path, problem, "give frames of one size")
@@ -260,7 +261,7 @@ class VideoWriter:
         tag_as_bt709(context)
         context.sample_aspect_ratio = self._sample_aspect_ratio.limit_denominator(1 << 15)
         self._stream.time_base = context.time_base = self._packets.tick
-        self._audio = iter(())
+        self._audio: Iterator[tuple[Fraction, av.Packet]] = iter(())
         if self._audio_from is not None:
             self._audio = copied_tracks(self._audio_from, self._container)
         self._next_audio = next(self._audio, None)  # adds the sound track before the file's header is written

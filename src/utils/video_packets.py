@@ -48,11 +48,12 @@ class PacketOrder:
 
     def mux(self, packets: Iterable[av.Packet]) -> None:
         for packet in packets:
+            assert packet.pts is not None and packet.dts is not None, "an encoder stamps its packets"
             packet.duration = self._durations.pop(packet.pts)
             if self._held is None:
                 self._decoded = packet.dts, packet.dts - 1
             else:
-                self._decoded = self._decoded[0], self._held.dts
+                self._decoded = self._decoded[0], self._held.dts or 0
                 self._container.mux(self._held)
             self._held = packet
 
@@ -61,6 +62,7 @@ class PacketOrder:
         last = self._held
         if last is None or self._first is None:
             return
+        assert last.pts is not None and last.dts is not None, "seen when it came"
         begin, before = self._decoded
         end, longest = begin + self._end - self._first, self._end - last.pts
         duration = end - last.dts  # at constant rates this is that of all others

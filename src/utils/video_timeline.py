@@ -49,7 +49,7 @@ def decoded(
     """The frames as they are to be shown, and when, by the file's own clock; None where it does not say."""
     if container.format.name != "avi":
         for frame in container.decode(stream):
-            yield frame, None if frame.pts is None else frame.pts * frame.time_base
+            yield frame, None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
         return
     # AVI says when packets come, not when frames are shown: the n-th frame is shown at the time of the n-th packet.
     times: deque[Fraction] = deque()

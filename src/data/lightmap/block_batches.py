@@ -15,7 +15,7 @@ class BlockBatch(NamedTuple):
     """M blocks and their N valid texels."""
 
     rows: Tensor  # M x K int64: texels of each block; its first one again in the slots that are not valid
-    count: Tensor  # M int64: how many are valid
+    count: Tensor  # type: ignore[assignment]  # M int64: how many are valid; nobody counts in the tuple
     texels: Tensor  # N int64: the valid ones
     slots: Tensor  # N int64: where each of them stands in ``rows``, counted row by row
 

@@ -22,8 +22,11 @@ MOST_RADIANCE = 1e15  # its square is far from the end of float32
 class ReadableLightmap(Protocol):
     """A lightmap as :func:`src.data.lightmap.sources.open_lightmaps` gives it."""
 
-    height: int
-    width: int
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
 
     @property
     def files(self) -> tuple[Path, ...]: ...

@@ -14,12 +14,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, TypeVar
 
 import numpy as np
 
 from src.data.lightmap.coverage import Coverage, coverage_from_masks
 from src.data.lightmap.day_reader import load_frames
 from src.utils.cli import InputError
+
+Kind = TypeVar("Kind", dict, list, int, str)
 
 CONFIG_NAME = "config.json"
 DATA_FOLDER = "Data"
@@ -110,7 +113,7 @@ def load_hprc(folder: str | Path, select: Sequence[str] = ()) -> list[HprcLightm
     count = config.get("lightmap_count", len(listed))
     if count != len(listed) or not listed:
         raise InputError(config_file, f"lightmap_count is {count!r} but lightmap_list has {len(listed)}")
-    lightmaps = []
+    lightmaps: list[HprcLightmap] = []
     for index, entry in enumerate(listed):
         lightmap = _parse_entry(entry, f"lightmap_list[{index}]", config_file)
         if any(lightmap.name == other.name for other in lightmaps):
@@ -135,7 +138,7 @@ def _read_config(path: Path) -> dict:
     return config
 
 
-def _get(mapping: object, key: str, kind: type, config_file: Path, where: str) -> object:
+def _get(mapping: object, key: str, kind: type[Kind], config_file: Path, where: str) -> Kind:
     value = mapping.get(key) if isinstance(mapping, dict) else None
     if not isinstance(value, kind) or isinstance(value, bool):
         wanted = {dict: "an object", list: "a list", int: "a whole number", str: "a string"}[kind]
@@ -143,7 +146,7 @@ def _get(mapping: object, key: str, kind: type, config_file: Path, where: str) -
     return value
 
 
-def _parse_entry(entry: object, where: str, config_file: Path) -> HprcLightmap:
+def _parse_entry(entry: Any, where: str, config_file: Path) -> HprcLightmap:
     level = _get(entry, "level", str, config_file, where)
     lightmap_id = _get(entry, "id", int, config_file, where)
     if not re.fullmatch(r'[^/\\:*?"<>|\x00-\x1f]{1,200}', level) or level.startswith(".") or lightmap_id < 0:

@@ -93,7 +93,12 @@ class DelitDataset(Dataset):
         size = self.image_size
         if pair.mask is None:
             return np.ones((size, size), np.float32)
-        return self._cache.get(pair.mask, ("mask", size), lambda: fit_square(files.mask, size, files.mask))
+
+        def read() -> np.ndarray:
+            assert files.mask is not None, "the pair has one"
+            return fit_square(files.mask, size, files.mask)
+
+        return self._cache.get(pair.mask, ("mask", size), read)
 
 
 class _Files:

@@ -82,5 +82,5 @@ def jpeg(relit: np.ndarray, quality: int) -> np.ndarray:
     white = max(float(np.percentile(relit, 99.5)), 1e-6)
     display = (linear_to_srgb(relit / white)[..., ::-1] * 255 + 0.5).astype(np.uint8)
     _, data = cv2.imencode(".jpg", display, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1].astype(np.float32) / 255
     return np.where(relit > white, relit, srgb_to_linear(decoded) * white).astype(np.float32)

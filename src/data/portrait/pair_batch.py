@@ -5,15 +5,15 @@ Everything is linear float32 radiance. Losses may import these types; where the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Record = TypeVar("Record")
+Record = TypeVar("Record", bound="PairBatch | OtherLight | StageView")
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ def concatenate(batches: Sequence[PairBatch]) -> PairBatch:
     return PairBatch(**tensors, name=[name for batch in batches for name in batch.name])
 
 
-def _of_tensors(record: Record, change) -> Record:
+def _of_tensors(record: Record, change: Callable[[Tensor], Tensor]) -> Record:
     """The record with every tensor changed, those of records within it too."""
-    changed = {}
+    changed: dict[str, Any] = {}
     for field in fields(record):
         value = getattr(record, field.name)
         if isinstance(value, Tensor):

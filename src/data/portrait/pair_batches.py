@@ -40,7 +40,7 @@ class PairBatches:
         self._position: tuple[int, int] | None = None
 
     def epoch(self, epoch: int, start: int) -> Iterator[PairBatch]:
-        if self._position != (epoch, start):
+        if self._stream is None or self._position != (epoch, start):
             self._stream = iter(self._loader(epoch, start))
         for index in range(start, self.steps_per_epoch):
             batch = next(self._stream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,10 @@ class Light(NamedTuple):
     name: list[str]  # of the environment that it is made of, or most of it
 
 
+def _read(path: Path, height: int, width: int) -> np.ndarray:
+    return resize_environment(read_environment(path), height, width)
+
+
 class RandomLight:
     """Lights from the ``environments``, each brought to ``height x width`` and a mean luminance of 1."""
 
@@ -45,13 +50,8 @@ class RandomLight:
         self.device, self.size = device, (height, width)
         self._names = [path.stem for path in environments]
         key = ("env", height, width)
-        maps = np.stack(
-            [
-                cache.get(path, key, lambda path=path: resize_environment(read_environment(path), height, width))
-                for path in environments
-            ]
-        )
-        maps = torch.from_numpy(maps).permute(0, 3, 1, 2).to(device)
+        stored = np.stack([cache.get(path, key, partial(_read, path, height, width)) for path in environments])
+        maps = torch.from_numpy(stored).permute(0, 3, 1, 2).to(device)
         self._maps = maps / _mean_luminance(maps).clamp_min(_DARKEST_MAP).view(-1, 1, 1, 1)  # E x 3 x h x w
         self.directions = torch.from_numpy(pixel_directions(height, width)).float().to(device)  # h x w x 3
 
@@ -85,7 +85,8 @@ class RandomLight:
     def _lamps(self, random: torch.Generator, count: int) -> Tensor:
         """n x 3 x h x w: a lobe of light about a random direction for some, nothing for the others."""
         lamp = F.normalize(torch.randn(count, 3, generator=random), dim=1).to(self.device)
-        sharpness = torch.exp(uniform(random, *(math.log(k) for k in LAMP_SHARPNESS), count)).to(self.device)
+        widest, narrowest = LAMP_SHARPNESS
+        sharpness = torch.exp(uniform(random, math.log(widest), math.log(narrowest), count)).to(self.device)
         has_lamp = torch.rand(count, generator=random) < SHARE_WITH_LAMP
         power = torch.where(has_lamp, uniform(random, 0.3, 3.0, count), 0.0)
         colour = (power[:, None] * torch.exp(normal(random, TINT, count, 3))).to(self.device)

@@ -111,7 +111,7 @@ class RelightBatches:
 
     def _mix_in_pairs(self, batch: PairBatch, random: torch.Generator, pose: Pose) -> PairBatch:
         """The batch followed by pairs of files, their environments turned into the frame of the moved camera."""
-        if not self._pair_count:
+        if self._pairs is None or not self._pair_count:
             return batch
         pairs = self._pairs.draw(torch.randint(len(self._pairs), (self._pair_count,), generator=random).tolist())
         rotation = pose.rotation[self._relit_count :].to(self.device)
@@ -130,6 +130,7 @@ class RelightBatches:
         count = self._relit_count
         pictures = torch.cat([batch.relit, batch.flat_lit, batch.mask], dim=1)
         relit, flat_lit, mask = move(pictures, pose).split([3, 3, 1], dim=1)
+        assert batch.other is not None
         shading = move(batch.other.shading, Pose(*(part[:count] for part in pose)))
         factor = skin_factor(random, flat_lit, mask)
         is_pair = torch.arange(len(batch), device=self.device).view(-1, 1, 1, 1) >= count

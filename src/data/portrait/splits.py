@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from src.utils.cli import InputError
 from src.utils.json_files import read_json
@@ -73,7 +74,7 @@ def update_splits(
 
 def read_splits(path: Path) -> dict[str, Split]:
     """The content of ``splits.json``; InputError when it is not one or a name is on both sides."""
-    content = read_json(path)
+    content: Any = read_json(path)
     try:
         splits = {
             side: {kind: [str(name) for name in content[side][kind]] for kind in ("subjects", "environments")}

@@ -150,7 +150,8 @@ def read_picture(path: Path, transfer: str, height: int | None = None) -> np.nda
     else:
         picture = read_codes(path)  # the user knows better than the file
         picture = picture if transfer == "linear" else picture**2.2
-    return picture if height is None else resize_area(picture, *reduced_size(*picture.shape[:2], height))
+    rows, columns = picture.shape[:2]
+    return picture if height is None else resize_area(picture, *reduced_size(rows, columns, height))
 
 
 def reduced_size(height: int, width: int, new_height: int | None) -> tuple[int, int]:

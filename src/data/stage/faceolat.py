@@ -15,6 +15,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def read_light_files(lights: Path) -> tuple[dict[int, int], list[int], np.ndarra
     positions = np.asarray(metadata["light_positions"], dtype=np.float64)
     directions = directions_about_centre(folder / METADATA_FILE, positions)
     path = folder / PATTERN_FILE
-    pattern = read_json(path)
+    pattern: Any = read_json(path)
     is_pairs = isinstance(pattern, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(value, int) for value in pair) for pair in pattern
     )
@@ -88,7 +89,8 @@ def find_faceolat_captures(
             f"has no camera folder {', '.join(sorted(set(chosen) - set(found))) or 'CamXX'}",
             "give the folder that holds Cam01, Cam02, ...",
         )
-    captures, light_sets = [], {}
+    captures: list[Capture] = []
+    light_sets: dict[str, np.ndarray] = {}
     for camera in chosen:
         for folder in subject_folders(olat_root / camera):
             subject = folder.name
@@ -190,11 +192,11 @@ def read_metashape_rotation(path: Path, camera: str) -> np.ndarray:
         raise InputError(path, f"is not XML ({error})", "give a Metashape camera file") from None
     chunk = root.find("chunk")
     node = None if chunk is None else chunk.find(f"cameras//camera[@label='{camera}']/transform")
-    if node is None or not node.text:
+    if chunk is None or node is None or not node.text:
         raise InputError(path, f"has no pose of {camera}", "leave this camera out with --cameras")
     to_chunk = np.array(node.text.split(), dtype=np.float64).reshape(4, 4)[:3, :3]
-    world = chunk.find("transform/rotation")
-    to_world = np.eye(3) if world is None else np.array(world.text.split(), dtype=np.float64).reshape(3, 3)
+    world = chunk.findtext("transform/rotation")
+    to_world = np.eye(3) if world is None else np.array(world.split(), dtype=np.float64).reshape(3, 3)
     return _checked_rotation(path, _FROM_OPENCV @ (to_world @ to_chunk).T)
 
 

@@ -59,7 +59,7 @@ def directions_about_centre(path: str | Path, positions: np.ndarray) -> np.ndarr
                 "give directions instead",
             )
     offsets = positions - centre
-    return _distinct(path, offsets / np.linalg.norm(offsets, axis=1, keepdims=True))
+    return _distinct(Path(path), offsets / np.linalg.norm(offsets, axis=1, keepdims=True))
 
 
 def fit_sphere(positions: np.ndarray) -> tuple[np.ndarray, float, float]:

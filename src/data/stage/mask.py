@@ -32,7 +32,7 @@ def mask_source(capture: Capture, wanted: str) -> str:
 def make_mask(capture: Capture, source: str, olat_maximum: np.ndarray, transfer: str) -> np.ndarray:
     """Coverage ``(H, W)`` float32 in [0, 1] of the size of ``olat_maximum``, the ``(H, W, 3)`` maximum over lights."""
     height, width = olat_maximum.shape[:2]
-    if source == "given":
+    if source == "given" and capture.mask is not None:
         mask = read_mask(capture.mask)
         if mask.shape[0] * width != mask.shape[1] * height:
             raise InputError(
@@ -41,7 +41,7 @@ def make_mask(capture: Capture, source: str, olat_maximum: np.ndarray, transfer:
                 "the mask must have the pictures' shape",
             )
         return resize_area(mask, height, width)
-    if source == "rembg":
+    if source == "rembg" and capture.full_light is not None:
         return resize_area(cut_out(read_picture(capture.full_light, transfer, height)), height, width)
     return mask_from_maximum(olat_maximum)
 

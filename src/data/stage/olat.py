@@ -61,7 +61,9 @@ class LightCells:
     def solid_angles(self, height: int = 256, width: int = 512) -> np.ndarray:
         """Each light's solid angle, ``(L,)`` float64 in steradians, on a map of the given size; they sum to 4 pi."""
         dealt = self._dealt(height, width)
-        return sum(np.bincount(lights, solid_angles, minlength=len(self)) for _, lights, solid_angles in dealt)
+        return np.sum(
+            [np.bincount(lights, solid_angles, minlength=len(self)) for _, lights, solid_angles in dealt], axis=0
+        )
 
     def matrix(self, height: int, width: int) -> np.ndarray:
         """``(L, height * width)`` float32 with ``integrate(E) == matrix @ E.reshape(-1, 3)``, for use in a network."""

@@ -41,7 +41,7 @@ def open_prepared_stage(
     folders = subject_folders(data_root / "subjects")
     records = {folder.name: _read_record(folder, metadata) for folder in folders}
     is_recorded = all("captures" in record for record in records.values())
-    if is_recorded:
+    if metadata is not None and is_recorded:
         places = {name: olat_root / record["captures"]["folder"] for name, record in records.items()}
         captured = [name for name in subjects if places[name].is_dir()]
         captures = [_capture(data_root / "subjects" / name, records[name], places[name]) for name in captured]
@@ -92,7 +92,7 @@ def _read_record(folder: Path, metadata: dict | None) -> dict:
     record = read_json(path) if metadata is not None and path.exists() else {}
     if not isinstance(record, dict):
         raise InputError(path, "is not that of a prepared subject", "prepare_olat.py --overwrite makes it again")
-    if "captures" in record and record["made_from"]["set"] != metadata.get("fingerprint"):
+    if metadata is not None and "captures" in record and record["made_from"]["set"] != metadata.get("fingerprint"):
         problem = "was made from other settings or environments than the set"
         raise InputError(folder, problem, "prepare_olat.py --overwrite makes it again")
     return record

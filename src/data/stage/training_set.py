@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,7 @@ def is_finished(job: SubjectJob, changes: list[str]) -> bool:
     path = job.folder / METADATA
     if not path.exists():
         return False
-    metadata = read_json(path)
+    metadata: Any = read_json(path)
     known = metadata.get("captures", {}) if isinstance(metadata, dict) else {}
     records = job.records(known)
     is_same = all(known.get(name, {}).get("content") == record["content"] for name, record in records.items())

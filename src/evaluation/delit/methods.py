@@ -132,6 +132,7 @@ def oracle_methods(stage: Stage, cells: LightCells, expected: Method) -> list[Me
             return Answer()
         truth = cells.integrate(_picture(item.environment))
         environment = expected.answer(pair, item).environment
+        assert environment is not None, "what a mean environment answers"
         prior = cells.integrate(_picture(environment))
         solutions = [solve(pair, item, prior, strength) for strength in _PRIOR_STRENGTHS]
         return Answer(light=min(solutions, key=lambda light: np.linalg.norm(light - truth)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +73,8 @@ def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], s
     first = models[0][1].config if models else None
     image_size = arguments.image_size or (first.image_size if first else DEFAULT_IMAGE_SIZE)
     env_height = arguments.env_height or (first.env_height if first else DEFAULT_ENV_HEIGHT)
-    sizes = {"image_size": image_size, "env_height": env_height, "env_width": 2 * env_height}
-    dataset = DelitDataset(pairs, **sizes)
+    opened = partial(DelitDataset, image_size=image_size, env_height=env_height, env_width=2 * env_height)
+    dataset = opened(pairs)
 
     stage = None
     if arguments.olat_root:
@@ -83,7 +84,7 @@ def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], s
     methods = [model_method(name, model, arguments.device) for name, model in named(models)]
     if arguments.predictions:
         methods.append(predictions_method(arguments.predictions, pairs, image_size))
-    means = mean_environment_methods(DelitDataset(train, **sizes))
+    means = mean_environment_methods(opened(train))
     methods += [input_method(), *means]
     cells = LightCells(light_directions(stage, arguments.lights))
     if stage is not None:
@@ -93,7 +94,12 @@ def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], s
     rows = measure_methods(methods, dataset, cells, lpips, lambda indices: tqdm(indices, "pairs", leave=False))
     if arguments.contact_sheet:
         write_contact_sheet(arguments.contact_sheet, methods[0], rows[0], dataset)
-    described |= {"data_root": str(arguments.data_root), "split": arguments.split, **sizes, "lights": len(cells)}
+    described |= {
+        "data_root": str(arguments.data_root),
+        "split": arguments.split,
+        **opened.keywords,
+        "lights": len(cells),
+    }
     return rows
 
 

@@ -71,7 +71,7 @@ def measure_coders(
         measured = []
         for index, (lightmap, (frames, hours, mask)) in enumerate(zip(lightmaps, loaded, strict=True)):
             coded = coder.code(index, lightmap, frames, mask)
-            measured.append(measure(lightmap.name, frames, hours, mask, coded, lpips))
+            measured.append(measure(lightmap.name, frames, hours.tolist(), mask, coded, lpips))
         rows.append(summarise(coder.name, coder.setting, measured))
         line = f"{coder.name}, {coder.setting}: {rows[-1].psnr_db:.2f} dB, {rows[-1].bpp_disk:.3f} bpp on disk"
         print(f"{line} ({time.perf_counter() - start:.0f} s)", file=sys.stderr, flush=True)

@@ -97,11 +97,13 @@ def summarise(coder: str, setting: str, lightmaps: Sequence[LightmapQuality]) ->
     decode_s = sum(lightmap.decode_s for lightmap in lightmaps)
     disk = sum(lightmap.size_bytes_disk for lightmap in lightmaps)
     resident = [lightmap.size_bytes_memory for lightmap in lightmaps]
-    memory = None if None in resident else sum(resident)
+    memory = None if None in resident else sum(size or 0 for size in resident)
     quality = {name: _values(lightmaps, name) for name in ("psnr_db", "ssim", "lpips")}
     means = {name: None if values is None else float(np.mean(values)) for name, values in quality.items()}
     hours = np.concatenate([np.array(lightmap.hours)[lightmap.metrics.counted] for lightmap in lightmaps])
-    worst = int(np.argmin(quality["psnr_db"]))
+    psnr_db, ssim_mean = quality["psnr_db"], means["ssim"]
+    assert psnr_db is not None and means["psnr_db"] is not None and ssim_mean is not None, "only LPIPS may be missing"
+    worst = int(np.argmin(psnr_db))
     points = attainable = None
     if memory is not None:
         raw = sum(lightmap.texels for lightmap in lightmaps) * RAW_TEXEL_BYTES * HPRC_FRAMES
@@ -110,9 +112,9 @@ def summarise(coder: str, setting: str, lightmaps: Sequence[LightmapQuality]) ->
         coder=coder,
         setting=setting,
         psnr_db=means["psnr_db"],
-        worst_psnr_db=float(quality["psnr_db"][worst]),
+        worst_psnr_db=float(psnr_db[worst]),
         worst_hour=float(hours[worst]),
-        ssim=means["ssim"],
+        ssim=ssim_mean,
         lpips=means["lpips"],
         bpp_memory=None if memory is None else 8 * memory / texel_frames,
         bpp_disk=8 * disk / texel_frames,

@@ -95,11 +95,11 @@ class SelfCheck:
             part = np.ascontiguousarray(planes[..., first : first + olats.shape[1]])
             accumulate(sums, part, olats, fresh=first == 0)
             np.maximum(brightest, olats.max(axis=(0, 1)), out=brightest)
-        rendered, brightest = sums[:, 0].T.reshape(height, width, 3), brightest.reshape(height, width)
+        rendered, maximum = sums[:, 0].T.reshape(height, width, 3), brightest.reshape(height, width)
         if capture.mask is not None:
             mask = resize_area(read_mask(capture.mask), height, width) > _MASK_SHARE
         else:
-            mask = brightest > _DARK_SHARE * np.percentile(brightest, 99)
+            mask = maximum > _DARK_SHARE * np.percentile(maximum, 99)
         return residuals(resize_area(relit, height, width), rendered, mask)
 
 
@@ -131,9 +131,10 @@ def shading_residual(relit: np.ndarray, result: Delighted) -> dict[str, float]:
     crop, prediction = result.crop, result.prediction
     picture = luminance(crop.cut(relit).astype(np.float64))
     flat_lit = luminance(crop.cut(result.flat_lit).astype(np.float64))
-    normals, inside = ellipsoid_normals(*picture.shape, crop)
+    height, width = picture.shape
+    normals, inside = ellipsoid_normals(height, width, crop)
     if prediction.mask is not None:
-        on_person = resize_area(prediction.mask, *picture.shape) > _MASK_SHARE
+        on_person = resize_area(prediction.mask, height, width) > _MASK_SHARE
         inside = inside & on_person if (inside & on_person).sum() >= 16 else inside
     inside &= flat_lit > 1e-3 * flat_lit.max()
     if not inside.any():

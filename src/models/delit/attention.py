@@ -54,6 +54,8 @@ class AttentionDelit(nn.Module):
     in the flat-lit picture, and nothing is left to solve light from.
     """
 
+    lobes: Tensor
+
     def __init__(
         self, base_dim: int, env_height: int, env_width: int, codec: Codec, without: Collection[str] = ()
     ) -> None:
@@ -80,9 +82,9 @@ class AttentionDelit(nn.Module):
         self.full = nn.Conv2d(2 * widths[0] + 6, base_dim // 2, 3, padding=1)
         self.flat_head = nn.Conv2d(base_dim // 2, 4, 1)  # shares of the three answers, mask
         with torch.no_grad():
-            for layer in (self.correction, self.flat_head):
-                layer.weight.zero_()
-                layer.bias.zero_()
+            for parameter in (*self.correction.parameters(), *self.flat_head.parameters()):
+                parameter.zero_()
+            assert self.direct.bias is not None and self.flat_head.bias is not None
             self.direct.bias.fill_(math.log(_USUAL_ALBEDO))
             self.flat_head.bias[1:3] = -1.0
         self.codec = codec
@@ -124,7 +126,7 @@ class AttentionDelit(nn.Module):
         shares, mask = self.flat_head(x).float().split([3, 1], dim=1)  # N x 3 x H x W, N x 1 x H x W
         flat_lit = self._mix(answers, shares, self.correction(coarse))  # N x 3 x H x W
         mask = torch.sigmoid(mask)
-        if self.light_solve is not None:
+        if self.light_solve is not None and transfer is not None:
             with torch.autocast(picture.device.type, enabled=False):
                 brighter = self._explain(picture, flat_lit, mask, transfer, light)  # N x 3 x LOBES
                 code = self.codec.encode(environment.float() * torch.exp(self.environment.spread(brighter)))
@@ -141,11 +143,11 @@ class AttentionDelit(nn.Module):
 
     def _attend(self, features: Tensor) -> Tensor:
         """Features of places that have seen one another, N x D x h' x w' as they came."""
-        size = features.shape[-2:]
-        tokens = features.flatten(2).transpose(1, 2) + self.place(_place_features(*size, features.device))
+        height, width = features.shape[-2:]
+        tokens = features.flatten(2).transpose(1, 2) + self.place(_place_features(height, width, features.device))
         for block in self.token_blocks:
             tokens = block(tokens)
-        return tokens.transpose(1, 2).unflatten(2, size)
+        return tokens.transpose(1, 2).unflatten(2, (height, width))
 
     def _decode(self, x: Tensor, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
         """The features of the last two levels, the finer first."""
@@ -176,11 +178,13 @@ class AttentionDelit(nn.Module):
     def _explain(self, picture: Tensor, flat_lit: Tensor, mask: Tensor, transfer: Tensor, light: Tensor) -> Tensor:
         """Log factors on the lobes' ``light`` that make the flat-lit picture look like the lit one, N x 3 x LOBES."""
         transfer = F.avg_pool2d(transfer, 2)  # N x LOBES x H/4 x W/4
-        size = transfer.shape[-2:]
+        height, width = transfer.shape[-2:]
+        size = (height, width)
         mask = mask.detach()
         lit, flat = (F.adaptive_avg_pool2d(x.float() * mask, size) for x in (picture, flat_lit))
         inside = (F.adaptive_avg_pool2d(mask, size) > _INSIDE).float()
         weight = inside * flat.detach().mean(1, keepdim=True).clamp_max(_BRIGHT_SKIN)
+        assert self.light_solve is not None
         return self.light_solve(lit / flat.clamp_min(_DARK_SKIN), transfer, weight, light)
 
 
@@ -193,8 +197,8 @@ class ShadingHead(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.to_transfer = nn.Conv2d(channels, LOBES, 1)
-        nn.init.zeros_(self.to_transfer.weight)
-        nn.init.zeros_(self.to_transfer.bias)
+        for parameter in self.to_transfer.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor, light: Tensor) -> tuple[Tensor, Tensor]:
         transfer = torch.softmax(self.to_transfer(features).float(), dim=1)

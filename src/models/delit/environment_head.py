@@ -28,6 +28,9 @@ class EnvironmentHead(nn.Module):
     adds its correction to the one before. ``asks`` False grows the coarsest level from enlarged features instead.
     """
 
+    blend: Tensor
+    queries: Tensor
+
     def __init__(self, dim: int, height: int, width: int, codec: Codec, asks: bool = True) -> None:
         super().__init__()
         self.codec = codec
@@ -36,7 +39,9 @@ class EnvironmentHead(nn.Module):
         if asks:
             self.register_buffer("queries", _direction_features(*self.sizes[0]), persistent=False)
             self.query = nn.Sequential(nn.Linear(self.queries.shape[-1], dim), nn.GELU(), nn.Linear(dim, dim))
-            self.blocks = nn.ModuleList(AttentionBlock(dim, has_context=True) for _ in range(BLOCKS))
+            self.blocks: nn.ModuleList | nn.Sequential = nn.ModuleList(
+                AttentionBlock(dim, has_context=True) for _ in range(BLOCKS)
+            )
         else:
             self.blocks = nn.Sequential(*(ResidualBlock(dim, 2) for _ in range(BLOCKS)))
         self.asks = asks
@@ -48,9 +53,8 @@ class EnvironmentHead(nn.Module):
             self.refine.append(nn.Conv2d(dim, narrower, 3))
             self.to_code.append(nn.Conv2d(narrower, outputs, 1))
             dim = narrower
-        for head in self.to_code:
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        for parameter in self.to_code.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
         size = self.sizes[0]  # r x c

@@ -34,6 +34,9 @@ class FirstGuess(nn.Module):
     """N x 3 x H x W at unit exposure -> :class:`Guess`. Fitted, not trained: steps that suit convolutions are too large
     for maps of 1,536 inputs."""
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, lobes: int) -> None:
         super().__init__()
         features = 2 * 3 * THUMBNAIL**2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -34,8 +36,8 @@ class AttentionBlock(nn.Module):
         self.out = nn.Linear(dim, dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
         for last in (self.out, self.mlp[-1]):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         normed = self.norm_x(x)
@@ -51,6 +53,6 @@ class AttentionBlock(nn.Module):
         return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)
 
 
-def enlarge(picture: Tensor, size: tuple[int, int]) -> Tensor:
+def enlarge(picture: Tensor, size: Sequence[int]) -> Tensor:
     """N x C x h x w -> N x C x ``size``, bilinear."""
-    return F.interpolate(picture, size, mode="bilinear", align_corners=False)
+    return F.interpolate(picture, list(size), mode="bilinear", align_corners=False)

@@ -19,7 +19,7 @@ class BlockLayout(NamedTuple):
     texels: (
         Tensor  # B x 16 int32: the valid texels of each block that has one; its first one again where there are fewer
     )
-    count: Tensor  # B int32: how many are valid
+    count: Tensor  # type: ignore[assignment]  # B int32: how many are valid; nobody counts in the tuple
     group: Tensor  # B int64: the block's group among those that have a valid texel
     partial: Tensor  # of each such group, whether some of its texels are not valid
     group_count: int  # with those that have none

@@ -144,7 +144,7 @@ class GridDecoder(LightmapDecoder):
             kept = Workspace(f2, size)
             for first in firsts:
                 part = slice(first, min(first + size, len(texels)))
-                rows = [slice(begin + first, begin + part.stop), *(row[part] for row in coarser)]
+                rows: list[Tensor | slice] = [slice(begin + first, begin + part.stop), *(row[part] for row in coarser)]
                 colours = self._colours(rows, f2, kept if part.stop - first == size else None)
                 frame.index_copy_(0, texels[part], colours.T.contiguous())
 
@@ -187,10 +187,10 @@ class GridDecoder(LightmapDecoder):
 
     def _colours(self, rows: Sequence[Tensor | slice], f2: F2AtHour, kept: Workspace | None = None) -> Tensor:
         """3 x M of some texels, by their rows at each level."""
-        pieces = self.latents.pieces(rows, kept and kept.pieces)
-        first = torch.addmm(f2.first_bias, f2.first_weight, pieces, out=kept and kept.first)
+        pieces = self.latents.pieces(rows, kept.pieces if kept else None)
+        first = torch.addmm(f2.first_bias, f2.first_weight, pieces, out=kept.first if kept else None)
         h, colours = first[:-3].relu_(), first[-3:]
         for k, (weight, bias) in enumerate(f2.hidden):
-            h = torch.addmm(bias, weight, h, out=kept and kept.hidden[k]).relu_()
+            h = torch.addmm(bias, weight, h, out=kept.hidden[k] if kept else None).relu_()
         colours.addmm_(f2.from_hidden, h).clamp_min_(0.0)
         return colours if self.config.is_radiance else colours.clamp_max_(1.0)

@@ -26,6 +26,9 @@ class GridF2(nn.Module):
     The weights are those of the bundle, rounded to half precision. RGB is linear radiance, or display values.
     """
 
+    frame_scale: Tensor
+    is_radiance: Tensor
+
     def __init__(self, config: GridConfig, f2: F2Weights, frame_scale: Tensor) -> None:
         super().__init__()
         f2, hours = f2.map(lambda array: array.detach().float()), len(config.hours)

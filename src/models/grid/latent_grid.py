@@ -34,6 +34,14 @@ _CHUNK = 65536  # texels
 class LatentGrid(nn.Module):
     """The trainable form: latents as floats in [-1, 1], F2 as float32."""
 
+    mask: Tensor
+    frame_scale: Tensor
+    error_level: Tensor
+    rate_price: Tensor
+    rounding_price: Tensor
+    price_check: Tensor
+    is_rounded: Tensor
+
     def __init__(self, config: GridConfig, mask: Tensor) -> None:
         """``mask`` H x W bool, True where a texel is valid."""
         super().__init__()

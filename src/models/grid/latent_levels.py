@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -12,7 +13,8 @@ from torch import Tensor
 from src.models.grid.packed_latents import PackedLatents, TexelIndex, block_mask, block_of_texels
 
 
-class Level(NamedTuple):
+@dataclass(frozen=True)
+class Level:
     """Latents of blocks of ``stride`` x ``stride`` texels."""
 
     stride: int
@@ -74,7 +76,7 @@ class LatentLevels:
         if out is None and len(self.levels) == 1:
             return self.levels[0].latents.pieces(rows[0])
         if out is None:
-            count = len(rows[1])
+            count = len(cast(Tensor, rows[1]))  # those of coarser levels are never a slice
             out = torch.empty(self.combine.shape[1], count, device=self.device)
         first = 0
         for level, at in zip(self.levels, rows, strict=True):

@@ -41,7 +41,10 @@ def temporal_svd(days: Tensor, latent_dim: int, values_per_hour: int = 3) -> Tem
     """
     mean = days.mean(dim=0)
     weights = days.new_ones(days.shape[1])
-    covariance = sum(_outer(part - mean) for part in days.split(_CHUNK)) / len(days)
+    products = torch.zeros(days.shape[1], days.shape[1], dtype=torch.float64, device=days.device)
+    for part in days.split(_CHUNK):
+        products += _outer(part - mean)
+    covariance = products / len(days)
     for k in range(_REWEIGHTINGS + 1):
         vectors = torch.linalg.eigh(weights.unsqueeze(1) * covariance * weights).eigenvectors
         vectors = vectors.flip(1)[:, :latent_dim]

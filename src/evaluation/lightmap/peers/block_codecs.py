@@ -47,7 +47,7 @@ def _astc(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, block: int) -
 
     def decode() -> np.ndarray:
         empty = astc.ASTCImage(astc.ASTCType.F16, width, height, 1)
-        pictures = [context.decompress(texture, empty, swizzle).data for texture in textures]
+        pictures = [bytes(context.decompress(texture, empty, swizzle).data or b"") for texture in textures]
         shape = (len(textures), height, width, 4)
         return transfer.from_unit(
             np.frombuffer(b"".join(pictures), np.float16).reshape(shape)[..., :3].astype(np.float32)

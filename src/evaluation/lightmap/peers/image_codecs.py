@@ -36,7 +36,9 @@ def _avif(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, quality: int)
     import imagecodecs
 
     def encode(codes: np.ndarray) -> bytes:
-        return imagecodecs.avif_encode(codes, level=quality, speed=AVIF_SPEED, bitspersample=AVIF_BITS, numthreads=1)
+        return bytes(
+            imagecodecs.avif_encode(codes, level=quality, speed=AVIF_SPEED, bitspersample=AVIF_BITS, numthreads=1)
+        )
 
     return _encode_frames(
         frames, mask, is_radiance, AVIF_BITS, encode, lambda picture: imagecodecs.avif_decode(picture, numthreads=1)
@@ -47,7 +49,7 @@ def _jxl(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, distance: floa
     import imagecodecs
 
     def encode(codes: np.ndarray) -> bytes:
-        return imagecodecs.jpegxl_encode(codes, distance=distance, numthreads=1)
+        return bytes(imagecodecs.jpegxl_encode(codes, distance=distance, numthreads=1))
 
     return _encode_frames(
         frames, mask, is_radiance, JXL_BITS, encode, lambda picture: imagecodecs.jpegxl_decode(picture, numthreads=1)

@@ -57,7 +57,7 @@ def _pca(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, count: int) ->
     low = coefficients.min((0, 1))
     step = np.maximum(coefficients.max((0, 1)) - low, np.float32(1e-12)) / 255
     codes = np.round((coefficients - low) / step).astype(np.uint8)
-    planes = [zlib.compress(np.ascontiguousarray(plane), 9) for plane in np.moveaxis(codes, -1, 0)]
+    planes = [zlib.compress(plane.tobytes(), 9) for plane in np.moveaxis(codes, -1, 0)]
     side = basis.size_bytes + low.nbytes + step.nbytes
 
     def decode() -> np.ndarray:

@@ -31,7 +31,7 @@ def encode_hevc(pictures: np.ndarray, pixel_format: str, parameters: str, option
             for plane, channel in zip(frame.planes, _RGB_PLANES.get(pixel_format, range(channels)), strict=True):
                 rows = np.zeros((height, plane.line_size // 2), np.uint16)
                 rows[:, :width] = picture[..., channel]
-                plane.update(rows)
+                plane.update(rows.tobytes())
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return buffer.getvalue()
@@ -42,10 +42,11 @@ def decode_hevc(data: bytes) -> np.ndarray:
     import av
 
     pictures = []
-    with av.open(io.BytesIO(data), format="hevc") as container:
+    with av.open(io.BytesIO(data), mode="r", format="hevc") as container:
         for frame in container.decode(video=0):
             planes = [
-                np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, : plane.width] for plane in frame.planes
+                np.frombuffer(bytes(plane), np.uint16).reshape(plane.height, -1)[:, : plane.width]
+                for plane in frame.planes
             ]
             order = _RGB_PLANES.get(frame.format.name, range(len(planes)))
             pictures.append(np.stack([planes[order.index(channel)] for channel in range(len(planes))], axis=-1))
