@@ -208,7 +208,7 @@ def test_a_hot_texel_leaves_the_others_and_the_preview_as_they_are(tmp_path, cap
         preview = decode(tmp_path / f"run_{name}", 12, tmp_path / "12.png")
         others = np.ones((40, 48), bool)
         others[5, 7] = False
-        error = np.sqrt(np.square(decoded - frame(12))[others].mean())
+        error = np.sqrt(np.square((decoded - frame(12))[others]).mean())
         results.append((error, preview.mean()))
         assert ("hot texel" in said and "texel (7, 5) of lm_1200.exr" in said) == (value is not None)
     (usual_error, usual_mean), (error, mean) = results
