@@ -80,6 +80,16 @@ def test_links_lead_somewhere(name):
 
 
 @pytest.mark.parametrize("name", TEXTS)
+def test_links_to_lines_lead_near_what_they_name(name):
+    for called, path, line in re.findall(r"\[`([\w.]+)`\]\(([^)#]+)#L(\d+)\)", TEXTS[name]):
+        source = ((ROOT / name).parent / path).read_text(encoding="utf-8").splitlines()
+        defined = re.compile(rf"\s*(?:def|class) {called.rpartition('.')[2]}\b")
+        places = [number for number, text in enumerate(source, 1) if defined.match(text)]
+        assert places, f"{called} is not in {path}"
+        assert min(abs(place - int(line)) for place in places) <= 40, f"{called} is at {places} of {path}"
+
+
+@pytest.mark.parametrize("name", TEXTS)
 def test_files_that_are_named_exist(name):
     named = re.findall(r"(?<![\w/.])(?:src|tests|benchmarks|docs|results|samples(?!/s\b))/[\w./-]*\w", TEXTS[name])
     missing = {path for path in named if not any(ROOT.glob(path))}
