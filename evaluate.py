@@ -19,6 +19,7 @@ LIGHTMAP = """Coded lightmaps against their images: a table, JSON, a plot.
   python evaluate.py lightmap --data_dir DIR --bundle day.tod
   python evaluate.py lightmap --data_dir DIR --ckpt RUN/best.ckpt
   python evaluate.py lightmap --data_dir DIR --peers all --json peers.json --plot peers.png
+  python evaluate.py lightmap --data_dir DIR --bundle day.tod --between HALF_HOURS
 
 Quality is measured by the protocol of Tencent's rendering contest (HPRC): 256 x 256 tiles, valid texels only, the
 peak is the tile's largest value, mean over tiles and hours. bpp are bits per texel of the map per frame.
@@ -56,6 +57,7 @@ def add_lightmap(tasks: argparse._SubParsersAction) -> None:
     add("--bundle", **files, help="bundle, one per lightmap, or the set's folder; repeat for others")
     add("--ckpt", **files, help="checkpoint, one per lightmap, or the run's folder; repeatable too")
     add("--peers", type=peer_list, default=[], help=f"comma-separated, of {', '.join(PEER_NAMES)}; or all")
+    add("--between", type=Path, metavar="DIR", help="the same lightmaps at hours that were not trained on, to compare")
     add("--siren_ckpt", type=Path, nargs="+", metavar="FILE", help="checkpoint of the peer siren, one per lightmap")
     add("--lpips_weights", type=Path, help="AlexNet weights of LPIPS (default: torch's cache, else no LPIPS)")
     add("--json", type=Path, help="write all figures, also per frame, to this file")

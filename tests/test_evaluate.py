@@ -128,7 +128,7 @@ def test_a_part_of_an_hprc_set_with_lpips_of_a_random_backbone(tmp_path, capsys)
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (["--data_dir", "{images}"], "--bundle: nothing to measure: give --bundle, --ckpt or --peers"),
+        (["--data_dir", "{images}"], "--bundle: nothing to measure: give --bundle, --ckpt, --peers or --between"),
         (["--data_dir", "{images}", "--peers", "gif"], "--peers: unknown peer 'gif', known are pca"),
         (["--data_dir", "{images}", "--peers", "pca", "--plot", "x.bmp"], "--plot: 'x.bmp' does not end in"),
         (["--data_dir", "{images}/absent", "--peers", "pca"], "absent: no such folder"),
@@ -141,6 +141,11 @@ def test_a_part_of_an_hprc_set_with_lpips_of_a_random_backbone(tmp_path, capsys)
         (["--data_dir", "{images}", "--bundle", "{ckpt}"], "best.ckpt: cannot be read as a bundle"),
         (["--data_dir", "{images}", "--bundle", "{images}/day.tod"], "day.tod: "),
         (["--data_dir", "{hdr}", "--ckpt", "{ckpt}"], "best.ckpt: decodes to display values, radiance holds radiance"),
+        (["--data_dir", "{images}", "--between", "{images}"], ": has no hour that was not baked: give images of"),
+        (["--data_dir", "{images}", "--between", "{small}"], ": is 4 x 4 texels of display values, "),
+        (["--data_dir", "{images}", "--between", "{hdr}"], ": is 28 x 20 texels of radiance, "),
+        (["--data_dir", "{images}", "--between", "{black}"], ": is black at every valid texel: PSNR needs light"),
+        (["--data_dir", "{images}", "--between", "{images}/absent"], "absent: no such folder"),
         (["--data_dir", "{small}", "--ckpt", "{ckpt}"], "best.ckpt: is of 28 x 20 texels, small has 4 x 4"),
     ],
 )
@@ -148,10 +153,61 @@ def test_wrong_input_is_one_line_and_status_2(flags, line, images, siren, tmp_pa
     hdr, small = tmp_path / "radiance", tmp_path / "small"
     image_io.write_linear(hdr / "a_0600.exr", np.ones((HEIGHT, WIDTH, 3), np.float32))
     image_io.write_display(small / "a.png", np.ones((4, 4, 3), np.float32))
+    image_io.write_display(tmp_path / "black" / "h_0650.png", np.zeros((HEIGHT, WIDTH, 3), np.float32))
     capsys.readouterr()
-    places = {"images": images, "ckpt": siren, "hdr": hdr, "small": small}
+    places = {"images": images, "ckpt": siren, "hdr": hdr, "small": small, "black": tmp_path / "black"}
     assert evaluate.main(["lightmap", *(flag.format(**places) for flag in flags)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert line in captured.err.splitlines()[-1]
     assert captured.err.splitlines()[-1].startswith("error: ")
+
+
+@pytest.mark.filterwarnings("ignore:.*images, not 24")
+def test_hours_between_beside_the_true_neighbours(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    baked = rng.random((4, HEIGHT, WIDTH, 3), np.float32)
+    for hour, frame in zip((0, 6, 12, 18), baked, strict=True):
+        image_io.write_linear(tmp_path / "day" / f"bake_{100 * hour:04d}.exr", frame)
+    mask = np.ones((HEIGHT, WIDTH), bool)
+    mask[:, :5] = False
+    image_io.write_display(tmp_path / "other" / "mask.png", np.repeat(mask[..., None], 3, 2).astype(np.float32))
+    # At 3 h the left of the lightmap is still that of 0 h, the right already that of 6 h; at 20 h it is a plain fade.
+    left = np.arange(WIDTH)[:, None] < 15
+    moved = np.where(left, baked[0], baked[1])
+    later = (baked[3] * 4 + baked[0] * 2) / 6 + 0.1
+    for code, frame in (("0300", moved), ("1200", baked[2]), ("2000", later)):
+        image_io.write_linear(tmp_path / "other" / f"bake_{code}.exr", frame)
+    data = LightmapDataset.from_folder(tmp_path / "day")
+    grid = LatentGrid(GridConfig(HEIGHT, WIDTH, data.hour_values, latent_dim=4, latent_bits=8), data.mask)
+    grid.start_from(data.texels)
+    write_bundle(tmp_path / "day.tod", grid.decoder())
+    report = tmp_path / "r.json"
+    day = ["--data_dir", str(tmp_path / "day"), "--between", str(tmp_path / "other"), "--json", str(report)]
+    assert evaluate.main(["lightmap", *day, "--bundle", str(tmp_path / "day.tod"), "--peers", "pca"]) == 0
+
+    printed = capsys.readouterr()
+    assert "between, other: baked too, left out: 12 h" in printed.err
+    fade, best, ours, *pca = json.loads(report.read_text())["between"]
+    assert [(row["coder"], row["setting"]) for row in (fade, best)] == [
+        ("truth", "crossfade"),
+        ("truth", "best of three"),
+    ]
+    assert [frame["hour"] for frame in fade["frames"]] == [3.0, 20.0]
+    truth = np.stack([moved, later])
+    faded = np.stack([(baked[0] + baked[1]) / 2, (baked[3] * 4 + baked[0] * 2) / 6])
+    decoded = read_bundle(tmp_path / "day.tod").render([3.0, 20.0])
+    for row, predicted in ((fade, faded), (ours, decoded)):
+        squared = np.square((truth - predicted)[:, mask]).mean(axis=(1, 2))
+        expected = 10 * np.log10(truth[:, mask].max(axis=(1, 2)) ** 2 / squared)
+        assert [frame["psnr_db"] for frame in row["frames"]] == pytest.approx(expected, abs=0.01)
+        assert row["psnr_db"] == pytest.approx(expected.mean(), abs=0.01)
+        assert row["worst_hour"] == (3.0, 20.0)[expected.argmin()]
+        assert f"{row['psnr_db']:.2f}" in printed.out
+    assert best["frames"][0]["psnr_db"] > 100
+    assert best["frames"][1]["psnr_db"] >= fade["frames"][1]["psnr_db"]
+    assert len(pca) == 4
+    assert pca[-1]["psnr_db"] == pytest.approx(fade["psnr_db"], abs=1.0)  # its frames, faded
+
+    assert evaluate.main(["lightmap", *day]) == 0  # the neighbours alone
+    assert "| truth " in capsys.readouterr().out

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from src.data.lightmap.sources import Lightmap
+from src.evaluation.lightmap.between import Between, BetweenRow, measure_coded
+from src.evaluation.lightmap.between import summarise as summarise_between
 from src.evaluation.lightmap.peers import PEERS
 from src.evaluation.lightmap.quality import Coded, Row, measure, summarise
 from src.utils.cli import InputError
@@ -63,16 +65,24 @@ def measure_coders(
     lightmaps: Sequence[Lightmap],
     loaded: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     lpips: Callable | None,
-) -> list[Row]:
-    """One row per coder over all lightmaps, ``loaded`` as (frames, hours, mask) each; says each row on stderr."""
-    rows = []
+    between: Sequence[Between] = (),
+) -> tuple[list[Row], list[BetweenRow]]:
+    """One row per coder over all lightmaps, ``loaded`` as (frames, hours, mask) each; says each row on stderr.
+
+    With ``between``, one for each lightmap, also a row per coder at those hours; else the second list is empty.
+    """
+    rows, rows_between = [], []
     for coder in coders:
         start = time.perf_counter()
-        measured = []
+        measured, measured_between = [], []
         for index, (lightmap, (frames, hours, mask)) in enumerate(zip(lightmaps, loaded, strict=True)):
             coded = coder.code(index, lightmap, frames, mask)
             measured.append(measure(lightmap.name, frames, hours.tolist(), mask, coded, lpips))
+            if between:
+                measured_between.append(measure_coded(between[index], coded))
         rows.append(summarise(coder.name, coder.setting, measured))
+        if between:
+            rows_between.append(summarise_between(coder.name, coder.setting, between, measured_between))
         line = f"{coder.name}, {coder.setting}: {rows[-1].psnr_db:.2f} dB, {rows[-1].bpp_disk:.3f} bpp on disk"
         print(f"{line} ({time.perf_counter() - start:.0f} s)", file=sys.stderr, flush=True)
-    return rows
+    return rows, rows_between

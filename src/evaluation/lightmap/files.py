@@ -76,7 +76,7 @@ def _grid_coded(path: Path, decoder: latent_grid.GridDecoder, size_bytes: int, l
 
 def _coded(decoder: LightmapDecoder, size_bytes_disk: int, size_bytes_memory: int, lightmap: Lightmap) -> Coded:
     hours = list(lightmap.hours)
-    return Coded(size_bytes_disk, size_bytes_memory, lambda: decoder.render(hours))
+    return Coded(size_bytes_disk, size_bytes_memory, lambda: decoder.render(hours), decoder.render)
 
 
 def _require_fit(path: Path, decoder: LightmapDecoder, lightmap: Lightmap) -> None:

@@ -21,12 +21,14 @@ class Coded:
 
     ``size_bytes_disk`` are the bytes of the encoded data with everything that decoding needs. ``size_bytes_memory`` is
     what has to be resident for access to single texels, or None for a coder without random access. ``decode()`` gives
-    all frames, T x H x W x 3 float32, in the units of the images.
+    all frames, T x H x W x 3 float32, in the units of the images. ``decode_at(hours)`` gives those of any M hours,
+    M x H x W x 3; None for a coder that stores frames alone.
     """
 
     size_bytes_disk: int
     size_bytes_memory: int | None
     decode: Callable[[], np.ndarray]
+    decode_at: Callable[[Sequence[float]], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

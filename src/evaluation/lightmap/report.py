@@ -8,6 +8,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from src.evaluation.lightmap.between import BetweenRow
+from src.evaluation.lightmap.between import to_json as between_to_json
 from src.evaluation.lightmap.quality import Row
 from src.evaluation.table import markdown_table, number
 from src.utils.atomic import atomic_path
@@ -52,11 +54,18 @@ def to_json(rows: Sequence[Row]) -> list[dict]:
 
 
 def write_json(
-    path: str | Path, data_dir: Path, lightmaps: Sequence[Any], rows: Sequence[Row], skipped: dict[str, str]
+    path: str | Path,
+    data_dir: Path,
+    lightmaps: Sequence[Any],
+    rows: Sequence[Row],
+    skipped: dict[str, str],
+    between: Sequence[BetweenRow] = (),
 ) -> None:
     """Write everything that was measured; ``skipped`` says what was not, and why."""
     described = [{"name": m.name, "height": m.height, "width": m.width, "hours": m.hours} for m in lightmaps]
     report = {"data_dir": str(data_dir), "lightmaps": described, "rows": to_json(rows), "skipped": skipped}
+    if between:
+        report["between"] = between_to_json(between)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from src.data.lightmap.sources import open_lightmaps
+from src.evaluation.lightmap.between import format_between, measure_truth, open_between
 from src.evaluation.lightmap.coders import file_coder, measure_coders, peer_coders
 from src.evaluation.lightmap.files import CHECKPOINT, files_of_set, open_bundle, open_checkpoint
 from src.evaluation.lightmap.report import OURS, format_hours, format_table, plot_rate_distortion, write_json
@@ -18,8 +19,8 @@ SIREN = "siren"
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure what ``arguments`` (see evaluate.py) name, print the tables, write the files; the exit status."""
-    if not (arguments.bundle or arguments.ckpt or arguments.peers):
-        raise InputError("--bundle", "nothing to measure", "give --bundle, --ckpt or --peers")
+    if not (arguments.bundle or arguments.ckpt or arguments.peers or arguments.between):
+        raise InputError("--bundle", "nothing to measure", "give --bundle, --ckpt, --peers or --between")
     skipped: dict[str, str] = {}
     lightmaps = open_lightmaps(arguments.data_dir, arguments.hours, arguments.lightmap or ())
     loaded = []
@@ -45,14 +46,23 @@ def run(arguments: argparse.Namespace) -> int:
         skipped[SIREN] = "give the checkpoint of a default train.py run with --siren_ckpt"
     coders += peer_coders([name for name in arguments.peers if name != SIREN], skipped)
 
-    rows = measure_coders(coders, lightmaps, loaded, lpips)
+    between = open_between(arguments.between, lightmaps, loaded, _say) if arguments.between else []
+    rows, rows_between = measure_coders(coders, lightmaps, loaded, lpips, between)
     for row in rows[:own_count]:
         print(f"{row.coder}, {row.setting}\n{format_hours(row)}\n")
-    print(format_table(rows))
+    if rows:
+        print(format_table(rows))
+    if between:
+        rows_between = [*measure_truth(between), *rows_between]
+        print(*([""] if rows else []), format_between(rows_between), sep="\n")
     for name, reason in skipped.items():
         print(f"skipped {name}: {reason}")
     if arguments.plot:
         plot_rate_distortion(arguments.plot, rows, arguments.data_dir.resolve().name)
     if arguments.json:
-        write_json(arguments.json, arguments.data_dir, lightmaps, rows, skipped)
+        write_json(arguments.json, arguments.data_dir, lightmaps, rows, skipped, rows_between)
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
