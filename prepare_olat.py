@@ -13,6 +13,10 @@ Without captures, on a synthetic light stage:
 
     python prepare_olat.py --synthetic 12 --out_root runs/stage --contact_sheet runs/stage.jpg
 
+with heads of the ICT-FaceKit (github.com/ICT-VGL/ICT-FaceKit) instead of procedural ones:
+
+    python prepare_olat.py --synthetic 100 --head_model ICT-FaceKit --max_yaw 80 --out_root runs/stage
+
 The same command again continues: finished subjects are kept, half-written ones are made again; what was made from
 other captures, environments or settings is refused, or with --overwrite made again. A subject that cannot be made is
 named, exit status 2; the others are made.
@@ -81,7 +85,25 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--shard", type=parse_shard, default=(0, 1), metavar="I/N", help="make the I-th of N shares of the subjects")
     add("--overwrite", action="store_true", help="make again what was made from other captures or settings")
     add("--contact_sheet", type=Path, help="picture of some subjects under some environments to write")
-    add("--synthetic", type=positive_int, metavar="N", help="make a light stage of N heads and prepare that")
+    add("--synthetic", type=positive_int, metavar="N", help="make a light stage of N people and prepare that")
+    add("--head_model", type=Path, metavar="DIR", help="a clone of the ICT-FaceKit (default: procedural heads)")
+    add("--max_yaw", type=float, default=60.0, help="degrees that people of the synthetic stage turn away, up to 80")
+    add(
+        "--focal_length",
+        type=positive_float,
+        nargs=2,
+        default=(45.0, 135.0),
+        metavar=("MIN", "MAX"),
+        help="of the synthetic stage's cameras in millimetres on full frame",
+    )
+    add(
+        "--shot",
+        type=positive_float,
+        nargs=2,
+        default=(1.15, 2.4),
+        metavar=("MIN", "MAX"),
+        help="picture height of the synthetic stage in heads: a tight face 1, half a body 3.5",
+    )
     add("--num_lights", type=positive_int, default=331, help="lights of the synthetic stage")
     add("--num_envs", type=positive_int, default=12, help="environments of the synthetic stage")
     add("--seed", type=int, default=0, help="of the synthetic stage")
@@ -92,7 +114,17 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         raise InputError("--synthetic", "makes captures of its own", "leave --olat_root out")
     if args.synthetic is not None and args.shard != (0, 1):
         raise InputError("--shard", "a synthetic stage is made by one run", "prepare its captures with --olat_root")
+    check_framing(args)
     return args
+
+
+def check_framing(args: argparse.Namespace) -> None:
+    if not 0 <= args.max_yaw <= 80:
+        raise InputError("--max_yaw", f"{args.max_yaw:g} degrees", "give 0 to 80")
+    limits = (("--focal_length", args.focal_length, 15, 600, "mm"), ("--shot", args.shot, 0.8, 4, "heads"))
+    for flag, (low, high), least, most, unit in limits:
+        if not least <= low <= high <= most:
+            raise InputError(flag, f"{low:g} {high:g}", f"give the smaller first, within {least:g} to {most:g} {unit}")
 
 
 def find_stage(args: argparse.Namespace) -> Stage:
@@ -140,6 +172,7 @@ def prepare(args: argparse.Namespace) -> int:
 
     if args.synthetic is not None:
         from src.data.stage.synthetic.light_stage import make_light_stage
+        from src.data.stage.synthetic.people import Framing
 
         args.olat_root = make_light_stage(
             args.out_root / "stage",
@@ -149,6 +182,8 @@ def prepare(args: argparse.Namespace) -> int:
             size=args.image_size or 256,
             seed=args.seed,
             workers=args.workers,
+            framing=Framing(args.max_yaw, tuple(args.focal_length), tuple(args.shot)),
+            head_model=args.head_model,
         )
         args.env_dir = args.env_dir or args.out_root / "stage" / "env_maps"
 

@@ -22,7 +22,7 @@ from src.evaluation.delit.metrics import (
 from src.utils.color import luminance
 
 # Upper bounds of the median luminance of flat-lit skin, hair and clothes within the mask. As albedo, the tones of the
-# Monk scale (src/data/stage/synthetic/skin.py) have luminance .59 .56 .57 .50 .38 | .18 .11 | .073 .051 .041: the
+# Monk scale (src/data/stage/synthetic/complexion.py) have luminance .59 .56 .57 .50 .38 | .18 .11 | .073 .051 .041: the
 # strata are its tones 8-10, 6-7 and 1-5, parted at the geometric means of the neighbours.
 STRATA = (("dark", 0.091), ("medium", 0.262), ("light", math.inf))
 

@@ -1,182 +1,204 @@
-"""What synthetic heads are made of: albedo and gloss of skin, eyes, hair and clothes at a surface point."""
+"""What synthetic people are made of: albedo, gloss and fine relief of skin, eyes, hair and clothes.
+
+All of it is a function of the position at rest in head units (eyes: on the unit sphere that looks along +Z), so one
+description serves every mesh; where a face's features are stands in its :class:`FaceMarks`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import grid_sample
+from scipy.ndimage import map_coordinates
 
-from src.data.stage.synthetic.heads import CLOTH, EYE, EYE_CENTRE, HAIR, Head
-from src.utils.color import srgb_to_linear
+from src.data.stage.synthetic.complexion import HAEMOGLOBIN, MELANIN, Complexion
+from src.data.stage.synthetic.meshes import CLOTH, EYE, FRAME, GUMS, HAIR, LASH, SKIN, TEETH
+from src.data.stage.synthetic.shading import Reflectance
 
-# Monk skin tone scale (Monk 2019, skintone.google), sRGB, lightest first.
-MONK_TONES = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
-_HAIR_COLOURS = ("0f0c0a", "1b1410", "2e1f16", "4a3020", "6b4a2c", "9c7748", "7a3c1e", "8d8984", "c9c4bc")
-_IRIS_COLOURS = ("3b2414", "5a3a1e", "6a6a3a", "4d6b5a", "4f6f8f", "7a8a94")
-_CLOTH_COLOURS = ("22262e", "6e2b2b", "2e4a38", "c8c4ba", "35435e", "8a7a5a", "111111", "5b4a68")
+_CELLS = 32
+_IRIS_ANGLE = 0.46  # radians from the eye's axis
+_PUPIL_ANGLE = 0.19
+_LIP_BLOOD, _LIP_MELANIN = 1.25, 0.35
 
 
 @dataclass(frozen=True)
-class Complexion:
-    """Colours of one person, linear RGB, and how strongly the details show."""
+class FaceMarks:
+    """Where features lie on the face at rest, head units, seen from the front; left and right are mirror images."""
 
-    tone: int  # 0-9 on the Monk scale, lightest first
-    skin: np.ndarray
-    lips: np.ndarray
-    hair: np.ndarray
-    iris: np.ndarray
-    cloth: np.ndarray
-    blush: float
-    freckles: float
-    beard: float
-    roughness: float
-    seed: int
+    lips: np.ndarray  # (K, 2) outline, counter-clockwise
+    brow: np.ndarray  # (K, 2) middle line of the brow at x > 0, from the nose outwards
+    eye: tuple[float, float]
+    nose_tip: tuple[float, float]
+    cheek: tuple[float, float]
+    mouth_y: float
+    chin_y: float
+    front_z: float  # the features are in front of this
 
 
-def hex_to_linear(code: str) -> np.ndarray:
-    """``'rrggbb'`` sRGB -> linear RGB float32."""
-    return srgb_to_linear(np.array([int(code[i : i + 2], 16) for i in (0, 2, 4)], np.float32) / 255)
+class Noise:
+    """Smooth noise in [-1, 1] in space, repeating after 32 cells."""
+
+    def __init__(self, seed: int) -> None:
+        self._values = np.random.default_rng(seed).uniform(-1, 1, (_CELLS,) * 3).astype(np.float32)
+
+    def __call__(self, points: np.ndarray, frequency: float) -> np.ndarray:
+        """``(N,)`` at points ``(N, 3)``; ``frequency`` in cells per unit of length."""
+        return map_coordinates(self._values, (points * frequency).T, order=1, mode="grid-wrap")
 
 
-def sample_complexion(rng: np.random.Generator, tone: int) -> Complexion:
-    """Random colours around tone ``tone`` (0-9) of the Monk scale."""
-    # The scale's swatches are skin as printed. As albedo they are compressed: skin reflects less than paper and,
-    # with what scatters back from below the melanin, more than the darkest swatch.
-    skin = hex_to_linear(MONK_TONES[tone]) * np.float32(0.68) + np.array([0.046, 0.027, 0.018], np.float32)
-    # Blood under it makes it redder than paint of that tone.
-    skin = skin * rng.uniform(0.94, 1.06, 3).astype(np.float32) * np.array([1.04, 0.94, 0.88], np.float32)
-    depth = tone / 9
-    lips = skin * np.array([0.86 - 0.10 * depth, 0.50 + 0.12 * depth, 0.52 + 0.18 * depth], np.float32)
-    darkest = 4 if tone >= 6 else len(_HAIR_COLOURS)
-    hair = hex_to_linear(_HAIR_COLOURS[int(rng.integers(darkest))])
-    return Complexion(
-        tone=tone,
-        skin=skin,
-        lips=lips,
-        hair=hair * np.float32(rng.uniform(0.8, 1.2)),
-        iris=hex_to_linear(_IRIS_COLOURS[int(rng.integers(2 if tone >= 6 else len(_IRIS_COLOURS)))]),
-        cloth=hex_to_linear(_CLOTH_COLOURS[int(rng.integers(len(_CLOTH_COLOURS)))]),
-        blush=float(rng.uniform(0.3, 1.0)) * (1 - 0.75 * depth),
-        freckles=float(rng.uniform(0, 1)) if tone < 4 and rng.uniform() < 0.4 else 0.0,
-        beard=float(rng.choice([0.0, 0.0, 0.35, 0.8])),
-        roughness=float(rng.uniform(0.42, 0.55)),
-        seed=int(rng.integers(2**31)),
-    )
+class PersonSurface:
+    """A :class:`~src.data.stage.synthetic.camera.Surface` of one person."""
 
+    def __init__(self, complexion: Complexion, marks: FaceMarks) -> None:
+        self.complexion, self.marks = complexion, marks
+        self._noise = Noise(complexion.seed)
 
-class Surface:
-    """Albedo, gloss and fine relief of one person at surface points."""
-
-    def __init__(self, head: Head, complexion: Complexion) -> None:
-        self.head, self.complexion = head, complexion
-        generator = torch.Generator().manual_seed(complexion.seed)
-        self._noise = torch.rand((1, 1, 32, 32, 32), generator=generator) * 2 - 1
-
-    def noise(self, points: Tensor, frequency: float) -> Tensor:
-        """Smooth noise in [-1, 1] at ``(N, 3)`` points, ``frequency`` cells per unit, repeating after 31 cells."""
-        cell = (points * frequency) % 31
-        grid = (cell / 31 * 2 - 1).reshape(1, -1, 1, 1, 3)
-        return grid_sample(self._noise, grid, align_corners=True).reshape(-1)
-
-    def bump(self, points: Tensor, material: Tensor) -> Tensor:
-        """Height of the fine relief at world points: pores, strands, cloth."""
-        local = self.head.to_local(points)
-        pores = 0.0005 * self.noise(local, 60) + 0.0006 * self.noise(local + 3.1, 23)
-        x, y, z = local.unbind(1)
-        strands = 0.004 * self.noise(torch.stack([55 * torch.atan2(x, z + 0.15), 3 * y, 3 * z], dim=1) / 12, 12)
-        weave = 0.002 * self.noise(points, 40)
-        height = torch.where(material == HAIR, strands, pores)
-        height = torch.where(material == CLOTH, weave, height)
-        return torch.where(material == EYE, torch.zeros_like(height), height)
-
-    def shade(self, points: Tensor, material: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(albedo ``(N, 3)``, roughness ``(N,)``, specular reflectance at normal incidence ``(N,)``)."""
-        local = self.head.to_local(points)
-        albedo = self._skin(local)
-        rough = self.complexion.roughness + 0.06 * self.noise(local, 9)
-        specular = torch.full_like(rough, 0.028)
-        # The forehead, nose and cheekbones are oilier than the rest.
-        rough = rough - 0.06 * torch.exp(-((local[:, 0] / 0.12) ** 2)) * (local[:, 2] > 0.3)
-        eye = material == EYE
-        albedo = torch.where(eye[:, None], self._eyes(local), albedo)
-        rough, specular = torch.where(eye, 0.09, rough), torch.where(eye, 0.04, specular)
+    def relief(self, rest: np.ndarray, material: np.ndarray) -> np.ndarray:
+        """Heights ``(N,)``: pores and fine folds, strands, weave."""
+        height = np.zeros(len(rest), np.float32)
+        skin = (material == SKIN) | (material == GUMS)
+        p = rest[skin]
+        height[skin] = 0.0011 * self._noise(p, 60) + 0.0010 * self._noise(p + 3.1, 23) + 0.0012 * self._noise(p, 9)
         hair = material == HAIR
-        streaks = 1 + 0.35 * self.noise(
-            torch.stack([40 * torch.atan2(local[:, 0], local[:, 2] + 0.15), 2 * local[:, 1], 2 * local[:, 2]], dim=1)
-            / 10,
-            10,
-        )
-        albedo = torch.where(hair[:, None], points.new_tensor(self.complexion.hair) * streaks[:, None], albedo)
-        rough, specular = torch.where(hair, 0.42, rough), torch.where(hair, 0.05, specular)
+        height[hair] = 0.006 * self._strands(rest[hair], 4.0)
         cloth = material == CLOTH
-        albedo = torch.where(cloth[:, None], points.new_tensor(self.complexion.cloth), albedo)
-        rough, specular = torch.where(cloth, 0.8, rough), torch.where(cloth, 0.02, specular)
-        return albedo.clamp(0.004, 0.9), rough.clamp(0.08, 0.9), specular
+        height[cloth] = 0.0018 * self._noise(rest[cloth], 40) + 0.012 * self._noise(rest[cloth], 4)
+        return height
 
-    def _skin(self, local: Tensor) -> Tensor:
-        c, s = self.complexion, self.head.shape
-        x, y, z = local[:, 0].abs(), local[:, 1], local[:, 2]
-        mottled = 1 + 0.05 * self.noise(local, 5) + 0.05 * self.noise(local + 1.7, 14) + 0.03 * self.noise(local, 40)
-        colour = local.new_tensor(c.skin) * mottled[:, None]
-        front = (z > 0.2).float()
+    def shade(self, rest: np.ndarray, material: np.ndarray) -> Reflectance:
+        albedo = np.full((len(rest), 3), 0.02, np.float32)
+        roughness, specular = np.full(len(rest), 0.4, np.float32), np.full(len(rest), 0.04, np.float32)
+        parts = {SKIN: self._skin, EYE: self._eye, HAIR: self._hair, CLOTH: self._cloth, TEETH: self._teeth}
+        parts |= {GUMS: self._gums, LASH: self._lash}
+        for kind, describe in parts.items():
+            chosen = np.flatnonzero(material == kind)
+            if len(chosen):
+                albedo[chosen], roughness[chosen], specular[chosen] = describe(rest[chosen])
+        roughness[material == FRAME] = 0.2
+        return Reflectance(albedo.clip(0.004, 0.9), roughness.clip(0.08, 0.95), specular)
 
-        def spot(cx: float, cy: float, rx: float, ry: float) -> Tensor:
-            return front * torch.exp(-(((x - cx) / rx) ** 2) - ((y - cy) / ry) ** 2)
-
-        tip = 0.06 - 0.205 * s.nose_length
-        red = spot(0.25, -0.11, 0.12, 0.10) + 0.9 * spot(0, tip, 0.07, 0.06) + 0.5 * spot(0, -0.52, 0.10, 0.06)
-        red = (red + 0.6 * ((x - 0.42) / 0.08).clamp(0, 1) * (z < 0.1)) * c.blush
-        colour = colour * (1 - red[:, None].clamp(0, 1) * local.new_tensor([0.03, 0.17, 0.14]))
-        tired = spot(0.17, -0.055, 0.09, 0.03)
-        colour = colour * (1 - 0.16 * tired[:, None])
-        spots = (self.noise(local + 5.3, 34) > 0.62) & (y > -0.25) & (y < 0.1)
-        colour = torch.where((spots & (c.freckles > 0))[:, None], colour * (1 - 0.30 * c.freckles), colour)
-        colour = self._stubble(local, colour)
-        colour = self._brows(local, colour)
-        lip = self._lip_mask(x, y, z)[:, None]
-        return colour * (1 - lip) + lip * local.new_tensor(c.lips) * (1 + 0.08 * self.noise(local, 48)[:, None])
-
-    def _lip_mask(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        s = self.head.shape
-        across = x / (0.150 * s.mouth_width)
-        centre = -0.300 + 0.005 * across**2
-        top = (0.031 + 0.016 * s.lip_fullness) * (1 - across**2).clamp(min=0) ** 0.6
-        bow = 0.010 * torch.exp(-((x / 0.022) ** 2))
-        bottom = (0.036 + 0.024 * s.lip_fullness) * (1 - across**2).clamp(min=0) ** 0.6
-        up = ((centre + top - bow - y) / 0.008).clamp(0, 1)
-        down = ((y - centre + bottom) / 0.008).clamp(0, 1)
-        return up * down * (across < 1) * (z > 0.3)
-
-    def _stubble(self, local: Tensor, colour: Tensor) -> Tensor:
+    def _skin(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | float]:
         c = self.complexion
-        if c.beard == 0:
-            return colour
-        x, y, z = local[:, 0].abs(), local[:, 1], local[:, 2]
-        line = -0.20 - 0.10 * torch.exp(-(((x - 0.19) / 0.09) ** 2)) + 0.16 * ((x - 0.27) / 0.15).clamp(0, 1)
-        inside = ((line - y) / 0.05).clamp(0, 1) * ((y + 0.72) / 0.10).clamp(0, 1) * ((z + 0.02) / 0.1).clamp(0, 1)
-        amount = (c.beard * inside * (0.8 + 0.35 * self.noise(local, 60)))[:, None].clamp(0, 1)
-        return colour * (1 - amount) + amount * local.new_tensor(c.hair).clamp(max=0.12)
+        lips = self._lips(p)
+        melanin, blood = self._pigments(p)
+        melanin = melanin * (1 - lips) + lips * _LIP_MELANIN * (0.3 + c.tone / 9)
+        blood = blood * (1 - lips) + lips * (_LIP_BLOOD + 0.15 * self._noise(p, 48))
+        colour = c.skin * np.exp(-melanin[:, None] * MELANIN - (blood * c.blood)[:, None] * HAEMOGLOBIN)
+        if c.lipstick is not None:
+            colour = _mix(colour, c.lipstick, 0.85 * lips)
+        colour = _mix(colour, np.minimum(c.hair, 0.12), self._stubble(p))
+        colour = _mix(colour, np.minimum(c.hair, 0.15), self._brows(p))
+        oily = np.exp(-((p[:, 0] / 0.12) ** 2)) * (p[:, 2] > self.marks.front_z)  # forehead, nose, chin
+        rough = c.roughness + 0.06 * self._noise(p, 9) - 0.06 * oily - 0.10 * lips
+        return colour, rough, 0.028
 
-    def _brows(self, local: Tensor, colour: Tensor) -> Tensor:
-        x, y, z = local[:, 0].abs(), local[:, 1], local[:, 2]
-        along = (x - 0.055) / 0.235
-        middle = 0.128 + 0.045 * along - 0.055 * along**2
-        half = 0.022 * (1 - 0.6 * along.clamp(0, 1))
-        hairs = 0.75 + 0.45 * self.noise(torch.stack([local[:, 0] * 4, y + 0.4 * x, z], dim=1), 30)
-        amount = (1 - ((y - middle) / half) ** 2).clamp(0, 1) * ((along + 0.05) / 0.12).clamp(0, 1)
-        amount = (amount * ((1.02 - along) / 0.15).clamp(0, 1) * (z > 0.2) * hairs)[:, None].clamp(0, 0.92)
-        return colour * (1 - amount) + amount * local.new_tensor(self.complexion.hair).clamp(max=0.15)
+    def _pigments(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Melanin and haemoglobin above the person's mean, ``(N,)`` each."""
+        c, m = self.complexion, self.marks
+        x, y = np.abs(p[:, 0]), p[:, 1]
+        front = p[:, 2] > m.front_z
 
-    def _eyes(self, local: Tensor) -> Tensor:
+        def spot(place: tuple[float, float], rx: float, ry: float) -> np.ndarray:
+            return front * np.exp(-(((x - place[0]) / rx) ** 2) - ((y - place[1]) / ry) ** 2)
+
+        red = spot(m.cheek, 0.13, 0.11) + 0.9 * spot(m.nose_tip, 0.07, 0.06) + 0.5 * spot((0, m.chin_y), 0.1, 0.06)
+        ears = ((x - 0.42) / 0.08).clip(0, 1) * (p[:, 2] < 0.1)
+        under_eye = spot((m.eye[0], m.eye[1] - 0.085), 0.09, 0.03)
+        lids = spot(m.eye, 0.10, 0.06)
+        blood = c.blush * (0.40 * red + 0.30 * ears) + 0.12 * under_eye + 0.10 * lids
+        blood += 0.10 * self._noise(p + 7.7, 6) + 0.08 * self._noise(p + 1.7, 15) + 0.05 * self._noise(p, 40)
+        melanin = 0.06 * self._noise(p, 4) + 0.06 * self._noise(p + 4.4, 14) + 0.05 * self._noise(p + 2.2, 55)
+        melanin += 0.14 * under_eye + 0.08 * lids
+        if c.freckles:
+            dots = ((self._noise(p + 5.3, 36) - 0.45) / 0.2).clip(0, 1)
+            melanin += 0.8 * c.freckles * dots * np.exp(-(((y - m.cheek[1]) / 0.22) ** 2)) * front
+        melanin += 1.6 * c.moles * ((self._noise(p + 9.1, 11) - 0.90) / 0.05).clip(0, 1)
+        return melanin, blood
+
+    def _lips(self, p: np.ndarray) -> np.ndarray:
+        inside = -_distance_to_polygon(p[:, :2] * [1, 1], self.marks.lips)
+        return ((inside + 0.004) / 0.010).clip(0, 1) * (p[:, 2] > self.marks.front_z)
+
+    def _stubble(self, p: np.ndarray) -> np.ndarray:
+        c, m = self.complexion, self.marks
+        if not c.stubble:
+            return np.zeros(len(p), np.float32)
+        x, y = np.abs(p[:, 0]), p[:, 1] - m.mouth_y
+        line = 0.10 - 0.10 * np.exp(-(((x - 0.19) / 0.09) ** 2)) + 0.16 * ((x - 0.27) / 0.15).clip(0, 1)
+        inside = ((line - y) / 0.05).clip(0, 1) * ((p[:, 1] - m.chin_y + 0.17) / 0.10).clip(0, 1)
+        inside = inside * ((p[:, 2] + 0.02) / 0.1).clip(0, 1) * (1 - self._lips(p))
+        return (c.stubble * inside * (0.8 + 0.35 * self._noise(p, 60) + 0.2 * self._noise(p, 90))).clip(0, 1)
+
+    def _brows(self, p: np.ndarray) -> np.ndarray:
+        brow = self.marks.brow
+        x, y = np.abs(p[:, 0]), p[:, 1]
+        along = (x - brow[0, 0]) / (brow[-1, 0] - brow[0, 0])
+        middle = np.interp(x, brow[:, 0], brow[:, 1])
+        half = 0.026 * (1 - 0.6 * along.clip(0, 1))
+        hairs = 0.75 + 0.5 * self._noise(np.stack([p[:, 0] * 4, y + 0.4 * x, p[:, 2]], axis=1), 30)
+        amount = (1 - ((y - middle) / half) ** 2).clip(0, 1) * ((along + 0.05) / 0.12).clip(0, 1)
+        amount = amount * ((1.02 - along) / 0.15).clip(0, 1) * (p[:, 2] > self.marks.front_z) * hairs
+        return (self.complexion.brows * 1.3 * amount).clip(0, 0.92)
+
+    def _eye(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
+        """``p`` on the unit sphere; the iris about +Z."""
+        angle = np.arctan2(np.hypot(p[:, 0], p[:, 1]), p[:, 2])
+        around = np.arctan2(p[:, 1], p[:, 0])
+        white = np.array([0.66, 0.60, 0.57], np.float32) * (1 + 0.04 * self._noise(p, 9))[:, None]
+        pink = 0.25 * ((angle - 0.5) / 0.9).clip(0, 1)
+        white = white * np.exp(-pink[:, None] * HAEMOGLOBIN * 2)
+        rays = 1 + 0.25 * np.sin(40 * around + 3 * self._noise(p, 6)) + 0.25 * self._noise(p, 14)
+        iris = self.complexion.iris * (rays * (0.7 + 0.8 * angle / _IRIS_ANGLE))[:, None]
+        iris = iris * (1 - 0.7 * ((angle - 0.85 * _IRIS_ANGLE) / (0.15 * _IRIS_ANGLE)).clip(0, 1))[:, None]
+        colour = _mix(iris, white, ((angle - _IRIS_ANGLE) / 0.04).clip(0, 1))
+        return _mix(np.full_like(colour, 0.004), colour, ((angle - _PUPIL_ANGLE) / 0.03).clip(0, 1)), 0.08, 0.035
+
+    def _strands(self, p: np.ndarray, fineness: float) -> np.ndarray:
+        around = np.arctan2(p[:, 0], p[:, 2] + 0.15)
+        return self._noise(np.stack([12 * fineness * around, 3 * p[:, 1], 3 * p[:, 2]], axis=1), 1)
+
+    def _hair(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
+        streaks = 1 + 0.3 * self._strands(p, 3.5) + 0.3 * self._strands(p + 0.7, 8)
+        return self.complexion.hair * streaks[:, None], 0.42, 0.045
+
+    def _cloth(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
         c = self.complexion
-        centre = torch.stack([local[:, 0].sign() * EYE_CENTRE[0], torch.full_like(local[:, 1], EYE_CENTRE[1])], dim=1)
-        radius = (local[:, :2] - centre).norm(dim=1)
-        white = local.new_tensor([0.62, 0.58, 0.56]).expand(len(local), 3)
-        rays = 1 + 0.5 * torch.sin(40 * torch.atan2(local[:, 1] - centre[:, 1], local[:, 0] - centre[:, 0]))
-        iris = local.new_tensor(c.iris) * (0.7 + 0.4 * rays[:, None]) * (1 + 0.6 * (radius[:, None] / 0.042))
-        colour = torch.where((radius < 0.043)[:, None], iris, white)
-        colour = torch.where(((radius > 0.038) & (radius < 0.045))[:, None], colour * 0.35, colour)
-        return torch.where((radius < 0.018)[:, None], torch.full_like(colour, 0.004), colour)
+        x, y = p[:, 0], p[:, 1]
+        second = {
+            "plain": np.zeros(len(p)),
+            "stripes": np.sin(55 * (y if c.seed % 2 else x)) > 0.2,
+            "checks": 0.5 * (np.sin(45 * x) > 0.1) + 0.5 * (np.sin(45 * y) > 0.1),
+            "dots": (np.sin(40 * x) * np.sin(40 * y)) > 0.6,
+            "print": ((self._noise(p + 2.7, 7) + 0.5 * self._noise(p, 15)) > 0.12),
+        }[c.pattern]
+        weave = 1 + 0.08 * self._noise(p, 70) + 0.05 * self._noise(p, 30)
+        return _mix(np.broadcast_to(c.cloth, p.shape), c.second_cloth, second) * weave[:, None], 0.8, 0.02
+
+    def _teeth(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
+        return np.array([0.58, 0.50, 0.38], np.float32) * (1 + 0.05 * self._noise(p, 20))[:, None], 0.25, 0.04
+
+    def _gums(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
+        return np.array([0.30, 0.085, 0.08], np.float32) * (1 + 0.1 * self._noise(p, 20))[:, None], 0.3, 0.03
+
+    def _lash(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
+        return np.broadcast_to(np.minimum(self.complexion.hair, 0.03), p.shape), 0.5, 0.03
+
+
+def _mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """``(N, 3)``: ``share`` ``(N,)`` of the second."""
+    return first + (second - first) * np.asarray(share, np.float32)[:, None]
+
+
+def _distance_to_polygon(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Signed distance ``(N,)`` of points ``(N, 2)`` to a closed polygon ``(K, 2)``, below zero inside."""
+    nearest = np.full(len(points), np.inf)
+    inside = np.zeros(len(points), bool)
+    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        edge = end - start
+        relative = points - start
+        along = (relative @ edge / (edge @ edge)).clip(0, 1)
+        nearest = np.minimum(nearest, ((relative - along[:, None] * edge) ** 2).sum(axis=1))
+        crosses = (start[1] <= points[:, 1]) != (end[1] <= points[:, 1])
+        slope = edge[0] / edge[1] if edge[1] else 0.0
+        inside ^= crosses & (points[:, 0] < start[0] + slope * (points[:, 1] - start[1]))
+    return np.where(inside, -1, 1) * np.sqrt(nearest)

@@ -1,79 +1,15 @@
+import json
+
 import numpy as np
 import pytest
-import torch
 
 from prepare_olat import main
-from src.data.stage.synthetic.heads import EYE, HAIR, HAIR_STYLES, SKIN, Head, sample_shape
 from src.data.stage.synthetic.light_stage import make_light_stage
-from src.data.stage.synthetic.rendering import DistanceGrid, render_olats, trace
-from src.data.stage.synthetic.skin import MONK_TONES, Surface, hex_to_linear, sample_complexion
+from src.data.stage.synthetic.people import Framing, sample_pose, sample_view
 from src.data.stage.synthetic.sky import KINDS, make_environment
 from src.utils.cli import InputError
-from src.utils.image_io import read_linear
-from src.utils.sphere import fibonacci_sphere, pixel_solid_angles
-
-
-@pytest.fixture(scope="module")
-def head() -> tuple[Head, Surface]:
-    rng = np.random.default_rng(3)
-    head = Head(sample_shape(rng, "short"))
-    return head, Surface(head, sample_complexion(rng, 4))
-
-
-@pytest.mark.parametrize("style", HAIR_STYLES)
-def test_every_style_is_a_head(style):
-    head = Head(sample_shape(np.random.default_rng(1), style))
-    points = torch.tensor([[0.0, 0.2, 0.0], [0, 0.2, 1.5], [0, -1.2, -0.2], [0.95, 0.9, 0]])
-    inside = head.distance(points)
-    assert inside[0] < 0 < inside[1] and inside[2] < 0 < inside[3]
-    gradient = torch.autograd.functional.jacobian(lambda p: head.distance(p).sum(), torch.randn(200, 3) * 0.5)
-    assert gradient.norm(dim=1).median() == pytest.approx(1, abs=0.25)  # close to a distance
-
-
-def test_seen_from_the_front_there_is_skin_with_two_eyes_under_hair(head):
-    buffer = trace(head[0], head[1], DistanceGrid(head[0]), 96)
-    material = head[0].distances(buffer.point).argmin(dim=1)
-    assert (material == EYE).sum() > 20 and (material == HAIR).sum() > 200 and (material == SKIN).sum() > 2000
-    assert head[0].distance(buffer.point).abs().max() < 5e-3
-    eyes = head[0].to_local(buffer.point[material == EYE])[:, 0]
-    assert (eyes > 0).any() and (eyes < 0).any()
-    assert (buffer.normal * buffer.view).sum(1).mean() > 0.5
-    assert 0.2 < buffer.coverage().mean() < 0.6
-    edges = buffer.coverage()[(buffer.coverage() > 0) & (buffer.coverage() < 1)]
-    assert len(edges) > 50  # the mask is anti-aliased
-
-
-def test_light_comes_from_where_it_is_and_casts_shadows(head):
-    with torch.inference_mode():
-        coverage, pictures = render_olats(*head, np.array([[1.0, 0, 0], [-1, 0, 0], [0, 0, 1], [0, 0, -1]]), 48)
-        right, left, front, behind = pictures
-    assert right[:, 24:].sum() > 3 * right[:, :24].sum() and left[:, :24].sum() > 3 * left[:, 24:].sum()
-    assert front.sum() > right.sum() > behind.sum()
-    assert all((p >= 0).all() and np.isfinite(p).all() for p in (right, left, front, behind))
-    assert (front[coverage == 0] == 0).all() and front[coverage > 0].min() > 0  # bounced light reaches everything
-
-
-def test_shadow_rays_see_the_head():
-    grid = DistanceGrid(Head(sample_shape(np.random.default_rng(2), "bald")))
-    point = torch.tensor([[0.0, 0.2, -1.0], [0.0, 0.2, -1.0], [0, 0.2, -1.0]])
-    towards = torch.nn.functional.normalize(torch.tensor([[0.0, 0, 1], [0, 0, -1], [1, 0, -0.2]]), dim=1)
-    np.testing.assert_allclose(grid.visibility(point, towards), [0, 1, 1], atol=1e-6)
-
-
-def test_no_more_light_is_reflected_than_falls_in(head):
-    """Under uniform light of radiance 1 nothing is brighter than it."""
-    lights = fibonacci_sphere(64)
-    with torch.inference_mode():
-        coverage, pictures = render_olats(*head, lights, 40)
-        flat = sum(pictures) * (4 * np.pi / 64)
-    inside = flat[coverage == 1]
-    assert 0.03 < inside.mean() < 0.8 and np.percentile(inside, 99.5) < 1.2
-
-
-def test_skin_tones_span_the_monk_scale():
-    albedo = [sample_complexion(np.random.default_rng(0), tone).skin.mean() for tone in range(len(MONK_TONES))]
-    assert albedo[0] > 0.5 and albedo[-1] < 0.06 and albedo[1] > albedo[5] > albedo[7] > albedo[9]
-    np.testing.assert_allclose(hex_to_linear("ffffff"), 1, atol=1e-6)
+from src.utils.image_io import read_linear, read_mask
+from src.utils.sphere import pixel_solid_angles
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,38 +25,82 @@ def test_environments_are_hdr_and_seamless(kind):
 
 
 def test_command_makes_a_training_set_from_nothing(tmp_path):
-    arguments = [
-        "--synthetic",
-        "2",
-        "--num_lights",
-        "9",
-        "--num_envs",
-        "3",
-        "--image_size",
-        "24",
-        "--workers",
-        "1",
-        "--out_root",
-        str(tmp_path / "set"),
-        "--contact_sheet",
-        str(tmp_path / "sheet.png"),
-    ]
+    arguments = ["--synthetic", "2", "--num_lights", "9", "--num_envs", "3", "--image_size", "24", "--workers", "1"]
+    arguments += ["--out_root", str(tmp_path / "set"), "--contact_sheet", str(tmp_path / "sheet.png")]
+    arguments += ["--max_yaw", "40", "--focal_length", "50", "85", "--shot", "1.2", "1.5"]
     assert main(arguments) == 0
     subjects = tmp_path / "set" / "subjects"
     relit = read_linear(subjects / "ID002" / "relit" / "env_003.exr")
     assert relit.shape == (24, 24, 3) and relit.max() > 0
     assert read_linear(tmp_path / "sheet.png").std() > 0.05
-    stamp = (tmp_path / "set" / "stage" / "olat" / "ID001" / "000.exr").stat().st_mtime_ns
+    captures = tmp_path / "set" / "stage" / "olat"
+    person = json.loads((captures / "ID001" / "person.json").read_text())
+    assert 1 <= person["monk_tone"] <= 10 and abs(person["pose"]["yaw"]) <= 40
+    assert 50 <= person["camera"]["focal_length_mm"] <= 85 and 1.2 <= person["camera"]["shot_heads"] <= 1.5
+    mask = read_mask(captures / "ID001" / "mask.png")
+    assert 0.2 < mask.mean() < 0.95
+    stamp = (captures / "ID001" / "000.exr").stat().st_mtime_ns
     assert main(arguments) == 0
-    assert (tmp_path / "set" / "stage" / "olat" / "ID001" / "000.exr").stat().st_mtime_ns == stamp
+    assert (captures / "ID001" / "000.exr").stat().st_mtime_ns == stamp
 
 
-def test_the_same_seed_makes_the_same_stage(tmp_path):
-    options = {"subjects": 1, "lights": 4, "environments": 1, "size": 16}
-    first = make_light_stage(tmp_path / "a", **options)
-    second = make_light_stage(tmp_path / "b", **options)
-    other = make_light_stage(tmp_path / "c", seed=1, **options)
-    np.testing.assert_array_equal(read_linear(first / "ID001" / "002.exr"), read_linear(second / "ID001" / "002.exr"))
-    assert not np.array_equal(read_linear(first / "ID001" / "002.exr"), read_linear(other / "ID001" / "002.exr"))
-    with pytest.raises(InputError, match="other lights, size or seed"):
-        make_light_stage(tmp_path / "a", subjects=1, lights=5, environments=1, size=16)
+def test_a_person_depends_on_seed_and_index_alone(tmp_path):
+    options = {"lights": 4, "environments": 1, "size": 16}
+    first = make_light_stage(tmp_path / "a", subjects=2, **options)
+    (tmp_path / "b" / "olat" / "ID001").mkdir(parents=True)  # done by an earlier run, so not made again
+    second = make_light_stage(tmp_path / "b", subjects=2, **options)
+    (tmp_path / "c" / "olat" / "ID001").mkdir(parents=True)
+    other = make_light_stage(tmp_path / "c", subjects=2, seed=1, **options)
+    picture = read_linear(first / "ID002" / "002.exr")
+    np.testing.assert_array_equal(picture, read_linear(second / "ID002" / "002.exr"))
+    assert not np.array_equal(picture, read_linear(other / "ID002" / "002.exr"))
+    assert not list((second / "ID001").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"lights": 5}, "lights"), ({"seed": 3}, "seed"), ({"framing": Framing(max_yaw=10)}, "framing")],
+)
+def test_a_stage_of_other_settings_is_refused(tmp_path, change, named):
+    options = {"subjects": 1, "lights": 4, "environments": 0, "size": 8}
+    make_light_stage(tmp_path / "a", **{**options, "subjects": 0})
+    with pytest.raises(InputError, match=f"another {named}"):
+        make_light_stage(tmp_path / "a", **{**options, **change})
+
+
+def test_a_stage_of_an_older_version_is_refused_in_one_line(tmp_path, capsys):
+    stage = tmp_path / "set" / "stage"
+    stage.mkdir(parents=True)
+    (stage / "stage.json").write_text('{"format": "synthetic light stage 1", "lights": 331, "size": 256, "seed": 0}')
+    assert main(["--synthetic", "2", "--out_root", str(tmp_path / "set")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.count("\n") == 0 and "older version" in error and "delete it" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--max_yaw", "95"], "--max_yaw: 95"),
+        (["--focal_length", "85", "50"], "--focal_length: 85 50"),
+        (["--focal_length", "5", "50"], "--focal_length: 5 50"),
+        (["--shot", "0.1", "2"], "--shot: 0.1 2"),
+        (["--head_model", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_flags_of_the_stage(tmp_path, capsys, arguments, message):
+    assert main(["--synthetic", "1", "--out_root", str(tmp_path / "set"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
+def test_poses_and_cameras_keep_to_what_is_asked():
+    framing = Framing(max_yaw=80, focal_length=(35, 200), shot=(1, 3.5))
+    rng = np.random.default_rng(0)
+    poses = [sample_pose(rng, framing) for _ in range(400)]
+    yaw = np.array([pose.yaw for pose in poses])
+    assert np.abs(yaw).max() <= 80 and (yaw > 60).any() and (yaw < -60).any() and (np.abs(yaw) < 20).mean() > 0.3
+    assert all(abs(pose.neck_yaw) <= 35 for pose in poses)
+    for _ in range(50):
+        view, about = sample_view(rng, framing)
+        assert 2 * np.degrees(np.arctan(12 / about["focal_length_mm"])) == pytest.approx(view.fov_degrees)
+        assert view.frame_height == pytest.approx(1.45 * about["shot_heads"])

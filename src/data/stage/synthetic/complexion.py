@@ -1,0 +1,82 @@
+"""The colours of one synthetic person: skin over the Monk scale, hair, eyes, cloth, and how strongly details show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from src.utils.color import srgb_to_linear
+
+# Monk skin tone scale (Monk 2019, skintone.google), sRGB, lightest first.
+MONK_TONES = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
+PATTERNS = ("plain", "stripes", "checks", "dots", "print")
+_HAIR_COLOURS = ("0f0c0a", "1b1410", "2e1f16", "4a3020", "6b4a2c", "9c7748", "7a3c1e", "8d8984", "c9c4bc")
+_IRIS_COLOURS = ("3b2414", "5a3a1e", "6a6a3a", "4d6b5a", "4f6f8f", "7a8a94")
+_CLOTH_COLOURS = ("22262e", "6e2b2b", "2e4a38", "c8c4ba", "35435e", "8a7a5a", "111111", "5b4a68", "e6e3dc", "a83232")
+_BRIGHT_CLOTH = ("c99a3a", "3a6ea5", "7f8c8d", "4b5d3a", "d9b8b0", "1d2b4a")
+# How much a unit more of each pigment darkens red, green and blue, as -log albedo (after Tsumura et al. 2003).
+MELANIN = np.array([0.34, 0.62, 0.92], np.float32)
+HAEMOGLOBIN = np.array([0.05, 0.46, 0.36], np.float32)
+
+
+@dataclass(frozen=True)
+class Complexion:
+    """Colours of one person, linear RGB, and how strongly the details show."""
+
+    tone: int  # 0-9 on the Monk scale, lightest first
+    skin: np.ndarray
+    lipstick: np.ndarray | None
+    hair: np.ndarray
+    iris: np.ndarray
+    cloth: np.ndarray
+    second_cloth: np.ndarray
+    pattern: str
+    blush: float
+    freckles: float
+    moles: float
+    stubble: float
+    brows: float
+    roughness: float
+    seed: int
+
+    @property
+    def blood(self) -> float:
+        """How much haemoglobin shows through the melanin."""
+        return 1 - 0.6 * self.tone / 9
+
+
+def hex_to_linear(code: str) -> np.ndarray:
+    """``'rrggbb'`` sRGB -> linear RGB float32."""
+    return srgb_to_linear(np.array([int(code[i : i + 2], 16) for i in (0, 2, 4)], np.float32) / 255)
+
+
+def sample_complexion(rng: np.random.Generator, tone: int) -> Complexion:
+    """Random colours around tone ``tone`` (0-9) of the Monk scale."""
+    # The scale's swatches are skin as printed. As albedo they are compressed: skin reflects less than paper and,
+    # with what scatters back from below the melanin, more than the darkest swatch.
+    skin = hex_to_linear(MONK_TONES[tone]) * np.float32(0.68) + np.array([0.046, 0.027, 0.018], np.float32)
+    # Blood under it makes it redder than paint of that tone.
+    skin = skin * rng.uniform(0.94, 1.06, 3).astype(np.float32) * np.array([1.04, 0.94, 0.88], np.float32)
+    darkest = 4 if tone >= 6 else len(_HAIR_COLOURS)
+    hair = hex_to_linear(_HAIR_COLOURS[int(rng.integers(darkest))])
+    dyes = [*_CLOTH_COLOURS, *_BRIGHT_CLOTH]
+    cloth, second = (hex_to_linear(dyes[int(rng.integers(len(dyes)))]) for _ in range(2))
+    lipstick = np.array([0.30, 0.035, 0.05], np.float32) * np.float32(rng.uniform(0.5, 1.5))
+    return Complexion(
+        tone=tone,
+        skin=skin,
+        lipstick=lipstick if rng.uniform() < 0.15 else None,
+        hair=hair * np.float32(rng.uniform(0.8, 1.2)),
+        iris=hex_to_linear(_IRIS_COLOURS[int(rng.integers(2 if tone >= 6 else len(_IRIS_COLOURS)))]),
+        cloth=cloth,
+        second_cloth=second,
+        pattern=PATTERNS[int(rng.integers(len(PATTERNS)))] if rng.uniform() < 0.7 else "plain",
+        blush=float(rng.uniform(0.3, 1.0)),
+        freckles=float(rng.uniform(0, 1)) if tone < 5 and rng.uniform() < 0.35 else 0.0,
+        moles=float(rng.uniform(0, 1)),
+        stubble=float(rng.choice([0.0, 0.0, 0.0, 0.35, 0.8])),
+        brows=float(rng.uniform(0.6, 1.0)),
+        roughness=float(rng.uniform(0.40, 0.56)),
+        seed=int(rng.integers(2**31)),
+    )

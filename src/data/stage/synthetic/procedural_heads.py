@@ -1,0 +1,80 @@
+"""People from distance fields: nothing to download."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from src.data.stage.synthetic.clothes import clothes
+from src.data.stage.synthetic.distance_fields import isosurface
+from src.data.stage.synthetic.eyes import eyeball
+from src.data.stage.synthetic.hair import hair_distance, sample_hair
+from src.data.stage.synthetic.head_shapes import EYE_CENTRE, EYE_RADIUS, PIVOT, Head, HeadShape, sample_shape
+from src.data.stage.synthetic.meshes import CLOTH, HAIR, SKIN, Mesh, join, make_mesh
+from src.data.stage.synthetic.people import Person, Pose
+from src.data.stage.synthetic.skin import FaceMarks
+
+_FINEST, _COARSEST = 0.008, 0.02  # voxels of faces; lids and lips need the first in close-ups
+
+
+def procedural_person(rng: np.random.Generator, pose: Pose, hair_style: str, pixel_width: float) -> Person:
+    """A random person with their head turned by ``pose``, in triangles for pixels of a width in head units."""
+    voxel = float(np.clip(0.8 * pixel_width, _FINEST, _COARSEST))
+    shape = sample_shape(rng, (pose.neck_yaw, pose.pitch, pose.roll))
+    head = Head(shape)
+    hair = sample_hair(rng, hair_style)
+    shoulders, collar = float(rng.uniform(0.88, 1.12)), float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1)]))
+    parts: list[Mesh] = []
+    with torch.inference_mode():
+        skin = isosurface(head.skin, (-0.72, -1.35, -0.85), (0.72, 0.90, 0.85), voxel, SKIN)
+        parts.append(_at_rest(skin, head))
+        if hair_style != "bald":
+            low = (-0.95, -1.25, -1.1)
+            field = isosurface(lambda p: hair_distance(p, hair, head.skull), low, (0.95, 1.15, 0.75), 1.5 * voxel, HAIR)
+            parts.append(field.moved(_rotation(head), PIVOT))
+        parts.append(
+            isosurface(
+                lambda p: clothes(p, shoulders, shape.neck, collar),
+                (-1.5, -4.2, -1),
+                (1.5, -0.4, 0.7),
+                2 * voxel,
+                CLOTH,
+            )
+        )
+    gaze = rng.normal(0, (12, 6))
+    for side in (-1, 1):
+        centre = np.array(EYE_CENTRE) * [side, 1, 1]
+        parts.append(eyeball(centre, EYE_RADIUS, gaze[0], gaze[1]).moved(_rotation(head), PIVOT))
+    return Person(join(parts), _marks(shape), hair_style, {"neck": shape.neck, "collar": collar})
+
+
+def _rotation(head: Head) -> np.ndarray:
+    return head.rotation.numpy()
+
+
+def _at_rest(mesh: Mesh, head: Head) -> Mesh:
+    rest = head.to_local(torch.from_numpy(mesh.vertices)).numpy()
+    return make_mesh(mesh.vertices, mesh.faces, mesh.material, mesh.normals, rest)
+
+
+def _marks(s: HeadShape) -> FaceMarks:
+    """Where :class:`Head` puts the features."""
+    across = np.linspace(-0.97, 0.97, 15)
+    half_width = 0.150 * s.mouth_width
+    centre = -0.300 + 0.005 * across**2
+    bow = 0.010 * np.exp(-((across * half_width / 0.022) ** 2))
+    fall = (1 - across**2) ** 0.6
+    upper = centre + (0.031 + 0.016 * s.lip_fullness) * fall - bow
+    lower = centre - (0.036 + 0.024 * s.lip_fullness) * fall
+    x = across * half_width
+    along = np.linspace(0, 1, 6)
+    return FaceMarks(
+        lips=np.concatenate([np.stack([x, lower], 1), np.stack([x, upper], 1)[::-1]]),
+        brow=np.stack([0.055 + 0.235 * along, 0.128 + 0.045 * along - 0.055 * along**2], axis=1),
+        eye=EYE_CENTRE[:2],
+        nose_tip=(0.0, 0.06 - 0.205 * s.nose_length),
+        cheek=(0.25, -0.10),
+        mouth_y=-0.303,
+        chin_y=-0.53,
+        front_z=0.2,
+    )

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+
+from src.data.stage.synthetic.camera import View, look
+from src.data.stage.synthetic.complexion import MONK_TONES, hex_to_linear, sample_complexion
+from src.data.stage.synthetic.distance_fields import isosurface, sphere
+from src.data.stage.synthetic.hair import HAIR_STYLES
+from src.data.stage.synthetic.meshes import CLOTH, EYE, HAIR, SKIN, Scene
+from src.data.stage.synthetic.people import Person, Pose
+from src.data.stage.synthetic.procedural_heads import procedural_person
+from src.data.stage.synthetic.skin import Noise, PersonSurface
+
+FRONT = Pose(yaw=0, neck_yaw=0, pitch=0, roll=0)
+VIEW = View(fov_degrees=25, frame_height=2.0)
+
+
+@pytest.fixture(scope="module")
+def person() -> Person:
+    return procedural_person(np.random.default_rng(3), FRONT, "short", 0.03)
+
+
+def test_a_ball_from_its_field_is_one():
+    mesh = isosurface(lambda p: sphere(p, (0.1, 0, 0), 0.4), (-0.5, -0.6, -0.6), (0.7, 0.6, 0.6), 0.05, SKIN)
+    outwards = mesh.vertices - np.float32([0.1, 0, 0])
+    np.testing.assert_allclose(np.linalg.norm(outwards, axis=1), 0.4, atol=1e-3)
+    np.testing.assert_allclose(mesh.normals, outwards / 0.4, atol=0.02)
+    a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
+    volume = np.einsum("nc,nc->n", a, np.cross(b, c)).sum() / 6  # above 0: the faces' order is outwards too
+    assert volume == pytest.approx(4 / 3 * np.pi * 0.4**3, rel=0.02)
+    assert isosurface(lambda p: sphere(p, (9, 0, 0), 0.4), (-1, -1, -1), (1, 1, 1), 0.1, SKIN) is None
+
+
+@pytest.mark.parametrize("style", HAIR_STYLES)
+def test_every_style_is_a_person(style):
+    person = procedural_person(np.random.default_rng(1), FRONT, style, 0.04)
+    samples = look(
+        Scene(person.mesh), PersonSurface(sample_complexion(np.random.default_rng(0), 4), person.marks), VIEW, 48
+    )
+    assert 0.25 < samples.coverage().mean() < 0.9
+    assert (HAIR in person.mesh.material) == (style != "bald")
+    assert np.isfinite(person.mesh.vertices).all()
+    np.testing.assert_allclose(np.linalg.norm(person.mesh.normals, axis=1), 1, atol=1e-3)
+
+
+def test_seen_from_the_front_there_is_skin_with_two_eyes_under_hair(person):
+    scene = Scene(person.mesh)
+    x, y = np.meshgrid(np.linspace(-0.5, 0.5, 60), np.linspace(-1.1, 0.8, 100))
+    origins = np.stack([x, y, np.full_like(x, 3)], -1).reshape(-1, 3)
+    hits = scene.first_hits(origins, np.broadcast_to([0, 0, -1], origins.shape))
+    material, point = person.mesh.material[hits.face], origins[hits.ray]
+    mean_y = {kind: point[material == kind, 1].mean() for kind in (SKIN, EYE, HAIR, CLOTH)}
+    assert mean_y[HAIR] > mean_y[EYE] > mean_y[SKIN] > mean_y[CLOTH]
+    eyes = point[material == EYE, 0]
+    assert (eyes > 0).sum() > 3 and (eyes < 0).sum() > 3
+
+
+def test_features_stay_on_the_skin_when_the_head_turns(person):
+    """The same place at rest has the same colour; a turned head has the same rest positions."""
+    turned = procedural_person(np.random.default_rng(3), Pose(30, 30, 0, 0), "short", 0.03)
+    skin = turned.mesh.rest[np.unique(turned.mesh.faces[turned.mesh.material == SKIN])]
+    face = skin[skin[:, 1] > -0.3]
+    still = person.mesh.rest[np.unique(person.mesh.faces[person.mesh.material == SKIN])]
+    np.testing.assert_allclose(face.max(axis=0), still[still[:, 1] > -0.3].max(axis=0), atol=0.02)
+
+
+def test_skin_tones_span_the_monk_scale():
+    albedo = [sample_complexion(np.random.default_rng(0), tone).skin.mean() for tone in range(len(MONK_TONES))]
+    assert albedo[0] > 0.5 and albedo[-1] < 0.06 and albedo[1] > albedo[5] > albedo[7] > albedo[9]
+    np.testing.assert_allclose(hex_to_linear("ffffff"), 1, atol=1e-6)
+
+
+def test_lips_are_redder_than_the_forehead(person):
+    surface = PersonSurface(sample_complexion(np.random.default_rng(5), 2), person.marks)
+    places = np.float32([[0.0, person.marks.lips[:, 1].min() + 0.02, 0.5], [0.0, 0.28, 0.45]])
+    lip, forehead = surface.shade(places, np.array([SKIN, SKIN])).albedo
+    assert lip[0] / lip[1] > 1.15 * forehead[0] / forehead[1]
+
+
+def test_noise_is_smooth_repeats_and_is_a_function_of_its_seed():
+    points = torch.rand(500, 3, generator=torch.Generator().manual_seed(0)).numpy() * 5
+    noise = Noise(4)
+    np.testing.assert_allclose(noise(points, 2), noise(points + 16, 2), atol=1e-4)
+    assert np.abs(noise(points, 2) - noise(points + 1e-3, 2)).max() < 0.05
+    assert not np.allclose(noise(points, 2), Noise(5)(points, 2))
+    assert np.abs(noise(points, 2)).max() <= 1
