@@ -28,7 +28,7 @@ CONTROL_BLOCKS = 2000  # the size is measured by
 START_PRICE = 4.0  # dB that all bits of the budget together are worth at first
 LEAST_ROUNDING_PRICE, MOST_ROUNDING_PRICE = 0.01, 100.0
 ROUNDING_STEPS = 10
-ROUNDING_GROWTH = 1.05
+ROUNDING_GROWTH = 1.003
 DB_PER_EXCESS = 100.0  # by which a score falls per budget that is exceeded: what does not fit is never the best
 
 
@@ -121,18 +121,24 @@ class GridTask(Task):
         if self._is_rounded or model.is_rounded:
             self._is_rounded = True
             return
+        scale = 1.0  # of the sample's size to that of all
+        while True:
+            price = self._least_price(scale)
+            model.rounding_price.fill_(price)
+            size_bytes = self._packed_bytes()
+            if size_bytes <= self._budget_bytes or price >= MOST_ROUNDING_PRICE:
+                break
+            scale = max(scale * ROUNDING_GROWTH, size_bytes / self._sampled_bytes(price))
+        model.round_latents()
+
+    def _least_price(self, scale: float) -> float:
+        """The least rounding price at which the sample says, its size times ``scale``, that latents fit."""
         low, high = math.log(LEAST_ROUNDING_PRICE), math.log(MOST_ROUNDING_PRICE)
         for _ in range(ROUNDING_STEPS):
             middle = (low + high) / 2
-            fits = self._sampled_bytes(math.exp(middle)) <= self._budget_bytes
+            fits = scale * self._sampled_bytes(math.exp(middle)) <= self._budget_bytes
             low, high = (low, middle) if fits else (middle, high)
-        price = math.exp(high)
-        while True:
-            model.rounding_price.fill_(price)
-            if price > MOST_ROUNDING_PRICE or self._packed_bytes() <= self._budget_bytes:
-                break
-            price *= ROUNDING_GROWTH
-        model.round_latents()
+        return math.exp(high)
 
     def _packed_bytes(self) -> int:
         return packed_bytes(self.model.layout, self.model.codes()[0], self.model.config.latent_bits)
