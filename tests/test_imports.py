@@ -32,6 +32,7 @@ LIGHTMAP_WING = (
     "models.siren_decoder",
     "models.lightmap_decoder",
     "models.day_peak",
+    "models.sampling",
     "models.compressor",
     "models.f2",
     "models.radiance_f2",

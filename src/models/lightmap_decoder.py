@@ -9,8 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.models.sampling import Filter, require_filter, surrounding_texels, weighted_colours, weights_of_valid
+from src.utils.texel_grid import texel_xy
+
 CHUNK_TEXELS = 8192  # of one thread: of fewer the calls take most of the time, more leave the processor's cache
 GPU_CHUNK_TEXELS = 1 << 18
+POINTS_AT_ONCE = 1 << 18  # that are sampled: their four texels each are looked up together
 
 
 def chunk_texels(device: torch.device) -> int:
@@ -29,6 +33,7 @@ class LightmapDecoder(Protocol):
     width: int
     hours: tuple[float, ...]
     is_radiance: bool
+    device: torch.device
 
     @property
     def peak(self) -> float:
@@ -53,6 +58,16 @@ class LightmapDecoder(Protocol):
         """Single texels: ``xy`` N x 2 in [-1, 1], x first, ``hours`` a number or N of them (24 is 0) -> N x 3."""
         ...
 
+    def is_valid(self, texels: Tensor) -> Tensor:
+        """Which of the row-major ``texels`` M int64 hold a colour, M bool: all of them where none is known not to."""
+        ...
+
+    def mask(self) -> np.ndarray:
+        """Which texels are valid, H x W bool."""
+        texels = torch.arange(self.height * self.width, device=self.device)
+        parts = [self.is_valid(part).cpu() for part in texels.split(POINTS_AT_ONCE)]
+        return torch.cat(parts).view(self.height, self.width).numpy()
+
     def frames(self, hours: Sequence[float]) -> Iterator[np.ndarray]:
         """Whole frames one by one, H x W x 3 float32 each."""
         ...
@@ -62,3 +77,32 @@ class LightmapDecoder(Protocol):
         if isinstance(hours, int | float):
             return next(self.frames([hours]))
         return np.stack(list(self.frames(hours)))
+
+    @torch.no_grad()
+    def sample(self, uv: Tensor, hours: Tensor | float, filter: Filter = "bilinear") -> Tensor:
+        """Colours at any points: ``uv`` N x 2 in [0, 1], ``hours`` a number or N of them (24 is 0) -> N x 3.
+
+        u runs to the right, v downwards from the upper edge of row 0; texel (i, j) has its centre at ``u = (i + 0.5) /
+        width, v = (j + 0.5) / height``, where :meth:`decode` gives the same. Beyond the outermost centres the border
+        goes on. Of the four texels around a point those that are not valid give their weight to the others, so that
+        colours do not darken at the border of a chart; where none is valid that has a weight it is 0. ``"nearest"``
+        takes the valid one with the largest bilinear weight.
+
+        The four colours are interpolated, not the latents: F2 is not linear, and the colour of a mean of two latents
+        may be far from both colours. Raises ``ValueError`` for another ``filter``.
+        """
+        require_filter(filter)
+        uv = torch.as_tensor(uv, device=self.device)
+        hours = torch.as_tensor(hours, dtype=torch.float64).reshape(-1).expand(len(uv))
+
+        def decode(texels: Tensor, hours: Tensor) -> Tensor:
+            return self.decode(texel_xy(texels, self.height, self.width), hours)
+
+        sampled = uv.new_empty(len(uv), 3, dtype=torch.float32)
+        for first in range(0, len(uv), POINTS_AT_ONCE):
+            points = slice(first, first + POINTS_AT_ONCE)
+            texels, weights = surrounding_texels(uv[points], self.height, self.width)
+            valid = self.is_valid(texels.flatten()).view_as(texels)
+            weights = weights_of_valid(weights, valid, filter)
+            sampled[points] = weighted_colours(decode, texels, weights, hours[points].to(self.device))
+        return sampled

@@ -150,6 +150,10 @@ class SirenDecoder(LightmapDecoder):
         self._share_out(work, range(0, len(xy), self.chunk_texels))
         return out
 
+    def is_valid(self, texels: Tensor) -> Tensor:
+        """All of them: a SIREN has a colour everywhere."""
+        return torch.ones_like(texels, dtype=torch.bool)
+
     @torch.no_grad()
     def frames(self, hours: Sequence[float]) -> Iterator[np.ndarray]:
         """The frames one by one, H x W x 3 float32 each, decoded a few hours at a time, chunk by chunk.

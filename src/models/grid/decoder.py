@@ -107,10 +107,7 @@ class GridDecoder(LightmapDecoder):
         xy = torch.as_tensor(xy, dtype=torch.float32, device=self.device)
         hours = torch.as_tensor(hours, dtype=torch.float64).reshape(-1).expand(len(xy))
         colours = xy.new_zeros(len(xy), 3)
-        texels = texel_index(xy, self.height, self.width)
-        if self.width != self.config.width:
-            texels = texels // self.width * self.config.width + texels % self.width
-        valid, rows = self.latents.rows(texels + self._first_row * self.config.width)
+        valid, rows = self.latents.rows(self._in_map(texel_index(xy, self.height, self.width)))
         order = rows[0].argsort()  # neighbours share what is looked up for them
         different, which = hours.unique(return_inverse=True)
         which = which.to(self.device)
@@ -119,6 +116,16 @@ class GridDecoder(LightmapDecoder):
             for part in order[(valid & (which == k))[order]].split(chunk_texels(self.device)):
                 colours[part] = self._colours([row[part] for row in rows], f2).T
         return colours
+
+    def is_valid(self, texels: Tensor) -> Tensor:
+        """Which of the row-major ``texels`` M int64 of this lightmap hold a colour, M bool."""
+        return self.latents.rows(self._in_map(texels))[0]
+
+    def _in_map(self, texels: Tensor) -> Tensor:
+        """Row-major texels of this lightmap as those of the map that it lies in."""
+        if self.width != self.config.width:
+            texels = texels // self.width * self.config.width + texels % self.width
+        return texels + self._first_row * self.config.width
 
     @torch.no_grad()
     def frames(self, hours: Sequence[float]) -> Iterator[np.ndarray]:
