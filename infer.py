@@ -5,10 +5,13 @@ python infer.py --ckpt RUN/best.ckpt --time 12 --out recon_12.png
 python infer.py --latent_path RUN/latent_map.npy --f2_path RUN/f2_state_dict.pt --time 18 --out recon_18.png
 python infer.py --ckpt RUN/best.ckpt --time 0,5.9,12 --out recon_{time}.png     recon_0000.png, recon_0590.png, ...
 python infer.py --ckpt RUN/best.ckpt --time 0:24:0.5 --out day.mp4
+python infer.py --bundle day.tod --time 12 --size 128x128 --out noon_128.exr     a mip level
 
 exr and hdr hold linear radiance. png, jpg and mp4 show what was trained on png or jpg as it was, and radiance times
 --exposure, sRGB encoded, clipped at white; the exposure is the same for all hours, by default 1 / the day's peak
 (what 99.5 % of the brightest hour's texels stay below).
+
+--size gives means of areas in linear light, over valid texels alone.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--lightmap", metavar="LEVEL:ID", help="which of the lightmaps that share a file")
     add("--time", type=cli.hour_list, required=True, help="hour (24 is 0), list 0,5.9,12 or start:stop:step")
     add("--out", type=Path, required=True, help="png, jpg, exr or hdr; {time} becomes hour x 100 (0590); or mp4")
+    add("--size", type=cli.picture_size, metavar="WxH", help="at most the lightmap's; mip levels are halves of it")
     add("--exposure", type=cli.positive_float, help="factor on linear values for png, jpg and mp4")
     add("--fps", type=cli.positive_float, default=24.0, help="frames per second of an mp4")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -64,8 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.models.compressor import load, load_exported
     from src.models.lightmap_decoder import LightmapDecoder
     from src.training.distributed import resolve_device
-    from src.utils.color import expose, srgb_to_linear
+    from src.utils.color import expose, linear_to_srgb, srgb_to_linear
     from src.utils.image_io import HDR_SUFFIXES, require_writable, write_display, write_linear
+    from src.utils.resize import reduce_valid
     from src.utils.video_io import VideoWriter
 
     if not is_video:
@@ -83,7 +88,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise cli.InputError("--lightmap", "the file holds several lightmaps", f"pick one of {known}")
     if arguments.lightmap is not None:
         decoder = decoder.lightmap(arguments.lightmap)
-    frames = tqdm(decoder.frames(arguments.time), total=len(arguments.time), unit="frame", disable=len(paths) < 2)
+    width, height = arguments.size or (decoder.width, decoder.height)
+    if width > decoder.width or height > decoder.height:
+        problem = f"{width}x{height} is more than the lightmap's {decoder.width}x{decoder.height}"
+        raise cli.InputError("--size", problem, "give at most that")
+    frames = decoder.frames(arguments.time)
+    if (width, height) != (decoder.width, decoder.height):
+        mask = decoder.mask()
+        if decoder.is_radiance:
+            frames = (reduce_valid(frame, mask, height, width) for frame in frames)
+        else:
+            frames = (linear_to_srgb(reduce_valid(srgb_to_linear(frame), mask, height, width)) for frame in frames)
+    frames = tqdm(frames, total=len(arguments.time), unit="frame", disable=len(paths) < 2)
 
     exposure = arguments.exposure or (1.0 / decoder.peak if decoder.is_radiance else None)
     if is_video:

@@ -9,7 +9,7 @@ import torch
 import infer
 from src.models.compressor import load
 from src.utils import checkpoint
-from src.utils.color import srgb_to_linear
+from src.utils.color import linear_to_srgb, srgb_to_linear
 from src.utils.image_io import read_display, read_linear
 from src.utils.video_io import VideoReader
 from tests.tiny_runs import one_error_line
@@ -86,6 +86,23 @@ def test_a_video_holds_every_hour(trained, tmp_path):
     assert len(list(VideoReader(tmp_path / "still.MP4"))) == 1
 
 
+def test_a_size_gives_means_in_linear_light(trained, tmp_path):
+    source_arguments, decoder = source(trained, "ckpt"), load(trained / "best.ckpt")
+    linear = srgb_to_linear(decoder.render(5.9).astype(np.float64))  # 11 x 14
+    expected = linear.reshape(11, 7, 2, 3).mean(axis=2)
+    assert infer.main([*source_arguments, "--time", "5.9", "--size", "7x11", "--out", str(tmp_path / "a.exr")]) == 0
+    np.testing.assert_allclose(read_linear(tmp_path / "a.exr"), expected, rtol=0, atol=1e-3)
+    assert infer.main([*source_arguments, "--time", "5.9", "--size", "7x11", "--out", str(tmp_path / "a.png")]) == 0
+    picture = read_display(tmp_path / "a.png").astype(np.float64)
+    np.testing.assert_allclose(picture, linear_to_srgb(expected), rtol=0, atol=0.5 / 255 + 1e-5)
+    assert infer.main([*source_arguments, "--time", "0:2:1", "--size", "6x4", "--out", str(tmp_path / "a.mp4")]) == 0
+    assert VideoReader(tmp_path / "a.mp4").size == (4, 6)
+    for size, name in (("14x11", "same.png"), (None, "plain.png")):
+        extra = ["--size", size] if size else []
+        assert infer.main([*source_arguments, "--time", "5.9", *extra, "--out", str(tmp_path / name)]) == 0
+    assert (tmp_path / "same.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+
+
 def test_names_that_are_not_ascii(trained, tmp_path):
     folder = tmp_path / "Latent ü 日"
     folder.mkdir()
@@ -130,6 +147,9 @@ CASES = {
     ),
     "checkpoint_as_f2": ({**EXPORT, "--ckpt": None, "--f2_path": "{run}/best.ckpt"}, ["best.ckpt"]),
     "no_cuda": ({"--device": "cuda"}, ["--device", "no CUDA device"]),
+    "larger_size": ({"--size": "15x4"}, ["--size", "15x4 is more than the lightmap's 14x11"]),
+    "no_size": ({"--size": "0x4"}, ["--size", "'0x4' is not WIDTHxHEIGHT"]),
+    "half_a_size": ({"--size": "256"}, ["--size", "'256' is not WIDTHxHEIGHT"]),
     "no_fps": ({"--fps": "0"}, ["--fps"]),
 }
 

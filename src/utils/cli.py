@@ -199,6 +199,14 @@ def hour_list(text: str) -> list[float]:
     return [start + k * step for k in range(count)]
 
 
+def picture_size(text: str) -> tuple[int, int]:
+    """``'WxH'`` -> (width, height), both above 0."""
+    match = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text)
+    if not match or not int(match[1]) or not int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, as 256x256")
+    return int(match[1]), int(match[2])
+
+
 def parse_shard(text: str) -> tuple[int, int]:
     """``'i/n'`` -> ``(i, n)`` with ``0 <= i < n``: the i-th (from 0) of n equal shares of the work."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)

@@ -18,6 +18,17 @@ def resize_area(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
+def reduce_valid(picture: np.ndarray, mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A mip level: ``H x W x C`` float32 in linear light, 0 outside ``mask`` H x W bool -> ``height x width x C``.
+
+    Each texel is the mean over the area that it covers, of what is valid there; 0 where nothing is, and a texel that is
+    covered in part is as bright as one that is covered. ``height`` and ``width`` are at most the picture's.
+    """
+    covered = resize_area(mask.astype(np.float32), height, width)[..., None]
+    means = resize_area(picture * mask[..., None], height, width)
+    return np.divide(means, covered, out=np.zeros_like(means), where=covered > 0)
+
+
 def fit_square(picture: np.ndarray, size: int, mask: np.ndarray | None = None) -> np.ndarray:
     """The largest square of ``H x W`` (``x C``), centred on the middle of ``mask`` (``H x W``) as far as the picture
     allows, or on the picture's own middle without one, at ``size x size``."""
