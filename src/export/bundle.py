@@ -129,8 +129,7 @@ def _planes(decoder: GridDecoder, mask: torch.Tensor) -> tuple[list[torch.Tensor
     """The values N x D of each level's valid texels or blocks, row-major, and which of them are valid."""
     latents = decoder.latents
     if isinstance(latents, BlockLatents):
-        texels = torch.nonzero(mask.flatten()).flatten().to(latents.device)
-        return [latents.unpack(latents.rows(texels)[1])], [mask]
+        return [latents.unpack([slice(None)])[latents.valid[0].argsort()]], [mask]
     blocks = [block_mask(mask, level.stride) for level in latents.levels]
     return [level.latents.unpack(slice(None)) for level in latents.levels], blocks
 

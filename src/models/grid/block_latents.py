@@ -24,6 +24,7 @@ TEXELS = BLOCK**2  # in a block
 EMPTY = -1  # 0xFFFFFFFF: a group without a valid texel
 _PARTIAL = 1 << 31  # of a group's entry: some of its texels are not valid
 _WORD = 32
+_WINDOW_STEP = _WORD - 8  # a value that begins within these bits of a window lies in it
 _CHUNK = 1024  # groups packed or unpacked at a time
 
 
@@ -158,12 +159,13 @@ class BlockLatents:
         Texels whose places are sorted are decoded fastest: those of a block then share what it says.
         """
         block, at = self._locate(texels)
-        blocks, which = block.unique(return_inverse=True)
-        groups, of_group = (blocks // BLOCKS).unique_consecutive(return_inverse=True)
-        used = self.index[groups] != EMPTY
-        valid = torch.zeros(len(groups), BLOCKS, dtype=torch.int32, device=self.device)
-        valid[used] = self._records(groups[used]).valid
-        return (valid[of_group, blocks % BLOCKS][which] >> at & 1).bool(), [block * TEXELS + at]
+        entry = self.index[block // BLOCKS]
+        used, partial = entry != EMPTY, entry < 0
+        # Flags of a block never lie across two words: they begin at a multiple of 16.
+        flags = BLOCKS * self._size_bits + block % BLOCKS * TEXELS
+        word = torch.where(used & partial, (entry & _PARTIAL - 1) + (flags >> 5), 0)
+        flagged = (self.words[word] >> ((flags & 31) + at).int() & 1).bool()
+        return used & (flagged | ~partial), [block * TEXELS + at]
 
     @cached_property
     def valid(self) -> tuple[Tensor, list[Tensor]]:
@@ -198,7 +200,10 @@ class BlockLatents:
 
     def unpack(self, rows: Sequence[Tensor | slice]) -> Tensor:
         """The values of some valid texels as :meth:`pieces` takes them, M x D uint8."""
-        return self.pieces(rows).T.to(torch.uint8)
+        (chosen,) = rows
+        if isinstance(chosen, slice):
+            return self._unpacked[:, chosen].T
+        return self._values_at(chosen).T.to(torch.uint8)
 
     def _used_groups(self) -> Sequence[Tensor]:
         return torch.nonzero(self.index != EMPTY).flatten().split(_CHUNK)
@@ -225,27 +230,37 @@ class BlockLatents:
                 part = window >> shift[:, :, channel, None]
                 values[channel] += part.bitwise_and_(mask[:, :, channel, None]).to(torch.uint8)
             left &= ~held
-            offset += _WORD - 8
+            offset += _WINDOW_STEP
         return values[:, flags]
 
     def _values_at(self, places: Tensor) -> Tensor:
-        """D x M int32."""
+        """D x M int32 of sorted ``places``."""
         at = (places % TEXELS).int()
-        blocks, which = (places // TEXELS).unique(return_inverse=True)
+        blocks, which = (places // TEXELS).unique_consecutive(return_inverse=True)
         groups, of_group = (blocks // BLOCKS).unique_consecutive(return_inverse=True)
         record = self._records(groups)
         own = (of_group, blocks % BLOCKS)
-        word = self._first_word(groups)[of_group].unsqueeze(1)
+        word = self._first_word(groups)[of_group]
         chosen = record._replace(
             header=record.header[own].unsqueeze(1), base=record.base[of_group], width=record.width[of_group]
         )
-        low, width, before = (part.squeeze(1) for part in self._blocks(chosen, word.unsqueeze(2)))  # B x D
-        rank = _popcount16(record.valid[own][which] & (1 << at) - 1)
-        first = record.payload[own][which] + rank * record.size[own][which]
-        word = word[which].T
-        about = (before << 12 | width << 8 | low).T[:, which]  # one look-up of all that the block says
-        bit = first + (about >> 12)
-        return (about & 255) + (self._window(word, bit) & (1 << (about >> 8 & 15)) - 1)
+        low, width, before = (part.squeeze(1) for part in self._blocks(chosen, word.view(-1, 1, 1)))  # B x D
+        before = torch.where(width > 0, before, 0)
+        window = torch.div(before, _WINDOW_STEP, rounding_mode="floor")
+        # One look-up of all that a block says of a channel: its base, a mask of its bits, and where they are.
+        about = window << 21 | before - window * _WINDOW_STEP << 16 | (1 << width) - 1 << 8 | low
+        about = about.index_select(0, which)  # M x D
+        rank = _popcount16(record.valid[own].index_select(0, which) & (1 << at) - 1)
+        size = record.size[own].index_select(0, which)
+        first = record.payload[own].index_select(0, which) + rank * size
+        word = word.index_select(0, which)
+        # A texel's bits are read 32 at a time; a channel is taken from the last window before it.
+        held = self._window(word, first).unsqueeze(1)
+        for k in range(1, int(window.max()) + 1):
+            later = self._window(word, first + size.clamp_max(k * _WINDOW_STEP)).unsqueeze(1)
+            held = torch.where(about >> 21 >= k, later, held)
+        values = (held >> (about >> 16 & 31)).bitwise_and_(about >> 8 & 255).add_(about & 255)
+        return values.T
 
     def _blocks(self, record: _Groups, word: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Smallest value, bits, and bits of the channels before, for each channel: the shape of headers x D, int32."""

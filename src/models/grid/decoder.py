@@ -105,15 +105,17 @@ class GridDecoder(LightmapDecoder):
     def decode(self, xy: Tensor, hours: Tensor | float) -> Tensor:
         """Single texels: ``xy`` N x 2 in [-1, 1], ``hours`` a number or N of them -> N x 3."""
         xy = torch.as_tensor(xy, dtype=torch.float32, device=self.device)
-        hours = torch.as_tensor(hours, dtype=torch.float64).reshape(-1).expand(len(xy))
+        hours = torch.as_tensor(hours, dtype=torch.float64).reshape(-1)
         colours = xy.new_zeros(len(xy), 3)
         valid, rows = self.latents.rows(self._in_map(texel_index(xy, self.height, self.width)))
-        order = rows[0].argsort()  # neighbours share what is looked up for them
+        order = torch.nonzero(valid).flatten()
+        order = order[rows[0][order].argsort()]  # neighbours share what is looked up for them
         different, which = hours.unique(return_inverse=True)
         which = which.to(self.device)
         for k, hour in enumerate(different.tolist()):
             f2 = self._f2_at(hour)
-            for part in order[(valid & (which == k))[order]].split(chunk_texels(self.device)):
+            chosen = order if len(different) == 1 else order[which[order] == k]
+            for part in chosen.split(chunk_texels(self.device)):
                 colours[part] = self._colours([row[part] for row in rows], f2).T
         return colours
 
