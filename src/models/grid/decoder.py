@@ -24,6 +24,9 @@ from src.utils.hour_interpolation import HourInterpolation
 from src.utils.texel_grid import texel_index
 
 
+SCATTERED_CHUNKS = 4  # decoded together: what several texels share is found anew for each part
+
+
 class F2AtHour(NamedTuple):
     """F2 at one hour as it acts on the packed bytes of M texels, P x M, everything transposed."""
 
@@ -115,7 +118,7 @@ class GridDecoder(LightmapDecoder):
         for k, hour in enumerate(different.tolist()):
             f2 = self._f2_at(hour)
             chosen = order if len(different) == 1 else order[which[order] == k]
-            for part in chosen.split(chunk_texels(self.device)):
+            for part in chosen.split(SCATTERED_CHUNKS * chunk_texels(self.device)):
                 colours[part] = self._colours([row[part] for row in rows], f2).T
         return colours
 
