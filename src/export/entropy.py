@@ -107,38 +107,39 @@ class Decoder:
         check_frequencies(frequencies)
         if len(data) < 4 * lanes or len(data) % 2:
             raise CorruptStream("the stream is shorter than its lanes")
-        self._states = np.frombuffer(data, "<u4", lanes).astype(np.uint64)
-        words = np.frombuffer(data, "<u2", offset=4 * lanes).astype(np.uint64)
-        self._words = np.concatenate((words, np.zeros(lanes, np.uint64)))  # reads past the end are found afterwards
+        # A state, and every product below, is less than 2^32.
+        self._states = np.frombuffer(data, "<u4", lanes).astype(np.uint32)
+        words = np.frombuffer(data, "<u2", offset=4 * lanes)
+        self._words = np.concatenate((words, np.zeros(lanes, "<u2")))  # reads past the end are found afterwards
         self._word_count = len(words)
         self._next = 0
         self._lanes = lanes
         alphabet = frequencies.shape[1]
         self._alphabet = alphabet
-        self._frequencies = frequencies.astype(np.uint64).ravel()
-        self._starts = _cumulative(frequencies).ravel()
+        self._frequencies = frequencies.astype(np.uint32).ravel()
+        self._starts = _cumulative(frequencies).astype(np.uint32).ravel()
         symbols = np.arange(alphabet, dtype=np.uint8)
         self._symbol_of_slot = np.concatenate([np.repeat(symbols, row) for row in frequencies])
 
     def read(self, contexts: np.ndarray) -> np.ndarray:
         """The next ``len(contexts)`` symbols, uint8. Raises :class:`CorruptStream` past the end."""
         symbols = np.empty(len(contexts), np.uint8)
+        tables, entries = contexts << PROBABILITY_BITS, contexts * self._alphabet
         for first in range(0, len(contexts), self._lanes):
-            context = contexts[first : first + self._lanes]
-            states = self._states[: len(context)]
-            slot = states & _SLOT_MASK
-            symbol = self._symbol_of_slot[(context << PROBABILITY_BITS) + slot.astype(np.int64)]
-            entry = context * self._alphabet + symbol
-            states = self._frequencies[entry] * (states >> _SHIFT) + slot - self._starts[entry]
-            low = np.flatnonzero(states < _LOWEST_STATE)
+            part = slice(first, first + self._lanes)
+            states = self._states[: len(contexts) - first]
+            slot = states & np.uint32(TOTAL - 1)
+            symbol = self._symbol_of_slot.take(tables[part] + slot, out=symbols[part], mode="clip")
+            entry = entries[part] + symbol
+            high = states >> np.uint32(PROBABILITY_BITS)
+            states[:] = self._frequencies.take(entry) * high + slot - self._starts.take(entry)
+            low = np.flatnonzero(states < np.uint32(1 << _WORD_BITS))
             if len(low):
                 words = self._words[self._next : self._next + len(low)]
                 self._next += len(low)
                 if self._next > self._word_count:
                     raise CorruptStream("the stream ends too early")
-                states[low] = (states[low] << _WORD_SHIFT) | words
-            self._states[: len(context)] = states
-            symbols[first : first + len(context)] = symbol
+                states[low] = (states[low] << np.uint32(_WORD_BITS)) | words
         return symbols
 
     def finish(self) -> None:

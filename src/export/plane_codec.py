@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,29 +29,64 @@ FEATURES = 14
 WEIGHT_BITS = 12
 _RESIDUAL_CAP = 16
 _SUM_CAP = 64
+_RESIDUAL_BITS, _RESIDUAL_MASK = 5, 31  # of what is kept together, see _State
 _WEIGHT_LIMIT = 1 << 15
 # Expected residuals at which one table gives way to the next: 2.5 tables per octave from 0.015 quantisation steps.
-_THRESHOLDS = np.floor(0.015 * 2.0 ** ((np.arange(1, CONTEXTS) - 0.5) / 2.5) * (1 << WEIGHT_BITS)).astype(np.int32)
+_THRESHOLDS = np.floor(0.015 * 2.0 ** ((np.arange(1, CONTEXTS) - 0.5) / 2.5) * (1 << WEIGHT_BITS)).astype(np.float32)
 _HEADER = struct.Struct("<HI")
+
+
+class _Order:
+    """In which order texels are kept: by (x + 2 y) mod 3, then by falling x + 2 y, then row-major.
+
+    What a step decodes, of plane d the texels with x + 2 y = s - 3 d, then lies together, in the order of the planes.
+    """
+
+    def __init__(self, mask: np.ndarray) -> None:
+        y, x = np.nonzero(mask)
+        key = x + 2 * y
+        self._keys = mask.shape[1] + 2 * mask.shape[0]
+        place = (key % PLANE_LAG * self._keys + self._keys - 1 - key).astype(np.min_scalar_type(3 * self._keys))
+        self.texels = np.argsort(place, kind="stable")  # row-major numbers
+        self._sizes = np.bincount(place, minlength=PLANE_LAG * self._keys)
+        self._ends = np.cumsum(self._sizes)
+
+    def steps(self, planes: int) -> Iterator[tuple[slice, np.ndarray]]:
+        """Per step: which of the texels in this order, M of them, and their planes M."""
+        for step in range(self._keys + PLANE_LAG * (planes - 1)):
+            least = max(0, -(-(step - self._keys + 1) // PLANE_LAG))
+            most = min(planes - 1, step // PLANE_LAG)
+            first = step % PLANE_LAG * self._keys + self._keys - 1 - step
+            sizes = self._sizes[first + PLANE_LAG * least : first + PLANE_LAG * most + 1 : PLANE_LAG]
+            plane = np.repeat(np.arange(least, most + 1), sizes)
+            if len(plane):
+                end = int(self._ends[first + PLANE_LAG * most])
+                yield slice(end - len(plane), end), plane
 
 
 @dataclass(frozen=True)
 class _Neighbours:
-    """For each valid texel, in row-major order, the indices of the texels it is predicted from; N means none."""
+    """For each valid texel, in the order of :class:`_Order`, the places of the texels it is predicted from; N means
+    none."""
 
-    values: np.ndarray  # 6 x N: W, N, NW, NE, WW, NN, replaced by a valid neighbour where they are not valid
-    residuals: np.ndarray  # 6 x N: W, N, NW, NE, E, S; N where not valid
-    missing: np.ndarray  # N: how many of W, N, NW, NE are not valid
+    values: np.ndarray  # 6 x N int32: W, N, NW, NE, WW, NN, replaced by a valid neighbour where they are not valid
+    residuals: np.ndarray  # 6 x N int32: W, N, NW, NE, E, S; N where not valid
+    missing: np.ndarray  # 2 x N int16: the two features that tell how many of W, N, NW, NE are not valid
 
 
-def _neighbours(mask: np.ndarray) -> _Neighbours:
+def _neighbours(mask: np.ndarray, order: np.ndarray) -> _Neighbours:
     height, width = mask.shape
-    count = int(mask.sum())
+    count = len(order)
+    place = np.empty(count + 1, np.int32)
+    place[order] = np.arange(count, dtype=np.int32)
+    place[count] = count
     index = np.full((height + 3, width + 4), -1, np.int32)  # two rows above and one below, two columns on each side
-    index[2:-1, 2:-2][mask] = np.arange(count, dtype=np.int32)
+    index[2:-1, 2:-2][mask] = place[:-1]
+    inside = np.flatnonzero(mask)[order]
+    inside = (inside // width + 2) * (width + 4) + inside % width + 2
 
     def at(dy: int, dx: int) -> np.ndarray:
-        return index[2 + dy : 2 + dy + height, 2 + dx : 2 + dx + width][mask]
+        return index.ravel()[inside + (dy * (width + 4) + dx)]
 
     west, north, north_west, north_east, west2, north2, east, south = (
         at(*offset) for offset in ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (0, 1), (1, 0))
@@ -60,7 +96,7 @@ def _neighbours(mask: np.ndarray) -> _Neighbours:
     for y in range(height):
         here, left = index[y + 2, 2:-2], index[y + 2, 1:-3]
         stands_for[y + 1, 1:] = np.where(here >= 0, here, np.where(left >= 0, left, stands_for[y, 1:]))
-    beside = stands_for[1:, :-1][mask]
+    beside = stands_for[1:, :-1][mask][order]
 
     w = np.where(west >= 0, west, np.where(north >= 0, north, beside))
     n = np.where(north >= 0, north, w)
@@ -68,61 +104,66 @@ def _neighbours(mask: np.ndarray) -> _Neighbours:
     ne = np.where(north_east >= 0, north_east, n)
     values = np.stack((w, n, nw, ne, np.where(west2 >= 0, west2, w), np.where(north2 >= 0, north2, n)))
     near = np.stack((west, north, north_west, north_east, east, south))
-    missing = (near[:4] < 0).sum(axis=0, dtype=np.int32)
+    missing = (near[:4] < 0).sum(axis=0)
+    missing = np.stack((1 + (missing == 3), missing == 4)).astype(np.int16)
     return _Neighbours(values, np.where(near < 0, count, near).astype(np.int32), missing)
 
 
-Numbers = np.ndarray | np.integer  # one for each texel, or one for all
-
-
 class _State:
-    """Values, absolute residuals and their sums over planes, each D x (N + 1): the last column is 'no texel'."""
+    """Values, and what is known of residuals, of each plane: N + 1 places, of which the last is 'no texel'."""
 
     def __init__(self, neighbours: _Neighbours, planes: int, bits: int) -> None:
-        count = len(neighbours.missing)
+        count = neighbours.missing.shape[1]
         self.stride = count + 1
         self.neighbours = neighbours
-        self.values = np.zeros(planes * self.stride, np.int32)
+        self.values = np.zeros(planes * self.stride, np.int16)
         self.values[count :: self.stride] = 1 << (bits - 1)
-        self.residuals = np.zeros(planes * self.stride, np.int32)
-        self.sums = np.zeros((planes + 1) * self.stride, np.int32)  # plane d: over the planes before d
+        # Of plane d in row d + 2: its absolute residual, at most 16, and above that 32 times the sum of those of the
+        # planes before it, at most 64. More never matters. Two rows of zeros stand before the first plane.
+        self._history = np.zeros((planes + 3) * self.stride, np.int16)
+        self._rows = self.stride * np.arange(3)[:, None]
 
-    def predict(self, texels: np.ndarray, base: Numbers, planes: Numbers) -> tuple[np.ndarray, np.ndarray]:
-        """For M values (``base`` = plane x stride): predictions M and features FEATURES x M."""
+    def predict(self, texels: slice, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For M values (``base`` = plane x stride): predictions M and features FEATURES x M, int16."""
         near = self.neighbours
-        w, n, nw, ne, ww, nn = self.values[near.values[:, texels] + base]
-        prediction = np.clip(w + n - nw, np.minimum(w, n), np.maximum(w, n))
-        around = near.residuals[:, texels] + base
-        rw, rn, rnw, rne = self.residuals[around[:4]]
-        sw, sn, snw, sne, se, ss = self.sums[around]
-        here = texels + base
-        features = np.empty((FEATURES, len(texels)), np.int32)
-        features[0] = np.abs(w - nw)
-        features[1] = np.abs(n - nw)
-        features[2] = np.abs(n - ne)
+        w, n, nw, ne, ww, nn = self.values.take(near.values[:, texels] + base)
+        low, high = np.minimum(w, n), np.maximum(w, n)
+        prediction = np.maximum(low, np.minimum(high, w + n - nw))
+        around = self._history.take(near.residuals[:, texels] + (base + 2 * self.stride))
+        two_before, before, own = self._history.take(np.arange(texels.start, texels.stop) + base + self._rows)
+        rw, rn, rnw, rne = around[:4] & _RESIDUAL_MASK
+        sw, sn, snw, sne, se, ss = around >> _RESIDUAL_BITS
+        features = np.empty((FEATURES, len(w)), np.int16)
+        np.abs(w - nw, out=features[0])
+        np.abs(n - nw, out=features[1])
+        np.abs(n - ne, out=features[2])
         features[3], features[4], features[5] = rw, rn, rnw + rne
         features[6] = np.abs(ww - w) + np.abs(nn - n)
-        features[7] = np.where(planes > 0, self.residuals[np.maximum(here - self.stride, 0)], 0)
-        features[8] = np.where(planes > 1, self.residuals[np.maximum(here - 2 * self.stride, 0)], 0)
+        features[7], features[8] = before & _RESIDUAL_MASK, two_before & _RESIDUAL_MASK
         np.minimum(features[:9], _RESIDUAL_CAP, out=features[:9])
-        features[9], features[10], features[11] = self.sums[here], se + ss, sw + sn + snw + sne
+        features[9], features[10], features[11] = own >> _RESIDUAL_BITS, se + ss, sw + sn + snw + sne
         np.minimum(features[9:12], _SUM_CAP, out=features[9:12])
-        missing = near.missing[texels]
-        features[12] = 1 + (missing == 3)
-        features[13] = missing == 4
+        features[12:] = near.missing[:, texels]
         return prediction, features
 
-    def store(self, texels: np.ndarray, base: Numbers, values: np.ndarray, residuals: np.ndarray) -> None:
-        here = texels + base
+    def store(
+        self, texels: slice, base: np.ndarray, values: np.ndarray, residuals: np.ndarray, sums: np.ndarray
+    ) -> None:
+        """``sums``: of the planes before, the feature."""
+        here = np.arange(texels.start, texels.stop) + base
         self.values[here] = values
-        self.residuals[here] = residuals
-        self.sums[here + self.stride] = self.sums[here] + residuals
+        here += 2 * self.stride
+        self._history[here] = np.minimum(residuals, _RESIDUAL_CAP) + (sums << _RESIDUAL_BITS)
+        here += self.stride
+        self._history[here] = np.minimum(sums + residuals, _SUM_CAP) << _RESIDUAL_BITS
 
 
 def _contexts(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """``features`` and ``weights`` FEATURES x M (or x 1) -> table numbers M."""
-    expected = np.einsum("km,km->m", features, np.broadcast_to(weights, features.shape))
-    return np.searchsorted(_THRESHOLDS, expected, side="right")
+    """``features`` and ``weights`` FEATURES x M float32 -> table numbers M.
+
+    All are whole numbers, and all sums are below 2^24: exact in float32.
+    """
+    return np.searchsorted(_THRESHOLDS, np.einsum("km,km->m", features.astype(np.float32), weights), side="right")
 
 
 def _fit_weights(features: np.ndarray, residuals: np.ndarray) -> np.ndarray:
@@ -136,51 +177,34 @@ def _fit_weights(features: np.ndarray, residuals: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(solution * (1 << WEIGHT_BITS)), 1 - _WEIGHT_LIMIT, _WEIGHT_LIMIT - 1).astype(np.int16)
 
 
-def _wavefront(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Texel indices sorted by x + 2 y, and where each value of x + 2 y starts among them."""
-    y, x = np.nonzero(mask)
-    key = x + 2 * y
-    starts = np.concatenate(([0], np.cumsum(np.bincount(key, minlength=mask.shape[1] + 2 * mask.shape[0]))))
-    return np.argsort(key, kind="stable"), starts
-
-
-def _steps(mask: np.ndarray, planes: int):
-    """Per step the texels and their planes, as one array each."""
-    order, starts = _wavefront(mask)
-    last = len(starts) - 1
-    for step in range(last + PLANE_LAG * (planes - 1)):
-        present = range(max(0, -(-(step - last + 1) // PLANE_LAG)), min(planes - 1, step // PLANE_LAG) + 1)
-        parts = [order[starts[step - PLANE_LAG * d] : starts[step - PLANE_LAG * d + 1]] for d in present]
-        sizes = [len(part) for part in parts]
-        if sum(sizes):
-            yield np.concatenate(parts), np.repeat(np.array(present), sizes)
-
-
 def encode(values: np.ndarray, mask: np.ndarray, bits: int) -> bytes:
     """Code ``values`` N x D (integers below 2^bits, bits <= 8) of the N valid texels of ``mask`` H x W, row-major."""
     count, planes = values.shape
     alphabet = 1 << bits
-    state = _State(_neighbours(mask), planes, bits)
-    texels = np.arange(count)
+    order = _Order(mask)
+    row_major = np.argsort(order.texels)
+    state = _State(_neighbours(mask, order.texels), planes, bits)
+    texels = slice(0, count)
     symbols, contexts = np.empty((planes, count), np.uint8), np.empty((planes, count), np.int64)
     weights = np.empty((planes, FEATURES), np.int16)
     for d in range(planes):
-        now = values[:, d].astype(np.int32)
+        now = values[order.texels, d].astype(np.int16)
         base = d * state.stride
         # The planes before are known as a whole; this plane's own residuals follow from its values alone.
         state.values[base : base + count] = now
-        prediction, _ = state.predict(texels, np.int64(base), np.int64(d))
-        symbols[d] = (now - prediction) % alphabet
-        residuals = np.minimum(symbols[d], alphabet - symbols[d].astype(np.int32))
-        state.store(texels, np.int64(base), now, residuals)
-        _, features = state.predict(texels, np.int64(base), np.int64(d))
-        weights[d] = _fit_weights(features, residuals)
-        contexts[d] = _contexts(features, weights[d].astype(np.int32)[:, None])
+        prediction, features = state.predict(texels, np.int64(base))
+        symbols[d] = (now - prediction) & (alphabet - 1)
+        residuals = np.minimum(symbols[d], alphabet - symbols[d].astype(np.int16))
+        state.store(texels, np.int64(base), now, residuals, features[9])
+        _, features = state.predict(texels, np.int64(base))
+        weights[d] = _fit_weights(features[:, row_major], residuals[row_major])
+        by_texel = np.broadcast_to(weights[d].astype(np.float32)[:, None], features.shape)
+        contexts[d] = _contexts(features, by_texel)
     counts = np.bincount((contexts * alphabet + symbols).ravel(), minlength=CONTEXTS * alphabet)
     frequencies = entropy.quantise_frequencies(counts.reshape(CONTEXTS, alphabet))
-    steps = list(_steps(mask, planes))
-    place = np.concatenate([d * count + texel for texel, d in steps]) if steps else np.zeros(0, np.int64)
-    sizes = np.array([len(texel) for texel, _ in steps], np.int64)
+    steps = [(np.arange(part.start, part.stop) + plane * count) for part, plane in order.steps(planes)]
+    place = np.concatenate(steps) if steps else np.zeros(0, np.int64)
+    sizes = np.array([len(step) for step in steps], np.int64)
     lanes = entropy.lane_count(count * planes)
     stream = entropy.encode(symbols.ravel()[place], contexts.ravel()[place], sizes, frequencies, lanes)
     tables = zlib.compress(weights.astype("<i2").tobytes() + frequencies.astype("<u2").tobytes(), 9)
@@ -201,16 +225,19 @@ def decode(data: bytes, mask: np.ndarray, planes: int, bits: int) -> np.ndarray:
     if count * planes * entropy.LEAST_BITS > 8 * len(coded):
         raise CorruptStream("the planes are too short for their size")
     stream = entropy.Decoder(coded, frequencies, lanes)
-    state = _State(_neighbours(mask), planes, bits)
-    weights = weights.T.astype(np.int32)
-    for texels, plane in _steps(mask, planes):
+    order = _Order(mask)
+    state = _State(_neighbours(mask, order.texels), planes, bits)
+    weights = np.ascontiguousarray(weights.T, np.float32)
+    for texels, plane in order.steps(planes):
         base = plane * state.stride
-        prediction, features = state.predict(texels, base, plane)
-        symbols = stream.read(_contexts(features, weights[:, plane])).astype(np.int32)
+        prediction, features = state.predict(texels, base)
+        symbols = stream.read(_contexts(features, weights.take(plane, axis=1))).astype(np.int16)
         residuals = np.minimum(symbols, alphabet - symbols)
-        state.store(texels, base, (prediction + symbols) % alphabet, residuals)
+        state.store(texels, base, (prediction + symbols) & (alphabet - 1), residuals, features[9])
     stream.finish()
-    return np.ascontiguousarray(state.values.reshape(planes, -1)[:, :count].T.astype(np.uint8))
+    values = np.empty((count, planes), np.uint8)
+    values[order.texels] = state.values.reshape(planes, -1)[:, :count].T
+    return values
 
 
 def _read_tables(data: bytes, planes: int, alphabet: int) -> tuple[np.ndarray, np.ndarray]:

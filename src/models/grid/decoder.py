@@ -23,7 +23,6 @@ from src.utils.core_slices import run_parallel, unshared_operations, worker_coun
 from src.utils.hour_interpolation import HourInterpolation
 from src.utils.texel_grid import texel_index
 
-
 SCATTERED_CHUNKS = 4  # decoded together: what several texels share is found anew for each part
 
 
