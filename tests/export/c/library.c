@@ -1,0 +1,3 @@
+/* The decoder as a shared library, for tests and benchmarks. */
+#define TOD_IMPLEMENTATION
+#include "tod.h"

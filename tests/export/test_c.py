@@ -1,0 +1,212 @@
+import hashlib
+import platform
+import shutil
+import struct
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from src.export.bundle import decode_bundle, encode_bundle, read_bundle
+from src.models.grid.block_latents import BlockLatents
+from src.models.grid.decoder import GridDecoder
+from src.models.grid.latent_grid import LatentGrid
+from tests.export.c_decoder import BILINEAR, LIBRARY_SOURCE, CDecoder, build, c_compiler, load
+from tests.export.test_bundle import STORED, STORED_2, STORED_3, example_decoder, reseal
+from tests.lightmap_example import HOURS, example_dataset
+
+pytestmark = pytest.mark.skipif(c_compiler() is None, reason="there is no C compiler")
+
+CPU = Path("/proc/cpuinfo")
+STRICT = ["-Wall", "-Wextra", "-pedantic", "-Werror"]
+LIBRARY = ["-std=c99", "-O2", "-shared", "-fPIC", *STRICT]
+HAS_AVX2 = "avx2" in CPU.read_text(encoding="utf-8", errors="ignore") if CPU.is_file() else False
+PATHS = {"plain": ["-DTOD_PLAIN"], "avx2": ["-mavx2", "-mfma"]}
+# Baked hours, between them, around midnight, at the events and beside them, and outside of [0, 24).
+SHOWN = (0.0, 5.9, 6.0, 18.0, 18.1, 21.0, 1.25, 5.95, 5.9999, 10.5, 18.05, 22.5, 23.999, 24.0, -1.5, 49.3)
+
+
+@pytest.fixture(scope="module", params=PATHS)
+def lib(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    if request.param == "avx2" and not HAS_AVX2:
+        pytest.skip("the processor has no AVX2")
+    path = tmp_path_factory.mktemp("c") / "libtod.so"
+    build(c_compiler(), LIBRARY_SOURCE, path, [*LIBRARY, *PATHS[request.param]])
+    return load(path)
+
+
+def large_network() -> GridDecoder:
+    data = example_dataset()
+    torch.manual_seed(0)
+    config = replace(example_decoder().config, latent_dim=7, coarse=(), blocks=True, hidden_f2=93, layers_f2=3)
+    grid = LatentGrid(config, data.mask)
+    grid.start_from(data.texels)
+    torch.nn.init.normal_(grid.f2_weights.hour_weight[config.z_dim :].detach(), std=0.02)
+    return grid.decoder()
+
+
+def changed(decoder: GridDecoder, **values: object) -> GridDecoder:
+    return GridDecoder(replace(decoder.config, **values), decoder.latents, decoder.f2, decoder.frame_scale)
+
+
+REGIONS = (("böden 日", 0, 16, 48), ("walls", 16, 24, 37))
+CASES = {
+    "version 1": STORED.read_bytes,
+    "version 2": STORED_2.read_bytes,
+    "version 3": STORED_3.read_bytes,
+    "4 bits": lambda: encode_bundle(example_decoder(5, 4, (), True)),
+    "6 bits": lambda: encode_bundle(example_decoder(9, 6, (), True)),
+    "8 bits": lambda: encode_bundle(example_decoder(1, 8, (), True)),
+    "8 bits in rows": lambda: encode_bundle(example_decoder(5, 8, ((3, 2), (7, 1)))),
+    "display values": lambda: encode_bundle(changed(example_decoder(5, 8, (), True), is_radiance=False)),
+    "many weights": lambda: encode_bundle(large_network()),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_colours_are_those_of_the_python_decoder(lib: object, case: str) -> None:
+    content = CASES[case]()
+    expected, decoder = decode_bundle(content), CDecoder(lib, content)
+    true = expected.render(SHOWN)
+    limit = 1e-5 * true.max()
+    assert true.max() > 0.5 and true.min() == 0
+    rng = np.random.default_rng(0)
+    uv = rng.random((203, 2), np.float32)
+    column, row = (uv * (expected.width, expected.height)).astype(int).T
+    for hour, frame in zip(SHOWN, true, strict=True):
+        assert np.abs(decoder.frame(hour) - frame).max() < limit
+        assert np.abs(decoder.sample(uv, hour) - frame[row, column]).max() < limit
+        assert np.abs(decoder.sample_one(*uv[0], hour) - frame[row[0], column[0]]).max() < limit
+        part = frame[5:32, 3:30]
+        assert np.abs(decoder.rect(3, 5, 27, 27, hour, gap=5) - part).max() < limit
+    if case == "display values":
+        assert decoder.frame(12.0).max() == 1.0
+    valid = np.array([[decoder.is_valid(0, x, y) for x in range(-1, 49)] for y in range(-1, 41)])
+    assert np.array_equal(valid, np.pad(example_dataset().mask.numpy(), 1))
+
+
+def test_latents_in_memory_are_packed_as_the_format_says(lib: object) -> None:
+    content = STORED_3.read_bytes()
+    latents = decode_bundle(content).latents
+    assert isinstance(latents, BlockLatents)
+    index, words = CDecoder(lib, content).packed()
+    assert np.array_equal(index.view(np.int32), latents.index.numpy())
+    assert np.array_equal(words.view(np.int32), latents.words.numpy())
+
+
+def test_lightmaps_of_one_map_by_name(lib: object) -> None:
+    content = encode_bundle(changed(example_decoder(5, 8, (), True), regions=REGIONS))
+    expected, decoder = decode_bundle(content), CDecoder(lib, content)
+    assert decoder.lightmap("ceiling") == -1
+    for k, (name, _, height, width) in enumerate(REGIONS):
+        assert decoder.lightmap(name) == k
+        part = expected.lightmap(name).render([17.5])[0]
+        assert part.shape == (height, width, 3)
+        assert np.abs(decoder.frame(17.5, k) - part).max() < 1e-5 * part.max()
+        uv = np.array([[0.999, 0.999], [1.5, -2.0], [np.nan, 0.5]])
+        texels = part[[height - 1, 0, height // 2], [width - 1, width - 1, 0]]
+        assert np.abs(decoder.sample(uv, 17.5, lightmap=k) - texels).max() < 1e-5 * part.max()
+
+
+def test_bilinear_gives_the_weights_of_invalid_texels_to_the_valid_ones(lib: object) -> None:
+    content = STORED_3.read_bytes()
+    frame = read_bundle(STORED_3).render([12.3])[0].astype(np.float64)
+    mask = example_dataset().mask.numpy()
+    height, width = mask.shape
+    decoder = CDecoder(lib, content)
+    uv = np.random.default_rng(1).uniform(-0.02, 1.02, (500, 2)).astype(np.float32)
+    expected, alone = np.zeros((len(uv), 3)), 0
+    for k, (u, v) in enumerate(uv.clip(0, 1).astype(np.float64)):
+        x, y = u * width - 0.5, v * height - 0.5
+        total = 0.0
+        for row in (int(np.floor(y)), int(np.floor(y)) + 1):
+            for column in (int(np.floor(x)), int(np.floor(x)) + 1):
+                weight = (1 - abs(x - column)) * (1 - abs(y - row))
+                at = min(max(row, 0), height - 1), min(max(column, 0), width - 1)
+                expected[k] += weight * mask[at] * frame[at]
+                total += weight * mask[at]
+        expected[k] /= total or 1.0
+        alone += 0 < total < 1 - 1e-6
+    assert alone > 20  # points beside invalid texels were among them
+    # A weight near 0 divided by a sum near 0 is inexact in single precision: 1e-4 of the colour.
+    assert np.abs(decoder.sample(uv, 12.3, BILINEAR) - expected).max() < 1e-4 * frame.max()
+    one = decoder.sample_one(*uv[7], 12.3, BILINEAR)
+    assert np.abs(one - decoder.sample(uv[7:8], 12.3, BILINEAR)[0]).max() < 1e-5 * frame.max()
+
+
+def test_arguments_out_of_range_are_refused(lib: object) -> None:
+    decoder = CDecoder(lib, STORED_3.read_bytes())
+    for bad in (
+        lambda: decoder.frame(float("nan")),
+        lambda: decoder.sample(np.zeros((1, 2)), float("inf")),
+        lambda: decoder.sample(np.zeros((1, 2)), 3.0, filter_=7),
+        lambda: decoder.sample(np.zeros((1, 2)), 3.0, lightmap=1),
+        lambda: decoder.rect(0, 0, 49, 1, 3.0),
+        lambda: decoder.rect(-1, 0, 4, 1, 3.0),
+        lambda: decoder.rect(0, 39, 4, 2, 3.0),
+    ):
+        with pytest.raises(ValueError, match="out of range"):
+            bad()
+
+
+def test_an_event_switches_where_the_python_decoder_switches(lib: object) -> None:
+    events = (0.0, 5.9, 7.5, 23.5)
+    content = encode_bundle(changed(example_decoder(3, 8, (), True), events=events))
+    expected, decoder = decode_bundle(content), CDecoder(lib, content)
+    hours = [hour + shift for hour in (*events, *HOURS) for shift in (-1e-3, -1e-7, 0.0, 1e-7, 1e-3)]
+    for hour, frame in zip(hours, expected.render(hours), strict=True):
+        assert np.abs(decoder.frame(hour) - frame).max() < 1e-5 * 3.5, hour
+
+
+def test_damage_is_refused_with_a_sentence(lib: object) -> None:
+    content = STORED_2.read_bytes()
+    for damaged, sentence in (
+        (b"", "not a bundle"),
+        (b"\x89PNG" + content[4:], "not a bundle"),
+        (content[:8] + struct.pack("<I", 4) + content[12:], "newer version"),
+        (content[:-1], "truncated or damaged"),
+        (content[:99] + b"?" + content[100:], "truncated or damaged"),
+        (reseal(content, {"height": 41}), "mask"),
+        (reseal(content, {"height": 1 << 40}), "header"),
+        (reseal(content, {"hours": [[[[[[[[[[[]]]]]]]]]]]}), "header"),
+        (reseal(content, {"events": ["noon"]}), "header"),
+        (reseal(content, {"regions": [["a", 0, 99, 5]]}), "header"),
+        (reseal(content, {"coarse": [[4, 3], [2, 2]]}), "header"),
+        (reseal(content, {"latent_dim": 2}), "network"),
+        (reseal(content, f2=b"\xff" * 5148), "network"),
+        (reseal(content, planes=bytes(40)), "latents"),
+        (reseal(content, mask=b"?"), "mask"),
+        (reseal(content, {"sections": None}), "sections"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            CDecoder(lib, damaged)
+    older = content[:8] + struct.pack("<I", 3) + content[12:-32]
+    with pytest.raises(ValueError, match="header"):
+        CDecoder(lib, older + hashlib.sha256(older).digest())
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize("flags", PATHS.values(), ids=PATHS)
+def test_it_is_cpp_too(tmp_path: Path, flags: list[str]) -> None:
+    if platform.machine() != "x86_64" and "-mavx2" in flags:
+        pytest.skip("not an x86")
+    build("g++", LIBRARY_SOURCE, tmp_path / "library.o", ["-x", "c++", "-c", "-O1", *STRICT, *flags])
+
+
+def test_nothing_damaged_is_read_or_written_out_of_bounds(tmp_path: Path) -> None:
+    program = tmp_path / "damage"
+    source = LIBRARY_SOURCE.with_name("fuzz.c")
+    flags = ["-std=c99", "-O1", "-g", "-DTOD_DAMAGE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    try:
+        build(c_compiler(), source, program, [*flags, *STRICT, *(PATHS["avx2"] if HAS_AVX2 else [])])
+    except subprocess.CalledProcessError as error:
+        if "cannot find" in error.stderr:
+            pytest.skip("the compiler has no sanitizers")
+        raise
+    paths = [str(path) for path in (STORED_2, STORED_3)]
+    done = subprocess.run([str(program), *paths], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) > 100  # such as changed weights, which no checksum but the file's own guards
