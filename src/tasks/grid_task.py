@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -69,7 +70,9 @@ class GridTask(Task):
         self.model.start_from(self.dataset.texels, self._scale)
         report(1, 2)
         self.model.rate_price.fill_(START_PRICE * self._values / (8.0 * self._budget_bytes))
-        self.model.error_level.copy_(self._errors(self.model.latents) / self.model.frame_scale.square())
+        self.model.error_level.copy_(
+            self._errors(lambda part: self.model.latents[part]) / self.model.frame_scale.square()
+        )
         report(2, 2)
 
     @property
@@ -125,7 +128,7 @@ class GridTask(Task):
         while True:
             price = self._least_price(scale)
             model.rounding_price.fill_(price)
-            size_bytes = self._packed_bytes()
+            size_bytes = self._packed_bytes(model.codes()[0])
             if size_bytes <= self._budget_bytes or price >= MOST_ROUNDING_PRICE:
                 break
             scale = max(scale * ROUNDING_GROWTH, size_bytes / self._sampled_bytes(price))
@@ -140,8 +143,8 @@ class GridTask(Task):
             low, high = (low, middle) if fits else (middle, high)
         return math.exp(high)
 
-    def _packed_bytes(self) -> int:
-        return packed_bytes(self.model.layout, self.model.codes()[0], self.model.config.latent_bits)
+    def _packed_bytes(self, codes: Tensor) -> int:
+        return packed_bytes(self.model.layout, codes, self.model.config.latent_bits)
 
     def samples(self, batch: BlockBatch) -> int:
         return len(batch.texels) * len(self.dataset.hour_values)
@@ -152,7 +155,7 @@ class GridTask(Task):
     @torch.no_grad()
     def tile_psnr_db(self) -> Tensor:
         """PSNR with the latents rounded, tiles x T: masked, peak = the tile's maximum; NaN for a black tile."""
-        return tile_psnr_db(self._errors(self._rounded()), self._peaks)
+        return tile_psnr_db(self._errors_of_codes(self.model.codes()[0]), self._peaks)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -160,18 +163,19 @@ class GridTask(Task):
 
         The score is lower where the packed latents do not fit the budget: such a model is never the best.
         """
-        mean_squared = self._errors(self._rounded())
+        codes = self.model.codes()[0]
+        mean_squared = self._errors_of_codes(codes)
         measures = validation_measures(
             *day_psnr_db(tile_psnr_db(mean_squared, self._peaks)), float(mean_squared.mean())
         )
-        size_bytes = self._packed_bytes()
+        size_bytes = self._packed_bytes(codes)
         excess = max(0.0, size_bytes / self._budget_bytes - 1.0)
         bpp_memory = 8.0 * (size_bytes + self.model.config.f2_bytes) / self._values
         return {**measures, "score": measures["score"] - DB_PER_EXCESS * excess, "bpp_memory": bpp_memory}
 
-    def _rounded(self) -> Tensor:
-        """The latents as they are stored."""
-        return self.model.quantiser.to_value(self.model.codes()[0])
+    def _errors_of_codes(self, codes: Tensor) -> Tensor:
+        """As :meth:`_errors`, with the latents as they are stored."""
+        return self._errors(lambda part: self.model.quantiser.to_value(codes[part]))
 
     def figures(self) -> dict[str, np.ndarray]:
         return {"truth_reconstruction_error": comparison(self.dataset, self.model.decoder())}
@@ -180,13 +184,13 @@ class GridTask(Task):
         return self.model.config.to_dict()
 
     @torch.no_grad()
-    def _errors(self, latents: Tensor) -> Tensor:
-        """Mean squared errors with these latents N x D, tiles x T; 0 for a tile without a valid texel."""
+    def _errors(self, latents: Callable[[slice], Tensor]) -> Tensor:
+        """Mean squared errors with these latents of some texels, tiles x T; 0 for a tile without a valid texel."""
         model, texels = self.model, self.dataset.texels
         sums = torch.zeros(model.error_level.shape, dtype=torch.float64, device=texels.device)
         for first in range(0, len(texels), chunk_texels(texels.device)):
             part = slice(first, first + chunk_texels(texels.device))
-            predicted = (model(latents[part]) * model.frame_scale[:, None]).clamp_min_(0.0)
+            predicted = (model(latents(part)) * model.frame_scale[:, None]).clamp_min_(0.0)
             squared = (predicted - texels[part]).square_().mean(dim=2)
             sums.index_add_(0, self._tiles[part], squared.double())
         return (sums / torch.bincount(self._tiles, minlength=len(sums)).clamp_min(1).unsqueeze(1)).float()

@@ -84,7 +84,7 @@ def round_blocks(layout: BlockLayout, latents: Tensor, bits: int, bit_price: flo
     that are in no block of ``layout`` are their nearest.
     """
     quantiser = Quantiser(bits)
-    codes = quantiser.to_code(latents)
+    codes = torch.cat([quantiser.to_code(part) for part in latents.split(_CHUNK * TEXELS)])
     for first in range(0, len(layout.count), _CHUNK):
         blocks = slice(first, first + _CHUNK)
         rows, slots = layout.texels[blocks].long(), layout.slots(blocks)

@@ -97,7 +97,9 @@ class LatentGrid(nn.Module):
         """
         peak = texels.amax(dim=(0, 2))
         self.frame_scale.copy_(torch.where(peak > 0, peak, 1.0))
-        svd = temporal_svd((texels / self.frame_scale[:, None]).flatten(1), self.config.latent_dim)
+        svd = temporal_svd(
+            texels.flatten(1), self.config.latent_dim, scale=self.frame_scale.repeat_interleave(texels.shape[2])
+        )
         latents, basis = svd.in_equal_steps(scale)
         self.latents.copy_(latents)
         f2 = self.f2_weights
@@ -141,7 +143,8 @@ class LatentGrid(nn.Module):
     def round_latents(self) -> None:
         """Put every latent where its integer is; changes nothing the second time."""
         for table, codes in zip(self.tables(), self.codes(), strict=True):
-            table.copy_(self.quantiser.to_value(codes))
+            for rows, stored in zip(table.split(_CHUNK), codes.split(_CHUNK), strict=True):
+                rows.copy_(self.quantiser.to_value(stored))
         if self.config.blocks:
             self.is_rounded.fill_(True)
 

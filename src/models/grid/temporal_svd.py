@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -33,17 +34,24 @@ class TemporalSvd:
         return self.latents * factor, self.basis / factor.unsqueeze(1)
 
 
-def temporal_svd(days: Tensor, latent_dim: int, values_per_hour: int = 3) -> TemporalSvd:
+def temporal_svd(days: Tensor, latent_dim: int, values_per_hour: int = 3, scale: Tensor | None = None) -> TemporalSvd:
     """The best ``latent_dim``-dimensional linear description of ``days`` N x F (F = hours x values per hour).
+
+    With ``scale`` F of ``days / scale``, which is never held as a whole.
 
     Hours are reweighted by mse^-1/4 of the description so far, which keeps the worst hours near the others.
     Latents are scaled so that all but a ten-thousandth of each component's values fall into [-1, 1].
     """
-    mean = days.mean(dim=0)
+
+    def parts() -> Iterator[Tensor]:
+        for part in days.split(_CHUNK):
+            yield (part if scale is None else part / scale) - mean
+
+    mean = days.mean(dim=0) if scale is None else days.mean(dim=0) / scale
     weights = days.new_ones(days.shape[1])
     products = torch.zeros(days.shape[1], days.shape[1], dtype=torch.float64, device=days.device)
-    for part in days.split(_CHUNK):
-        products += _outer(part - mean)
+    for part in parts():
+        products += _outer(part)
     covariance = products / len(days)
     for k in range(_REWEIGHTINGS + 1):
         vectors = torch.linalg.eigh(weights.unsqueeze(1) * covariance * weights).eigenvectors
@@ -57,12 +65,14 @@ def temporal_svd(days: Tensor, latent_dim: int, values_per_hour: int = 3) -> Tem
         hourly = error.clamp_min(1e-9).pow(-0.25)
         weights = (hourly / hourly.mean()).clamp(0.1, 10.0).repeat_interleave(values_per_hour)
     analysis, basis = analysis.to(days.dtype), basis.to(days.dtype)
-    latents = torch.cat([(part - mean) @ analysis for part in days.split(_CHUNK)])
+    latents = days.new_empty(len(days), analysis.shape[1])
+    for part, described in zip(parts(), latents.split(_CHUNK), strict=True):
+        torch.mm(part, analysis, out=described)
     sample = latents[:: max(1, len(latents) // _RANGE_SAMPLE)]
     low, high = torch.quantile(sample, _TAIL, dim=0), torch.quantile(sample, 1 - _TAIL, dim=0)
     centre = (low + high) / 2
     half = ((high - low) * (0.5 + _MARGIN)).clamp_min(1e-6)
-    latents = ((latents - centre) / half).clamp(-1.0, 1.0)
+    latents.sub_(centre).div_(half).clamp_(-1.0, 1.0)
     return TemporalSvd(latents, half.unsqueeze(1) * basis, mean + centre @ basis)
 
 
