@@ -13,7 +13,7 @@ from pathlib import Path
 
 from src.utils import cli
 
-PEER_NAMES = ("pca", "pca_x265", "siren", "avif", "jxl", "x265", "bc7", "astc")
+PEER_NAMES = ("pca", "pca_x265", "pca_bc4", "pca_astc", "planes", "siren", "avif", "jxl", "x265", "bc7", "astc")
 LIGHTMAP = """Coded lightmaps against their images: a table, JSON, a plot.
 
   python evaluate.py lightmap --data_dir DIR --bundle day.tod
@@ -59,6 +59,7 @@ def add_lightmap(tasks: argparse._SubParsersAction) -> None:
     add("--peers", type=peer_list, default=[], help=f"comma-separated, of {', '.join(PEER_NAMES)}; or all")
     add("--between", type=Path, metavar="DIR", help="the same lightmaps at hours that were not trained on, to compare")
     add("--siren_ckpt", type=Path, nargs="+", metavar="FILE", help="checkpoint of the peer siren, one per lightmap")
+    add("--peer_minutes", type=cli.positive_float, default=1.0, help="training of planes, per lightmap and size")
     add("--lpips_weights", type=Path, help="AlexNet weights of LPIPS (default: torch's cache, else no LPIPS)")
     add("--json", type=Path, help="write all figures, also per frame, to this file")
     add("--plot", type=plot_path, help="write the rate-distortion plot to this file (png, svg or pdf)")

@@ -14,6 +14,7 @@ from src.data.lightmap.sources import Lightmap
 from src.evaluation.lightmap.between import Between, BetweenRow, measure_coded
 from src.evaluation.lightmap.between import summarise as summarise_between
 from src.evaluation.lightmap.peers import PEERS
+from src.evaluation.lightmap.peers.plane_model import training_time
 from src.evaluation.lightmap.quality import Coded, Row, measure, summarise
 from src.utils.cli import InputError
 
@@ -43,8 +44,11 @@ def file_coder(
     return Coder(name, setting, lambda index, lightmap, frames, mask: opened(files[index], lightmap))
 
 
-def peer_coders(names: Sequence[str], skipped: dict[str, str]) -> Iterator[Coder]:
-    """The named peers at all their settings; those that cannot run here are put into ``skipped`` with the reason."""
+def peer_coders(names: Sequence[str], skipped: dict[str, str], minutes: float) -> Iterator[Coder]:
+    """The named peers at all their settings; those that cannot run here are put into ``skipped`` with the reason.
+
+    Peers that train may do so for ``minutes`` per lightmap and setting.
+    """
     for name in names:
         peer = PEERS[name]
         if reason := peer.reason_to_skip():
@@ -55,7 +59,8 @@ def peer_coders(names: Sequence[str], skipped: dict[str, str]) -> Iterator[Coder
             def code(
                 _: int, lightmap: Lightmap, frames: np.ndarray, mask: np.ndarray, peer=peer, setting=setting
             ) -> Coded:
-                return peer.encode(frames, mask, lightmap.is_radiance, setting)
+                time_left = (training_time(60 * minutes),) if peer.trains else ()
+                return peer.encode(frames, mask, lightmap.is_radiance, setting, *time_left)
 
             yield Coder(name, peer.describe(setting), code)
 

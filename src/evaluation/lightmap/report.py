@@ -73,7 +73,8 @@ def write_json(
 def plot_rate_distortion(path: str | Path, rows: Sequence[Row], title: str) -> None:
     """PSNR over bits per texel and frame, on disk and in memory, one line per coder in order of first appearance.
 
-    Only coders with random access are in the memory panel. The suffix of ``path`` chooses the format.
+    In the memory panel a coder without random access is a dashed line over its bits on disk. The suffix of ``path``
+    chooses the format.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -83,31 +84,29 @@ def plot_rate_distortion(path: str | Path, rows: Sequence[Row], title: str) -> N
     panels = zip(
         figure.subplots(1, 2, sharey=True),
         ("bpp_disk", "bpp_memory"),
-        ("on disk (file bytes)", "in memory (random access to texels)"),
+        ("on disk (file bytes)", "in memory (dashed: on disk, no random access)"),
         strict=True,
     )
     coders = list(dict.fromkeys(row.coder for row in rows))
     handles = {}
     for axes, rate, name in panels:
         for index, coder in enumerate(coders):
-            points = sorted(
-                (getattr(row, rate), row.psnr_db)
-                for row in rows
-                if row.coder == coder and getattr(row, rate) is not None
-            )
-            if points:
-                style = {"color": f"C{index % 10}", "marker": _MARKERS[index % len(_MARKERS)], "lw": 1.6}
-                if coder == OURS:
-                    style = {"color": "black", "marker": "*", "ms": 13, "lw": 2.4, "zorder": 3}
-                (handles[coder],) = axes.plot(*zip(*points, strict=True), **style)
+            own = [row for row in rows if row.coder == coder]
+            is_resident = own[0].bpp_memory is not None
+            points = sorted((getattr(row, rate if is_resident else "bpp_disk"), row.psnr_db) for row in own)
+            style = {"color": f"C{index % 10}", "marker": _MARKERS[index % len(_MARKERS)], "lw": 1.6}
+            if coder == OURS:
+                style = {"color": "black", "marker": "*", "ms": 13, "lw": 2.4, "zorder": 3}
+            is_dashed = rate == "bpp_memory" and not is_resident
+            (line,) = axes.plot(*zip(*points, strict=True), **style, ls="--" if is_dashed else "-")
+            handles.setdefault(coder, line)
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel(f"bits per texel and frame {name}")
         axes.grid(True, which="both", alpha=0.25)
     figure.axes[0].set_ylabel("PSNR, dB (masked, tiles of 256 x 256)")
     figure.suptitle(title)
-    ordered = [coder for coder in coders if coder in handles]
-    figure.legend([handles[coder] for coder in ordered], ordered, loc="outside right center", frameon=False)
+    figure.legend(handles.values(), handles, loc="outside right center", frameon=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
 

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         coders.append(file_coder(SIREN, arguments.siren_ckpt, "--siren_ckpt", open_checkpoint, len(lightmaps)))
     elif SIREN in arguments.peers:
         skipped[SIREN] = "give the checkpoint of a default train.py run with --siren_ckpt"
-    coders += peer_coders([name for name in arguments.peers if name != SIREN], skipped)
+    coders += peer_coders([name for name in arguments.peers if name != SIREN], skipped, arguments.peer_minutes)
 
     between = open_between(arguments.between, lightmaps, loaded, _say) if arguments.between else []
     rows, rows_between = measure_coders(coders, lightmaps, loaded, lpips, between)

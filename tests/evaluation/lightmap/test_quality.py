@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -78,6 +79,8 @@ def test_the_plot_shows_both_panels(tmp_path):
     text = path.read_text()
     assert "<svg" in text
     assert "a day" in text
+    dashed = re.findall(r"stroke-dasharray: [1-9]", text)
+    assert len(dashed) == 1  # avif, in the memory panel
     plot_rate_distortion(tmp_path / "rate.png", rows, "a day")
     assert (tmp_path / "rate.png").read_bytes().startswith(b"\x89PNG")
 

@@ -5,7 +5,7 @@ Every peer really encodes to bytes and decodes from them. A peer whose library i
 
 from __future__ import annotations
 
-from src.evaluation.lightmap.peers import block_codecs, image_codecs, temporal_pca, video_codec
+from src.evaluation.lightmap.peers import block_codecs, image_codecs, plane_blocks, planes, temporal_pca, video_codec
 from src.evaluation.lightmap.peers.coding import Peer
 
 PEERS: dict[str, Peer] = {
@@ -13,6 +13,9 @@ PEERS: dict[str, Peer] = {
     for peer in (
         temporal_pca.PCA,
         temporal_pca.PCA_X265,
+        plane_blocks.PCA_BC4,
+        plane_blocks.PCA_ASTC,
+        planes.PLANES,
         image_codecs.AVIF,
         image_codecs.JXL,
         video_codec.X265,

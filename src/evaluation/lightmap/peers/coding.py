@@ -22,15 +22,17 @@ class Peer:
 
     ``encode(frames, mask, is_radiance, setting)`` takes what ``src.data.lightmap.sources`` loads. ``describe`` says a
     setting in the coder's own terms. ``requires`` are the packages to import; ``unavailable`` may give another reason
-    (or None) why the peer cannot run here.
+    (or None) why the peer cannot run here. ``encode`` of a peer that ``trains`` takes one argument more: values in
+    [0, 1), one for each step, which say how much of its training has passed.
     """
 
     name: str
     settings: tuple[Any, ...]
     describe: Callable[[Any], str]
-    encode: Callable[[np.ndarray, np.ndarray, bool, Any], Coded]
+    encode: Callable[..., Coded]
     requires: tuple[str, ...] = ()
     unavailable: Callable[[], str | None] = lambda: None
+    trains: bool = False
 
     def reason_to_skip(self) -> str | None:
         """Why the peer cannot run here, or None when it can."""

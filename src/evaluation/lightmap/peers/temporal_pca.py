@@ -38,7 +38,7 @@ class _Basis:
         return frames.reshape(*coefficients.shape[:2], -1, 3).transpose(2, 0, 1, 3)
 
 
-def _analyse(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, count: int) -> tuple[_Basis, np.ndarray]:
+def analyse(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, count: int) -> tuple[_Basis, np.ndarray]:
     """The basis of ``count`` vectors and the coefficients, ``H x W x count``, invalid texels filled."""
     scale, gamma = (float(frames.max()) or 1.0, GAMMA) if is_radiance else (1.0, 1.0)
     unit = (np.maximum(frames, 0) / np.float32(scale)) ** np.float32(1 / gamma)
@@ -53,7 +53,7 @@ def _analyse(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, count: int
 
 def _pca(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, count: int) -> Coded:
     """8-bit coefficients, each over its own range; on disk deflated plane by plane."""
-    basis, coefficients = _analyse(frames, mask, is_radiance, count)
+    basis, coefficients = analyse(frames, mask, is_radiance, count)
     low = coefficients.min((0, 1))
     step = np.maximum(coefficients.max((0, 1)) - low, np.float32(1e-12)) / 255
     codes = np.round((coefficients - low) / step).astype(np.uint8)
@@ -73,7 +73,7 @@ def _pca_x265(frames: np.ndarray, mask: np.ndarray, is_radiance: bool, setting: 
     Random access is per texel after all planes have been decoded into memory, as 16-bit integers.
     """
     count, qp = setting
-    basis, coefficients = _analyse(frames, mask, is_radiance, count)
+    basis, coefficients = analyse(frames, mask, is_radiance, count)
     low = coefficients.min((0, 1))
     step = max(float((coefficients.max((0, 1)) - low).max()), 1e-12) / (2**PLANE_BITS_X265 - 1)
     codes = np.round((coefficients - low) / step).astype(np.uint16)
