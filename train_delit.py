@@ -23,6 +23,7 @@ from src.utils import cli
 MAKE_DATA = "python prepare_olat.py --synthetic 12 --out_root runs/stage"
 LPIPS_WEIGHT = 0.1
 IDEAS = ("first_guess", "skips", "attention_head", "shading", "light_solve", "confidence", "transfer")
+IDEAS += ("flat_confidence",)
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -48,6 +49,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--lambda_flat", type=cli.non_negative_float, default=1.0, help="weight of the flat-lit losses")
     add("--lambda_env", type=cli.non_negative_float, default=1.0, help="weight of the environment losses")
     add("--env_loss", choices=("sphere", "original"), default="sphere")
+    add(
+        "--flat_exposure",
+        choices=("true", "free"),
+        default="true",
+        help="free: flat-lit is asked for up to one factor of brightness per picture, which none tells",
+    )
     add("--use_lpips", action="store_true", help="perceptual loss on flat-lit; fetches the backbone's weights")
     add("--lambda_flat_lpips", type=cli.non_negative_float, default=LPIPS_WEIGHT, help="its weight")
     add("--lpips_net", choices=("alex", "vgg", "squeeze"), default="alex")

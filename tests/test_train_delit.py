@@ -22,6 +22,7 @@ import train_delit as script
 from src.data.portrait.layout import choose_pairs
 from src.data.portrait.pair_batches import PairBatches
 from src.data.portrait.relight_batches import RelightBatches
+from src.data.portrait.splits import read_splits
 from src.models import delit_model
 from src.tasks import delit_task, delit_training
 from src.training import meter
@@ -165,6 +166,19 @@ def test_tensorboard_gets_every_term_measures_and_pictures(stage, tmp_path, flag
     assert all(0 <= event.value <= 1 for event in events.Scalars("train/data_wait_share"))
     assert all(event.value > 0 for event in events.Scalars("train/images_per_s"))
     assert len(events.Images("validation")) == 2
+
+
+@pytest.mark.parametrize("relight", [False, True], ids=["pairs", "relit"])
+def test_pairs_without_an_environment_are_trained_and_validated_on(own_stage, tmp_path, capsys, relight):
+    """One person to train on and the one to validate with: figures of light come from nobody then."""
+    for name in ("ID001", read_splits(own_stage / "set" / "splits.json")["val"]["subjects"][0]):
+        for path in (own_stage / "set" / "subjects" / name / "relit").iterdir():
+            path.rename(path.with_stem(f"unknown_{path.stem}"))
+    train(own_stage, tmp_path / "run", relight=relight, use_mask=True, use_augmentation=True)
+    assert "4 pairs without an environment, for the flat-lit picture alone: ID001" in capsys.readouterr().out
+    validated = {name for name in events_of(tmp_path / "run").Tags()["scalars"] if name.startswith("validation/")}
+    assert {"validation/flat_l1", "validation/srgb_psnr_db"} <= validated
+    assert not {"validation/env_log", "validation/confidence", "validation/mirror_angular_deg"} & validated
 
 
 @pytest.mark.parametrize("relight", [False, True], ids=["pairs", "relit"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from src.data.portrait.pair_batch import PairBatch
 from src.losses import delit_environment as env
 from src.models.delit.outputs import Delit
-from src.utils.color import extended_srgb
+from src.utils.color import extended_srgb, luminance
 from src.utils.hdr_codec import Codec
 from src.utils.sphere_torch import sample
 
@@ -26,9 +26,14 @@ ENV_LOSSES = ("sphere", "original")
 # Chosen on portraits rendered under 25 captured environments: weighted, each term is 0.4 for the best constant
 # environment and 0.4 to 2.2 for an untrained network, whose environment is some 40 times too bright.
 SPHERE_WEIGHTS = {"env_log": 0.1, "env_chroma": 0.4, "env_multiscale": 0.1, "env_sh": 0.1}
+# Terms that say nothing of pairs without an environment.
+ENVIRONMENT_TERMS = frozenset({*SPHERE_WEIGHTS, "env_rgb_l1", "env_log_mse", "confidence", "physical"})
 ALIGNED_WEIGHT = 8.0  # a picture does not say how bright skin is under a light of unknown brightness, but its pattern
 TRANSFER_WEIGHT = 0.25
+FLAT_CONFIDENCE_WEIGHT = 0.1
+FLAT_EXPOSURES = ("true", "free")
 _DARKEST_SHADING = 0.05  # of a picture's mean shading: darker than this, relative errors count less
+_DARK_SKIN = 0.01  # flat-lit radiance; below, relative errors count less
 _SHADOW = 0.02  # of pictures at unit exposure: darker than this, relative errors count less
 _SMALLEST_PROBABILITY = 1e-6
 _SMALLEST_COVERAGE = 1e-6  # pixels: its inverse, which gradients are multiplied by, is far from overflow
@@ -46,6 +51,7 @@ class DelitLossOptions:
     lambda_physical: float = 0.0
     env_loss: str = "sphere"  # or "original"
     use_mask: bool = True
+    flat_exposure: str = "true"  # or "free": flat-lit is asked for up to one factor of brightness per picture
     without: tuple[str, ...] = ()  # terms that are computed but do not count
 
 
@@ -54,7 +60,8 @@ class DelitLoss(nn.Module):
 
     Terms are unweighted. Always: ``flat_l1 flat_aligned``, and ``env_log env_chroma env_multiscale env_sh`` or, for the
     original environment loss, ``env_rgb_l1 env_log_mse``. Where their input exists: ``flat_lpips``, ``mask``,
-    ``confidence``, ``physical``, ``transfer``. The environment is compared relative to the exposure the model measured.
+    ``flat_confidence``, ``confidence``, ``physical``, ``transfer``. The environment is compared relative to the
+    exposure the model measured; its terms are means over the pairs that have one, 0 with no gradient where none has.
     ``lpips``: see :func:`src.utils.metrics.load_lpips`; needed for a ``lambda_flat_lpips`` above 0.
     """
 
@@ -62,6 +69,8 @@ class DelitLoss(nn.Module):
         super().__init__()
         if options.env_loss not in ENV_LOSSES:
             raise ValueError(f"env_loss must be one of {ENV_LOSSES}, not {options.env_loss!r}")
+        if options.flat_exposure not in FLAT_EXPOSURES:
+            raise ValueError(f"flat_exposure must be one of {FLAT_EXPOSURES}, not {options.flat_exposure!r}")
         if options.lambda_flat_lpips > 0 and lpips is None:
             raise ValueError("lambda_flat_lpips above 0 needs the LPIPS distance")
         self.options, self.codec = options, codec
@@ -71,6 +80,7 @@ class DelitLoss(nn.Module):
             "flat_l1": options.lambda_flat,
             "flat_aligned": ALIGNED_WEIGHT * options.lambda_flat,
             "mask": options.lambda_flat,
+            "flat_confidence": FLAT_CONFIDENCE_WEIGHT * options.lambda_flat,
             "flat_lpips": options.lambda_flat_lpips,
             "confidence": options.lambda_env,
             "physical": options.lambda_physical,
@@ -92,6 +102,8 @@ class DelitLoss(nn.Module):
     def _flat_terms(self, output: Delit, batch: PairBatch) -> dict[str, Tensor]:
         predicted, true = _exact(output.flat_lit), _exact(batch.flat_lit).clamp_min(0.0)
         mask = self._mask(batch)
+        if self.options.flat_exposure == "free":
+            predicted = predicted * exposure_factor(predicted, true, mask)
         # The curve goes on above white, so that a picture that is too bright has a gradient.
         shown, wanted = extended_srgb(predicted), extended_srgb(true)
         terms = {
@@ -104,6 +116,8 @@ class DelitLoss(nn.Module):
         if output.mask is not None and self.options.use_mask:
             sure = _exact(output.mask).clamp(_SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
             terms["mask"] = F.binary_cross_entropy(sure, mask)
+        if output.flat_error is not None:
+            terms["flat_confidence"] = expected_error_nll(_exact(output.flat_error), predicted, true, mask)
         if output.transfer is not None and output.lobes is not None and batch.other is not None:
             environment, shading = _exact(batch.other.environment), _exact(batch.other.shading)
             count = len(environment)
@@ -113,6 +127,22 @@ class DelitLoss(nn.Module):
         return terms
 
     def _environment_terms(self, output: Delit, batch: PairBatch) -> dict[str, Tensor]:
+        known = batch.has_environment
+        if known is None:
+            return self._known_environment_terms(output, batch)
+        # Through one pair at least, so that every parameter has a gradient, which many processes have to agree upon.
+        at = known.nonzero().flatten() if known.any() else torch.zeros(1, dtype=torch.long, device=known.device)
+        chosen = output._replace(
+            environment_code=output.environment_code[at],
+            exposure=output.exposure[at],
+            confidence=None if output.confidence is None else output.confidence[at],
+        )
+        stage = batch.stage and batch.stage.select(at[at < len(batch.stage.mask)])
+        of_known = replace(batch, environment=batch.environment[at], stage=stage)
+        terms = self._known_environment_terms(chosen, of_known)
+        return terms if known.any() else {name: 0.0 * term for name, term in terms.items()}
+
+    def _known_environment_terms(self, output: Delit, batch: PairBatch) -> dict[str, Tensor]:
         code = _exact(output.environment_code)
         true_code = self.codec.encode(batch.environment / output.exposure.detach())
         # Through the code, so that the truth is what a code can hold: a perfect prediction has no error.
@@ -165,6 +195,35 @@ def aligned(predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:
     p, t = predicted - p_mean, true - t_mean
     scale = (p * t * mask).sum((2, 3), keepdim=True) / ((p.square() * mask).sum((2, 3), keepdim=True) + 1e-4 * total)
     return scale * p + t_mean
+
+
+def exposure_factor(predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:
+    """What ``predicted`` N x 3 x H x W is to be multiplied by to have the mean luminance of ``true`` within the mask.
+
+    N x 1 x 1 x 1; 1 for an empty mask.
+    """
+    ours, theirs = (
+        (luminance(picture) * mask[:, 0]).sum((1, 2)).clamp_min(_SMALLEST_COVERAGE) for picture in (predicted, true)
+    )
+    return (theirs / ours).view(-1, 1, 1, 1)
+
+
+def log_flat_error(predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:
+    """N x 1 x H x W: absolute difference of log flat-lit, mean over colours, but for brightness within the mask."""
+    difference = torch.log(predicted + _DARK_SKIN) - torch.log(true + _DARK_SKIN)
+    total = (3 * mask.sum((1, 2, 3), keepdim=True)).clamp_min(_SMALLEST_COVERAGE)
+    offset = (difference * mask).sum((1, 2, 3), keepdim=True) / total
+    return (difference - offset).abs().mean(1, keepdim=True)
+
+
+def expected_error_nll(expected: Tensor, predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:
+    """How badly ``expected`` N x 1 x H x W foretells :func:`log_flat_error`, which gets no gradient from it.
+
+    Negative log-likelihood of an error whose distribution is exponential with mean ``expected``: smallest, pixel by
+    pixel, where that is the mean error of all pixels like it.
+    """
+    found = log_flat_error(predicted, true, mask).detach()
+    return masked_mean(torch.log(expected) + found / expected, mask)
 
 
 def transfer_error(transfer: Tensor, lobes: Tensor, environment: Tensor, shading: Tensor, mask: Tensor) -> Tensor:

@@ -49,6 +49,7 @@ def sample_tensors(codec: Codec, size: int = 64, rows: int = 16, lights: int = 1
         mask=smooth(2, 1, size, size),
         transfer=transfer / transfer.sum(dim=1, keepdim=True),
         lobes=light_matrix / light_matrix.sum(dim=1, keepdim=True).clamp_min(1e-6),
+        flat_error=0.1 + smooth(2, 1, size, size),
     )
     batch = PairBatch(
         relit=flat_lit * smooth(2, 1, size, size),
@@ -66,9 +67,8 @@ def sample_tensors(codec: Codec, size: int = 64, rows: int = 16, lights: int = 1
             ),
         ),
     )
-    for leaf in (output.flat_lit, output.environment_code, output.confidence, output.mask, output.transfer):
-        assert leaf is not None
-        leaf.requires_grad_(True)
+    for name in ("flat_lit", "environment_code", "confidence", "mask", "transfer", "flat_error"):
+        getattr(output, name).requires_grad_(True)
     return output, batch
 
 

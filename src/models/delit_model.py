@@ -47,6 +47,7 @@ class DelitConfig:
     env_codec: str = "log"
     log_scale: float = 10.0
     without: tuple[str, ...] = ()  # ideas of the attention architecture to do without, see its IDEAS
+    flat_confidence: bool = False  # whether it says how wrong its flat-lit picture may be; attention only
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "without", tuple(self.without))  # a checkpoint may give a list
@@ -61,8 +62,9 @@ class DelitModel(nn.Module):
         self.codec: Codec = make_codec(config.env_codec, config.log_scale)
         sizes = (config.base_dim, config.env_height, config.env_width, self.codec)
         if config.arch == "attention":
-            self.network: AttentionDelit | SimplifiedDelit = AttentionDelit(*sizes, config.without)
-        elif config.arch == "simplified" and not config.without:
+            network = AttentionDelit(*sizes, config.without, config.flat_confidence)
+            self.network: AttentionDelit | SimplifiedDelit = network
+        elif config.arch == "simplified" and not (config.without or config.flat_confidence):
             self.network = SimplifiedDelit(*sizes)
         else:
             raise ValueError(f"no architecture {config.arch!r} without {config.without}")
@@ -81,6 +83,7 @@ class DelitModel(nn.Module):
             mask=None if answer.mask is None else answer.mask[..., :height, :width].float(),
             transfer=None if answer.transfer is None else answer.transfer[..., :rows, :columns],
             lobes=None if answer.transfer is None else cast(AttentionDelit, self.network).lobes,
+            flat_error=None if answer.flat_error is None else answer.flat_error[..., :height, :width],
         )
 
     @torch.no_grad()

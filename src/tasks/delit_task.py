@@ -13,7 +13,7 @@ from torch import Tensor
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.pair_batch import PairBatch
 from src.evaluation.delit.metrics import environment_metrics, flat_lit_metrics
-from src.losses.delit_loss import DelitLoss
+from src.losses.delit_loss import ENVIRONMENT_TERMS, DelitLoss
 from src.models.delit_model import CHECKPOINT_KIND, DelitModel
 from src.training.distributed import Processes
 from src.training.task import Batches, Report, Task
@@ -58,9 +58,8 @@ class DelitTask(Task):
     def prepare(self, batches: Batches, report: Report) -> None:
         """Fit the first guess to batches of epochs that training never comes to."""
         if self._is_new:
-            self.model.start(
-                (batch.relit, batch.environment, batch.flat_lit, batch.mask) for batch in first_batches(batches, report)
-            )
+            known = (batch.known() for batch in first_batches(batches, report))
+            self.model.start((b.relit, b.environment, b.flat_lit, b.mask) for b in known if b is not None)
 
     def samples(self, batch: PairBatch) -> int:
         return len(batch)
@@ -70,10 +69,11 @@ class DelitTask(Task):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Means over all pairs of the loss's terms and of the measures of ``evaluate.py delit``."""
+        """Means of the loss's terms and of the measures of ``evaluate.py delit``, each over all pairs that have it."""
         mine = range(self.processes.rank, len(self.validation), self.processes.count)
         rows = [row for part in self.processes.gather([self._measure(index) for index in mine]) for row in part]
-        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        names = dict.fromkeys(name for row in rows for name in row)
+        means = {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
         return means | {"score": -means["loss"]}
 
     def _measure(self, index: int) -> dict[str, float]:
@@ -81,7 +81,10 @@ class DelitTask(Task):
         output = self.model(batch.relit)
         measures = self.loss(output, batch)
         measures |= flat_lit_metrics(output.flat_lit, batch.flat_lit, batch.mask)
-        measures |= environment_metrics(self.model.environment(output), batch.environment)
+        if batch.known() is not None:
+            measures |= environment_metrics(self.model.environment(output), batch.environment)
+        else:
+            measures = {name: value for name, value in measures.items() if name not in ENVIRONMENT_TERMS}
         return {name: float(value) for name, value in measures.items()}
 
     def _pair(self, index: int) -> PairBatch:

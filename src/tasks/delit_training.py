@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from src.training.identity import run_identity
 from src.training.run_dir import open_run_dir
 from src.training.task import Batches
 from src.training.trainer import BEST, LAST, Trainer, TrainerOptions
-from src.utils.cli import InputError
+from src.utils.cli import InputError, some_names
 from src.utils.content_hash import combined_hash, content_hash, content_hashes
 from src.utils.metrics import load_lpips
 
@@ -37,7 +37,8 @@ FILE_NAMES = {LAST: "checkpoint_latest.pth", BEST: "checkpoint_best.pth"}
 HASHES = "content_hashes.json"  # in the cache
 SAMPLES_PER_EPOCH = 1024  # at least, when relighting on the fly
 _MODEL = ("arch", "image_size", "env_height", "env_width", "base_dim", "env_codec", "log_scale")
-_LOSS = ("lambda_flat", "lambda_env", "lambda_flat_lpips", "lambda_physical", "env_loss", "use_mask")
+_OUTSIDE_NETWORK = {"flat_confidence"}  # ideas that a model has a setting of its own for
+_LOSS = ("flat_exposure", "lambda_flat", "lambda_env", "lambda_flat_lpips", "lambda_physical", "env_loss", "use_mask")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,10 @@ def open_delit_data(arguments: argparse.Namespace, is_main: bool = True) -> Deli
         sides["train"], **sizes, use_augmentation=arguments.use_augmentation, cache_dir=cache, seed=arguments.seed
     )
     validation = DelitDataset(sides["val"], **sizes, cache_dir=cache)
+    unlit = [pair for pair in sides["train"] if pair.environment is None]
+    if unlit and is_main:
+        subjects = some_names(list(dict.fromkeys(pair.subject for pair in unlit)))
+        print(f"{len(unlit)} pairs without an environment, for the flat-lit picture alone: {subjects}")
     stage: Stage | None = None
     environments: tuple[Path, ...] = ()
     if arguments.olat_root:
@@ -100,7 +105,7 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
     torch.manual_seed(arguments.seed)
     model = make_model(arguments).to(group.device)
     lpips = load_lpips(arguments.lpips_net, arguments.lpips_weights, download=True) if arguments.use_lpips else None
-    terms = tuple(name for name in arguments.without if name not in NETWORK_IDEAS)
+    terms = tuple(name for name in arguments.without if name not in {*NETWORK_IDEAS, *_OUTSIDE_NETWORK})
     options = DelitLossOptions(**{name: getattr(arguments, name) for name in _LOSS}, without=terms)
     loss = DelitLoss(options, model.codec, lpips)
     task = DelitTask(model, loss, data.validation, group, is_new=arguments.pretrained is None)
@@ -140,16 +145,20 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
 def make_model(arguments: argparse.Namespace) -> DelitModel:
     """A new model, or with ``--pretrained`` one that begins from another checkpoint's weights, of the same shape."""
     without = tuple(name for name in NETWORK_IDEAS if name in arguments.without)
-    config = DelitConfig(**{name: getattr(arguments, name) for name in _MODEL}, without=without)
+    has_confidence = arguments.arch == "attention" and "flat_confidence" not in arguments.without
+    config = DelitConfig(
+        **{name: getattr(arguments, name) for name in _MODEL}, without=without, flat_confidence=has_confidence
+    )
     if arguments.pretrained is None:
         return DelitModel(config)
     pretrained = load(arguments.pretrained)
-    if pretrained.config != config:
+    if replace(pretrained.config, flat_confidence=has_confidence) != config:
         differing = [name for name in (*_MODEL, "without") if getattr(pretrained.config, name) != getattr(config, name)]
         values = ", ".join(f"{name} is {getattr(pretrained.config, name)}" for name in differing)
         raise InputError(arguments.pretrained, f"its model has another shape ({values})", "give the same flags")
     model = DelitModel(config)
-    model.load_state_dict(pretrained.state_dict())
+    # A model that was trained before there was one learns its confidence in flat-lit now.
+    model.load_state_dict(pretrained.state_dict(), strict=pretrained.config == config)
     return model
 
 

@@ -493,3 +493,19 @@ def test_the_command_prints_every_term_and_says_why_lpips_is_skipped(codec, tmp_
 def test_the_command_runs_lpips_where_weights_are(random_backbone, capsys):
     assert main(["--lpips_weights", str(random_backbone)]) == 0
     assert "\n  flat_lpips " in capsys.readouterr().out
+
+
+def test_free_exposure_asks_for_flat_lit_up_to_one_factor_of_brightness():
+    output, batch = sample_tensors(make_codec("log"))
+    loss = DelitLoss(DelitLossOptions(flat_exposure="free"), make_codec("log"))
+    terms = loss(output, batch)
+    brighter = loss(output._replace(flat_lit=output.flat_lit * torch.tensor([2.0, 0.3]).view(2, 1, 1, 1)), batch)
+    for name in ("flat_l1", "flat_aligned"):
+        torch.testing.assert_close(brighter[name], terms[name], rtol=1e-4, atol=1e-6)
+    # The sample is 1.3 times its truth, which only the free one forgives; another colour neither does.
+    strict = DelitLoss(DelitLossOptions(), make_codec("log"))(output, batch)
+    assert terms["flat_l1"] < 1e-5 and strict["flat_l1"] > 0.01
+    tinted = output._replace(flat_lit=output.flat_lit * torch.tensor([1.2, 1.0, 0.8]).view(3, 1, 1))
+    assert loss(tinted, batch)["flat_l1"] > 0.01
+    with pytest.raises(ValueError, match="flat_exposure"):
+        DelitLoss(DelitLossOptions(flat_exposure="none"), make_codec("log"))

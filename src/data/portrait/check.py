@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.portrait.layout import find_picture
+from src.data.portrait.layout import find_picture, known_environments
 from src.data.portrait.overview import write_contact_sheet
 from src.data.portrait.splits import read_splits
 from src.data.stage.captures import subject_folders
 from src.utils.cli import InputError, Parser, script
-from src.utils.image_io import HDR_SUFFIXES, list_images, read_linear, read_mask
+from src.utils.image_io import list_images, read_linear, read_mask
 
 
 @script
@@ -27,10 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     problems: list[str] = []
     folders = subject_folders(args.data_root / "subjects")
-    environments = {path.stem: path for path in list_images(args.data_root / "env_maps", HDR_SUFFIXES)}
+    environments = known_environments(args.data_root)
     ranges: dict[str, list[tuple[float, float, float]]] = {"environment": [], "flat-lit": [], "relit": [], "mask": []}
     jobs = [("environment", path) for path in environments.values()]
-    pair_count = 0
+    pair_count = unlit_count = 0
     for folder in folders:
         for stem in ("flat_lit", "mask"):
             path = find_picture(folder, stem)
@@ -39,10 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             elif stem == "flat_lit":
                 problems.append(f"{folder.name}: no flat_lit.exr or flat_lit.png")
         relit = _pictures(folder / "relit")
-        alone = sorted(relit.keys() - environments.keys())
-        problems += [f"{folder.name}/{stem}: no environment of that name" for stem in alone]
+        known = relit.keys() & environments.keys()
+        if known:
+            alone = sorted(relit.keys() - known)
+            problems += [f"{folder.name}/{stem}: no environment of that name" for stem in alone]
+        else:
+            unlit_count += len(relit)
         jobs += [("relit", path) for path in relit.values()]
-        pair_count += len(relit.keys() & environments.keys())
+        pair_count += len(known)
     sizes: dict[Path, tuple[int, int]] = {}
     for kind, path in tqdm(jobs, desc="reading", unit="file"):
         try:
@@ -58,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     complete = len(folders) * len(environments)
     print(f"{len(folders)} subjects, {len(environments)} environments, {pair_count} pairs of {complete} possible")
+    if unlit_count:
+        print(f"{unlit_count} pairs of subjects without environments, for the flat-lit picture alone")
     for kind, values in ranges.items():
         if values:
             low, mean, high = np.array(values).T

@@ -7,6 +7,8 @@ Check a data root: counts, ranges, missing pairs, broken files, and a contact sh
 Layout, as prepare_olat.py writes it (exr, hdr and png are all read; mask.png may be absent):
 
     subjects/ID001/{flat_lit.exr, mask.png, relit/env_001.exr ...}  env_maps/env_001.hdr ...  [splits.json]
+
+A subject whose pictures are called like no environment map goes without: its pairs teach the flat-lit picture alone.
 """
 
 from __future__ import annotations
@@ -77,12 +79,16 @@ class DelitDataset(Dataset):
             relit=self._square(pair, pair.relit, files.picture),
             flat_lit=self._square(pair, pair.flat_lit, files.picture),
             mask=self._mask(pair, files),
-            environment=self._cache.get(
-                pair.environment,
-                ("env", *self.env_size),
-                lambda: resize_environment(read_environment(pair.environment), *self.env_size),
-            ),
+            environment=self._environment(pair.environment),
+            has_environment=pair.environment is not None,
         )
+
+    def _environment(self, path: Path | None) -> np.ndarray:
+        """h x w x 3; black where it is unknown."""
+        if path is None:
+            return np.zeros((*self.env_size, 3), np.float32)
+        key = ("env", *self.env_size)
+        return self._cache.get(path, key, lambda: resize_environment(read_environment(path), *self.env_size))
 
     def _square(self, pair: Pair, path: Path, read: Callable[[Path, int], np.ndarray]) -> np.ndarray:
         size = self.image_size

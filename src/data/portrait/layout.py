@@ -15,14 +15,14 @@ from src.utils.image_io import HDR_SUFFIXES, IMAGE_SUFFIXES, list_images, natura
 
 @dataclass(frozen=True)
 class Pair:
-    """The files of one subject under one environment."""
+    """The files of one subject under one environment, which may be unknown; its name is then that of the picture."""
 
     subject: str
     environment_name: str
     relit: Path
     flat_lit: Path
     mask: Path | None
-    environment: Path
+    environment: Path | None
 
     @property
     def name(self) -> str:
@@ -30,15 +30,16 @@ class Pair:
 
     def files(self) -> list[Path]:
         """All that the pair is read from."""
-        return [self.relit, self.flat_lit, self.environment, *([self.mask] if self.mask else [])]
+        return [self.relit, self.flat_lit, *(path for path in (self.environment, self.mask) if path)]
 
 
 def find_pairs(data_root: Path, side: Split | None = None) -> list[Pair]:
     """All pairs below ``data_root`` in natural order, or those of the subjects and environments of one ``side``.
 
-    Raises InputError naming what is missing.
+    A subject none of whose pictures is called like an environment map has pairs without one, as published light-stage
+    sets of flat-lit truth alone have; they are on the side of their subject. Raises InputError naming what is missing.
     """
-    environments = {path.stem: path for path in list_images(data_root / "env_maps", HDR_SUFFIXES)}
+    environments = known_environments(data_root)
     pairs = []
     for folder in subject_folders(data_root / "subjects"):
         if side and folder.name not in side["subjects"]:
@@ -46,16 +47,24 @@ def find_pairs(data_root: Path, side: Split | None = None) -> list[Pair]:
         flat_lit = find_picture(folder, "flat_lit")
         if flat_lit is None:
             raise InputError(folder, "has no flat_lit.exr or flat_lit.png", "prepare this subject again")
-        for relit in list_images(folder / "relit"):
-            if side and relit.stem not in side["environments"]:
+        pictures = list_images(folder / "relit")
+        is_lit_by_known = any(relit.stem in environments for relit in pictures)
+        mask = find_picture(folder, "mask")
+        for relit in pictures:
+            if is_lit_by_known and side and relit.stem not in side["environments"]:
                 continue
-            if relit.stem not in environments:
+            if is_lit_by_known and relit.stem not in environments:
                 raise InputError(relit, f"env_maps holds no {relit.stem}.hdr or .exr", "add it, or remove the picture")
-            mask = find_picture(folder, "mask")
-            pairs.append(Pair(folder.name, relit.stem, relit, flat_lit, mask, environments[relit.stem]))
+            pairs.append(Pair(folder.name, relit.stem, relit, flat_lit, mask, environments.get(relit.stem)))
     if not pairs and side is None:
         raise InputError(data_root, "holds no pairs", "check subjects/*/relit")
     return pairs
+
+
+def known_environments(data_root: Path) -> dict[str, Path]:
+    """The environment maps of a set by name; none where it has no folder of them."""
+    folder = data_root / "env_maps"
+    return {path.stem: path for path in list_images(folder, HDR_SUFFIXES)} if folder.is_dir() else {}
 
 
 def choose_pairs(
@@ -88,7 +97,9 @@ def choose_split(
     if val_subjects is None and val_envs is None and (data_root / "splits.json").exists():
         return read_splits(data_root / "splits.json")
     pairs = find_pairs(data_root)
-    environments = sorted({pair.environment_name for pair in pairs}, key=natural_key)
+    environments = sorted({pair.environment_name for pair in pairs if pair.environment}, key=natural_key)
+    if val_envs and not environments:
+        raise InputError("--val_envs", "no picture is lit by a known environment", "give --val_subjects alone")
     # Where subjects have few of the environments, a tenth of either may have no pair in common: then hold out more.
     most = len({unturned(name) for name in environments}) // 2
     shares = [val_envs] if val_envs else [None, *([str(count)] for count in range(2, most + 1))]
@@ -100,7 +111,8 @@ def choose_split(
             share,
         )
         held = sides["val"]
-        if any(p.subject in held["subjects"] and p.environment_name in held["environments"] for p in pairs):
+        envs = held["environments"]
+        if any(p.subject in held["subjects"] and (not p.environment or p.environment_name in envs) for p in pairs):
             break
     return sides
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from src.data.portrait.layout import known_environments
 from src.data.stage.captures import subject_folders
 from src.utils.color import linear_to_srgb
 from src.utils.image_io import list_images, natural_key, read_linear, read_mask, write_display
@@ -18,7 +19,7 @@ def write_contact_sheet(
 ) -> None:
     """Flat-lit and relit pictures of evenly chosen subjects (rows) and environments (columns, shown on top).
 
-    Where the subjects share no environment, each row has its own and nothing is on top.
+    Where the subjects share no environment, each row has its own; there, and where it is unknown, nothing is on top.
     """
     subjects = _evenly(subject_folders(data_root / "subjects"), max_subjects)
     relit = [{file.stem: file for file in list_images(folder / "relit")} for folder in subjects]
@@ -26,8 +27,8 @@ def write_contact_sheet(
     chosen = [_evenly(shared or list(files), max_environments) for files in relit]
     count = min(len(stems) for stems in chosen)
     rows = []
-    if shared:
-        maps = {file.stem: file for file in list_images(data_root / "env_maps")}
+    maps = known_environments(data_root)
+    if shared and maps.keys() >= set(chosen[0]):
         top = [tone_map(resize_environment(read_linear(maps[stem]), cell // 2, cell)) for stem in chosen[0]]
         rows.append(np.concatenate([np.ones((cell // 2, cell, 3), np.float32), *top], axis=1))
     masks = [_mask(folder) for folder in subjects]

@@ -33,7 +33,8 @@ def augment(pair: PairPictures, rng: np.random.Generator) -> PairPictures:
 
 def flip(pair: PairPictures) -> PairPictures:
     """Mirror left to right: a picture under the mirrored environment of the mirrored person."""
-    return PairPictures(
+    return replace(
+        pair,
         relit=pair.relit[:, ::-1],
         flat_lit=pair.flat_lit[:, ::-1],
         mask=pair.mask[:, ::-1],

@@ -24,6 +24,7 @@ class PairPictures:
     flat_lit: np.ndarray  # S x S x 3
     mask: np.ndarray  # S x S in [0, 1]
     environment: np.ndarray  # h x w x 3
+    has_environment: bool = True  # or it is unknown, and ``environment`` black
 
     def to_batch(self, name: str) -> PairBatch:
         """A batch of one, on the CPU."""
@@ -33,6 +34,7 @@ class PairPictures:
             mask=_planes(self.mask[..., None]),
             environment=_planes(self.environment),
             name=[name],
+            has_environment=None if self.has_environment else torch.zeros(1, dtype=torch.bool),
         )
 
 
@@ -56,6 +58,10 @@ class StageView:
     light_matrix: Tensor  # n x L x (h * w): environment in the stage's frame -> each light's share of it
     to_stage: Tensor  # n x h x w x 2: what src.utils.sphere_torch.sample takes environments to the stage's frame by
 
+    def select(self, at: Tensor) -> StageView:
+        """The subjects of the indices ``at``."""
+        return _of_tensors(self, lambda tensor: tensor[at])
+
 
 @dataclass(frozen=True)
 class PairBatch:
@@ -68,6 +74,7 @@ class PairBatch:
     name: list[str]  # "ID001/env_001"
     other: OtherLight | None = None
     stage: StageView | None = None
+    has_environment: Tensor | None = None  # N bool: where ``environment`` is known; None: everywhere
 
     def __len__(self) -> int:
         return len(self.relit)
@@ -82,9 +89,29 @@ class PairBatch:
 
     def select(self, indices: Sequence[int]) -> PairBatch:
         """The pairs of ``indices`` in that order, without ``other`` and ``stage``."""
-        at = torch.as_tensor(indices, device=self.relit.device)
+        at = torch.as_tensor(indices, dtype=torch.long, device=self.relit.device)
         pairs = replace(self, other=None, stage=None, name=[self.name[index] for index in indices])
         return _of_tensors(pairs, lambda tensor: tensor[at])
+
+    def known(self) -> PairBatch | None:
+        """The pairs whose environment is known, without ``other`` and ``stage``; None where there is none."""
+        if self.has_environment is None:
+            return self
+        indices = self.has_environment.nonzero().flatten().tolist()
+        return replace(self.select(indices), has_environment=None) if indices else None
+
+
+def join_known(batches: Sequence[PairBatch]) -> Tensor | None:
+    """``has_environment`` of several batches one after another."""
+    if all(batch.has_environment is None for batch in batches):
+        return None
+    marks = (batch.has_environment for batch in batches)
+    return torch.cat(
+        [
+            batch.relit.new_ones(len(batch), dtype=torch.bool) if mark is None else mark
+            for batch, mark in zip(batches, marks, strict=True)
+        ]
+    )
 
 
 def concatenate(batches: Sequence[PairBatch]) -> PairBatch:
@@ -96,7 +123,8 @@ def concatenate(batches: Sequence[PairBatch]) -> PairBatch:
         name: default_collate([row for batch in batches for row in getattr(batch, name)])
         for name in ("relit", "flat_lit", "mask", "environment")
     }
-    return PairBatch(**tensors, name=[name for batch in batches for name in batch.name])
+    names = [name for batch in batches for name in batch.name]
+    return PairBatch(**tensors, name=names, has_environment=join_known(batches))
 
 
 def _of_tensors(record: Record, change: Callable[[Tensor], Tensor]) -> Record:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from src.data.portrait.augmentation import Pose, move, photograph, random_pose, skin_factor, still_pose
 from src.data.portrait.olat_stacks import OlatStacks
-from src.data.portrait.pair_batch import OtherLight, PairBatch
+from src.data.portrait.pair_batch import OtherLight, PairBatch, join_known
 from src.data.portrait.random_light import Light, RandomLight
 from src.data.portrait.stage_views import StageViews
 from src.data.portrait.stored_pairs import StoredPairs
@@ -123,6 +123,7 @@ class RelightBatches:
             mask=torch.cat([batch.mask, pairs.mask]),
             environment=torch.cat([batch.environment, turned]),
             name=batch.name + pairs.name,
+            has_environment=join_known([batch, pairs]),
         )
 
     def _augment(self, batch: PairBatch, random: torch.Generator, pose: Pose) -> PairBatch:

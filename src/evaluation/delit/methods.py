@@ -74,10 +74,12 @@ def mean_environment_methods(train: DelitDataset) -> list[Method]:
     Environments count at mean luminance 1, so that the brightest is not the only one. ``linear``: as light adds up;
     its spheres are the mean spheres, hence small RMSE. ``log``: mean of logarithms, which no sun dominates, and what a
     network learns whose loss is in log radiance and that sees nothing in the picture. Which of the two is closer in
-    colour depends on the environments held out, so both have to be beaten.
+    colour depends on the environments held out, so both have to be beaten. None where no pair has an environment.
     """
     of_environment: dict[str, list[int]] = {}
     for index, pair in enumerate(train.pairs):
+        if pair.environment is None:
+            continue
         of_environment.setdefault(pair.environment_name, []).append(index)
     environments, log_gains = [], []
     for turn, indices in enumerate(of_environment.values()):
@@ -87,6 +89,8 @@ def mean_environment_methods(train: DelitDataset) -> list[Method]:
         if brightness > 0:
             environments.append(environment / brightness)
             log_gains.append(np.log(brightness / float(measure_exposure(item.relit))))
+    if not of_environment:
+        return []
     if not environments:
         raise InputError("training environments", "all are black", "check env_maps")
     gain, stack = np.exp(np.mean(log_gains)), np.stack(environments)
@@ -128,7 +132,7 @@ def oracle_methods(stage: Stage, cells: LightCells, expected: Method) -> list[Me
         return Answer(light=solve(pair, item, None, 0.0)) if pair.subject in captures else Answer()
 
     def with_prior(pair: Pair, item: PairBatch) -> Answer:
-        if pair.subject not in captures:
+        if pair.subject not in captures or pair.environment is None:
             return Answer()
         truth = cells.integrate(_picture(item.environment))
         environment = expected.answer(pair, item).environment

@@ -81,12 +81,14 @@ def measure_methods(
 def measure_answer(
     answer: Answer, item: PairBatch, cells: LightCells, lpips: Callable[[Tensor, Tensor], Tensor] | None = None
 ) -> dict[str, float]:
-    """All figures of one answer to one item."""
+    """All figures of one answer to one item; those of the environment where the true one is known."""
     values: dict[str, float] = {}
     if answer.flat_lit is not None:
         figures = flat_lit_metrics(answer.flat_lit, item.flat_lit, item.mask, lpips)
         values |= _numbers(figures)
     truth = item.environment
+    if item.has_environment is not None and not item.has_environment.all():
+        return values
     if answer.environment is not None:
         values |= _numbers(environment_metrics(answer.environment, truth))
         values |= _numbers(light_domain_error(answer.environment, truth, cells))

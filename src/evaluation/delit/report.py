@@ -136,7 +136,8 @@ def write_contact_sheet(path: Path, method: Method, row: Row, dataset: DelitData
             predicted = _picture(answer.flat_lit)
             line += [predicted, truth, _ERROR_GAIN * np.abs(predicted - truth) * mask]
         line = [resize_area(picture.astype(np.float32), SHEET_TILE, SHEET_TILE) for picture in line]
-        pictures.append([*line, _sphere_map(answer.environment), _sphere_map(item.environment)])
+        true_map = None if item.known() is None else item.environment
+        pictures.append([*line, _sphere_map(answer.environment), _sphere_map(true_map)])
         pair = row.pairs[index]
         figures = (
             ("PSNR", "srgb_psnr_db", "dB"),

@@ -87,7 +87,7 @@ def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], s
     means = mean_environment_methods(opened(train))
     methods += [input_method(), *means]
     cells = LightCells(light_directions(stage, arguments.lights))
-    if stage is not None:
+    if stage is not None and means:
         methods += oracle_methods(stage, cells, means[0])
 
     lpips = find_lpips(arguments.lpips_weights, skipped)

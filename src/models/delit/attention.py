@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from src.models.delit.environment_head import EnvironmentHead
 from src.models.delit.first_guess import DIM, FirstGuess
+from src.models.delit.flat_error import FlatErrorHead
 from src.models.delit.layers import AttentionBlock, ResidualBlock, enlarge
 from src.models.delit.light_solve import LightSolve
 from src.models.delit.lobes import LOBES, lobe_weights
@@ -51,13 +52,20 @@ class AttentionDelit(nn.Module):
     ``without``: of :data:`IDEAS`, to measure what each of them gives. Without the first guess it stays what it is
     before it is fitted, light and shading of 1; without the skips the decoder sees tokens only; without the attention
     head the environment grows from the picture's features, enlarged; without the shading the environment has no part
-    in the flat-lit picture, and nothing is left to solve light from.
+    in the flat-lit picture, and nothing is left to solve light from. ``flat_confidence``: it also says how wrong the
+    flat-lit picture may be.
     """
 
     lobes: Tensor
 
     def __init__(
-        self, base_dim: int, env_height: int, env_width: int, codec: Codec, without: Collection[str] = ()
+        self,
+        base_dim: int,
+        env_height: int,
+        env_width: int,
+        codec: Codec,
+        without: Collection[str] = (),
+        flat_confidence: bool = False,
     ) -> None:
         super().__init__()
         if unknown := set(without) - set(IDEAS):
@@ -93,6 +101,7 @@ class AttentionDelit(nn.Module):
         self.register_buffer("lobes", lobe_weights(env_height, env_width), persistent=False)  # LOBES x (h * w)
         self.shading = None if "shading" in without else ShadingHead(widths[1])
         self.light_solve = None if {"shading", "light_solve"} & set(without) else LightSolve()
+        self.flat_error = FlatErrorHead(base_dim // 2) if flat_confidence else None
         self.is_guess_fitted, self.has_skips = "first_guess" not in without, "skips" not in without
 
     @torch.no_grad()
@@ -125,12 +134,13 @@ class AttentionDelit(nn.Module):
         x = F.silu(self.full(torch.cat([x, answers[0], answers[2]], dim=1)))  # N x B/2 x H x W
         shares, mask = self.flat_head(x).float().split([3, 1], dim=1)  # N x 3 x H x W, N x 1 x H x W
         flat_lit = self._mix(answers, shares, self.correction(coarse))  # N x 3 x H x W
+        flat_error = None if self.flat_error is None else self.flat_error(x, answers, torch.log(flat_lit + DIM))
         mask = torch.sigmoid(mask)
         if self.light_solve is not None and transfer is not None:
             with torch.autocast(picture.device.type, enabled=False):
                 brighter = self._explain(picture, flat_lit, mask, transfer, light)  # N x 3 x LOBES
                 code = self.codec.encode(environment.float() * torch.exp(self.environment.spread(brighter)))
-        return NetworkOutput(flat_lit, code, confidence, mask, transfer)
+        return NetworkOutput(flat_lit, code, confidence, mask, transfer, flat_error)
 
     def _encode(self, picture: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Features at the full size, and at a half, a quarter, an eighth and a sixteenth of it."""

@@ -66,11 +66,14 @@ class FirstGuess(nn.Module):
         """Ridge regression on batches of (picture at unit exposure, light N x 3 x lobes, flat-lit, mask).
 
         Of the shading, the directions in which the guesses vary most are kept. Of the batches, only thumbnails.
+        Without a batch the guess stays as it is.
         """
         thumbnails = [
             (self.features(picture), light.flatten(1), _log_shading(picture, flat_lit, mask))
             for picture, light, flat_lit, mask in samples
         ]
+        if not thumbnails:
+            return
         x, light, shading = (torch.cat(parts).double() for parts in zip(*thumbnails, strict=True))
         mean, scale = x.mean(0), 1.0 / (x.std(0, correction=0) + 1e-3)
         x = (x - mean) * scale

@@ -15,6 +15,7 @@ class NetworkOutput(NamedTuple):
     confidence: Tensor | None = None  # N x 1 x h x w in [0, 1]
     mask: Tensor | None = None  # N x 1 x H x W in [0, 1]
     transfer: Tensor | None = None  # N x LOBES x H/2 x W/2, sums to 1 over the lobes
+    flat_error: Tensor | None = None  # N x 1 x H x W above 0
 
 
 class Delit(NamedTuple):
@@ -28,3 +29,4 @@ class Delit(NamedTuple):
     # N x K x ceil(H / 2) x ceil(W / 2): share of the light of 2 x 2 pixels that comes through lobe k
     transfer: Tensor | None = None
     lobes: Tensor | None = None  # K x (h * w): radiance seen through lobe k is lobes @ environment
+    flat_error: Tensor | None = None  # N x 1 x H x W above 0: expected error of log flat-lit but for its brightness
