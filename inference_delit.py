@@ -4,7 +4,8 @@
     python inference_delit.py --checkpoint runs/delit/checkpoint_best.pth --input clip.mp4 --output_dir out
     python inference_delit.py --checkpoint runs/delit/checkpoint_best.pth --input folder --output_dir out
 
-A picture (png, jpg, webp, avif, exr, hdr) gives NAME_flat_lit.png, NAME_env.hdr and NAME_env_preview.png; a video
+A picture (png, jpg, webp, avif, exr, hdr) gives NAME_flat_lit.png, NAME_env.hdr and NAME_env_preview.png, and how sure
+the model is of them, NAME_flat_confidence.png and NAME_env_confidence.png; a video
 (mp4, mov, mkv, webm, with --frames also a folder of pictures) NAME_flat_lit.mp4, NAME_env_frame_XXXXX.png once a second
 and NAME_env_avg.hdr. A folder gives all of it for everything below, sub-folders kept. png, jpg and videos are taken as
 sRGB, exr and hdr as linear radiance.
@@ -35,6 +36,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--input", type=Path, required=True, help="picture, video, or folder of them")
     add("--output_dir", type=Path, required=True)
     add("--save_exr", action="store_true", help="pictures: NAME_flat_lit.exr in linear radiance too")
+    add("--exposure", choices=("keep", "predicted"), default="keep", help="flat-lit as bright as the input within the "
+        "mask, or as the model takes the skin to be")  # fmt: skip
     add("--no_crop", action="store_true", help="show the network whole pictures instead of the portrait about the face")
     add("--flat_size", type=positive_int, help="long side at which flat-lit is predicted for pictures; above the "
         "model's image_size overlapping tiles add the detail (default: image_size)")  # fmt: skip
@@ -81,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     with processes(args.device) as group, exr_layer(args.exr_layer):
         model = load(args.checkpoint, group.device)
-        stills = StillOutputs(args.save_exr, model.config.arch == "attention", check)
+        stills = StillOutputs(args.save_exr, model.config.arch == "attention", check, model.config.flat_confidence)
         videos = VideoOptions(args.batch_size, args.temporal == "ema", args.fps, check)
         show = group.is_main
         if show and others:
@@ -98,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             (summary.skipped if is_finished else clips if job.is_video else pictures).append(job)
 
         at_a_time = min(still_workers(group.device), max(1, len(pictures)))
-        options = {"flat_size": args.flat_size, "crops": not args.no_crop}
+        options = {"flat_size": args.flat_size, "crops": not args.no_crop, "keep_exposure": args.exposure == "keep"}
         # Pictures that are worked on side by side have a core each already.
         beside = Delighter(model, **options, slices=1 if at_a_time > 1 else None)
         alone = Delighter(model, **options)

@@ -102,6 +102,19 @@ def test_a_model_without_confidence_and_mask(tmp_path):
     assert files(tmp_path / "out") == ["a_env.hdr", "a_env_preview.png", "a_flat_lit.png"]
 
 
+@pytest.mark.parametrize("exposure", ["keep", "predicted"])
+def test_brightness_is_the_pictures_or_the_models_and_how_sure_it_is_is_drawn(tmp_path, exposure):
+    checkpoint = write_checkpoint(tmp_path / "sure.pth", flat_confidence=True)
+    write_display(tmp_path / "a.png", picture())
+    flags = [] if exposure == "keep" else ["--exposure", exposure]
+    assert run(checkpoint, tmp_path / "a.png", tmp_path / "out", "--self_check", *flags) == 0
+    assert files(tmp_path / "out") == sorted("a" + end for end in [*STILL, "_flat_confidence.png", "_report.json"])
+    factor = json.loads((tmp_path / "out" / "a_report.json").read_text())["flat_lit_exposure"]
+    assert (factor == 1.0) == (exposure == "predicted")
+    confidence = read_display(tmp_path / "out" / "a_flat_confidence.png")
+    assert confidence.shape[:2] == (72, 60) and 0 < confidence.min() < confidence.max() <= 1
+
+
 def test_a_folder_goes_on_after_failures_and_only_they_are_tried_again(checkpoint, tmp_path, capsys):
     source, out = tmp_path / "in", tmp_path / "out"
     write_display(source / "a.png", picture())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from src.utils.resize import resize_area
 # flat-lit picture, whose uniform environment has radiance 1.
 RELIT_FLOOR = 0.02
 FLAT_FLOOR = 0.01
+_HALF_TRUSTED = math.log(2.0)  # expected error at which half of the change is made
 # 8-bit codes up to which a picture's bright parts are noise, and from which on they are not.
 _ALL_NOISE, _ALL_SIGNAL = 4.0, 32.0
 
@@ -34,6 +36,8 @@ class Prediction:
     confidence: np.ndarray | None  # rows x columns in [0, 1]
     level: float = 0.0  # mean log(relit + e') of the person: how bright it was shown
     trust: float = 1.0  # how far it is to be applied: 0 where the picture was nothing but noise
+    exposure: float | None = None  # factor on flat-lit that keeps the picture's brightness; None: as predicted
+    flat_error: np.ndarray | None = None  # h x w above 0: expected error of flat-lit's logarithm
 
 
 def trust_in(content: np.ndarray) -> float:
@@ -49,11 +53,15 @@ def trust_in(content: np.ndarray) -> float:
 
 def mean_level(relit: np.ndarray, floor: float, mask: np.ndarray | None) -> float:
     """Mean of ``log(luminance + floor)`` over h x w x 3 linear radiance, weighted by ``mask`` (h x w)."""
-    logarithm = np.log(luminance(relit) + np.float32(floor))
+    return mean_within(np.log(luminance(relit) + np.float32(floor)), mask)
+
+
+def mean_within(plane: np.ndarray, mask: np.ndarray | None) -> float:
+    """Mean of h x w weighted by a mask of any resolution; of all of it without one, or where it is empty."""
     if mask is None or not mask.any():
-        return float(logarithm.mean())
-    weights = resize_area(mask, *logarithm.shape)
-    return float((logarithm * weights).sum() / weights.sum())
+        return float(plane.mean())
+    weights = resize_area(mask, *plane.shape)
+    return float((plane * weights).sum() / weights.sum())
 
 
 def apply_gain(relit: np.ndarray, prediction: Prediction) -> np.ndarray:
@@ -61,12 +69,20 @@ def apply_gain(relit: np.ndarray, prediction: Prediction) -> np.ndarray:
     gain = np.exp(resize_within(prediction.log_gain, prediction.mask, *relit.shape[:2]))
     gain *= relit + np.float32(prediction.relit_floor)
     gain -= np.float32(FLAT_FLOOR)
+    if prediction.exposure is not None:
+        gain *= np.float32(prediction.exposure)
     return np.maximum(gain, 0, out=gain)
 
 
 def change_weights(shape: tuple[int, ...], crop: Crop, content: np.ndarray, prediction: Prediction) -> np.ndarray:
-    """How much of a crop's ``content`` (linear) is to change, h x w x 1 in [0, 1], in a picture of ``shape``."""
+    """How much of a crop's ``content`` (linear) is to change, h x w x 1 in [0, 1], in a picture of ``shape``.
+
+    That is within the mask, and the less the larger the expected error: half where it is a factor of 2.
+    """
     feather = crop.feather(*shape[:2])
     if prediction.mask is not None:
         feather = feather * resize_mask(prediction.mask, content, prediction.relit_floor)
+    if prediction.flat_error is not None:
+        restraint = 1 / (1 + np.square(prediction.flat_error / np.float32(_HALF_TRUSTED)))
+        feather = feather * resize_area(restraint, *content.shape[:2])
     return feather[..., None] * np.float32(prediction.trust)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from src.inference.prediction import Prediction
+from src.inference.prediction import Prediction, mean_within
 from src.utils.resize import resize_area
 
 # Cuts: mean absolute difference of frames reduced to this size, in sRGB values of [0, 1], and its ratio to the shot's
@@ -91,8 +91,12 @@ class Smoother:
         size = max(1, round(height * scale)), max(1, round(width * scale))
         coarse = resize_area(prediction.log_gain, *size) + np.float32(prediction.level)
         correction = resize_area(self._gain(coarse, seconds, prediction.trust) - coarse, height, width)
+        exposure = prediction.exposure
+        if exposure is not None:  # it keeps the picture's brightness: what the correction adds to that goes again
+            exposure *= float(np.exp(-mean_within(correction.mean(axis=2), prediction.mask)))
         return replace(
             prediction,
             log_gain=prediction.log_gain + correction,
+            exposure=exposure,
             environment=self._environment(prediction.environment, seconds, prediction.trust),
         )

@@ -11,10 +11,10 @@ from src.models.delit_model import CHECKPOINT_KIND, DelitConfig, DelitModel
 from src.utils import checkpoint
 
 
-def tiny_model(arch: str = "attention") -> DelitModel:
+def tiny_model(arch: str = "attention", flat_confidence: bool = False) -> DelitModel:
     """Random weights; layers that training begins at zero are random too, with little coloured noise in the guess."""
     torch.manual_seed(0)
-    model = DelitModel(DelitConfig(arch, image_size=64, env_height=16, env_width=32, base_dim=32))
+    model = DelitModel(DelitConfig(arch, 64, 16, 32, 32, flat_confidence=flat_confidence))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if not parameter.any():
@@ -22,7 +22,7 @@ def tiny_model(arch: str = "attention") -> DelitModel:
     return model.eval().requires_grad_(False)
 
 
-def write_checkpoint(path: Path, arch: str = "attention") -> Path:
-    model = tiny_model(arch)
+def write_checkpoint(path: Path, arch: str = "attention", flat_confidence: bool = False) -> Path:
+    model = tiny_model(arch, flat_confidence)
     checkpoint.write(path, CHECKPOINT_KIND, {"model": {"config": asdict(model.config), "state": model.state_dict()}})
     return path

@@ -104,3 +104,16 @@ def test_frames_of_noise_are_left_alone_and_leave_nothing():
         result = among(prediction, False, 0.04)
         np.testing.assert_allclose(result.log_gain, wanted.log_gain, atol=1e-6)
         np.testing.assert_allclose(result.environment, wanted.environment, rtol=1e-6)
+
+
+def test_smoothing_leaves_brightness_that_is_kept():
+    """Guesses of how bright skin is change from frame to frame, and the factors that keep the picture's undo them."""
+    rng = np.random.default_rng(4)
+    smoother = Smoother()
+    environment = np.ones((4, 8, 3), np.float32)
+    for index in range(20):
+        guess = float(rng.uniform(-1, 1))
+        shown = Prediction(np.full((32, 32, 3), guess, np.float32), 0.01, None, environment, None)
+        result = smoother(replace(shown, exposure=np.exp(-guess)), index == 0, 0.04)
+        np.testing.assert_allclose(result.exposure * np.exp(result.log_gain), 1.0, rtol=1e-3)
+    assert smoother(shown, False, 0.04).exposure is None

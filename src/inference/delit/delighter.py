@@ -27,11 +27,13 @@ from src.inference.prediction import (
     trust_in,
 )
 from src.inference.tiling import refine_log_gain
+from src.models.delit.outputs import Delit
 from src.models.delit_model import DelitModel, measure_exposure
-from src.utils.color import linear_to_srgb
+from src.utils.color import linear_to_srgb, luminance
 from src.utils.core_slices import run_parallel, worker_count
 from src.utils.resize import resize_area
 
+SMALLEST_LUMINANCE = 1e-9  # mean of a person: below, there is no brightness to keep
 SMALLEST_SIDE = 16  # that the network takes
 _SEARCHED_SIDE = 1024  # pictures are reduced to it before faces are looked for
 
@@ -50,18 +52,25 @@ class Delighter:
 
     ``flat_size``: long side at which flat-lit is predicted; above the model's own, tiles refine it.
     ``crops``: look for a face and show the network the portrait about it, rather than the whole picture.
+    ``keep_exposure``: flat-lit has the picture's mean luminance within the mask, since none tells skin's brightness
+    from that of the light; otherwise it is as bright as the network takes the skin to be.
     ``slices``: how many shares pictures go through the network in side by side, by default one per core of a CPU; 1
     where it is called from several threads at a time.
     """
 
     def __init__(
-        self, model: DelitModel, flat_size: int | None = None, crops: bool = True, slices: int | None = None
+        self,
+        model: DelitModel,
+        flat_size: int | None = None,
+        crops: bool = True,
+        slices: int | None = None,
+        keep_exposure: bool = False,
     ) -> None:
         self.model = model.to(memory_format=torch.channels_last)
         self.device = next(model.parameters()).device
         self.image_size = model.config.image_size
         self.flat_size = max(flat_size or self.image_size, self.image_size)
-        self.crops = crops
+        self.crops, self.keep_exposure = crops, keep_exposure
         self.slices = worker_count(self.device) if slices is None else slices
 
     def __call__(self, relit: np.ndarray, is_coded: bool = False) -> Delighted:
@@ -74,6 +83,8 @@ class Delighter:
             note += "" if prediction.trust else "; too dark to tell, left as it is"
         if self.flat_size > self.image_size and max(content.shape[:2]) > self.image_size:
             prediction = self._refined(prediction, content)
+        if prediction.exposure is not None:
+            note += f"; brightness kept, x {prediction.exposure:.2f}"
         return Delighted(self.put_back(relit, crop, prediction), prediction, crop, note)
 
     def choose_crop(self, relit: np.ndarray) -> tuple[Crop, str]:
@@ -138,16 +149,24 @@ class Delighter:
         floor = RELIT_FLOOR * measure_exposure(relit)
         log_gain = torch.log((output.flat_lit + FLAT_FLOOR) / (relit + floor)).permute(0, 2, 3, 1).cpu().numpy()
         environment = self.model.environment(output).permute(0, 2, 3, 1).cpu().numpy()
-        mask, confidence = (
+        mask, confidence, flat_error = (
             [None] * len(relit) if planes is None else planes[:, 0].cpu().numpy()
-            for planes in (output.mask, output.confidence)
+            for planes in (output.mask, output.confidence, output.flat_error)
         )
+        exposures = _kept_exposure(relit, output).tolist() if self.keep_exposure else [None] * len(relit)
         shown = relit.permute(0, 2, 3, 1).cpu().numpy()
         floors = floor.flatten().tolist()
         levels = map(mean_level, shown, floors, mask)
-        return [
-            Prediction(*values) for values in zip(log_gain, floors, mask, environment, confidence, levels, strict=True)
-        ]
+        fields = zip(log_gain, floors, mask, environment, confidence, levels, exposures, flat_error, strict=True)
+        return [Prediction(*values[:-2], exposure=values[-2], flat_error=values[-1]) for values in fields]
+
+
+def _kept_exposure(relit: Tensor, output: Delit) -> Tensor:
+    """N: the mean luminance of the pictures within the mask over that of flat-lit; 1 where there is no person."""
+    mask = relit.new_ones(len(relit), *relit.shape[-2:]) if output.mask is None else output.mask[:, 0]
+    ours, flat = ((luminance(picture) * mask).sum((1, 2)) for picture in (relit, output.flat_lit))
+    least = SMALLEST_LUMINANCE * mask.sum((1, 2)).clamp_min(SMALLEST_LUMINANCE)
+    return torch.where((ours > least) & (flat > least), ours / flat.clamp_min(1e-12), torch.ones_like(ours))
 
 
 def _find_face(relit: np.ndarray) -> Face | None:

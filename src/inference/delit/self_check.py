@@ -51,6 +51,7 @@ class SelfCheck:
             "input": source.name,
             "shown": result.note,
             "environment_mean_radiance": environment.mean(axis=(0, 1)).tolist(),
+            "flat_lit_exposure": 1.0 if result.prediction.exposure is None else result.prediction.exposure,
         }
         if capture is not None:
             return {**report, "method": "olat", "subject": capture.name, **self._olat(capture, relit, environment)}
@@ -130,7 +131,7 @@ def shading_residual(relit: np.ndarray, result: Delighted) -> dict[str, float]:
     """
     crop, prediction = result.crop, result.prediction
     picture = luminance(crop.cut(relit).astype(np.float64))
-    flat_lit = luminance(crop.cut(result.flat_lit).astype(np.float64))
+    flat_lit = luminance(crop.cut(result.flat_lit).astype(np.float64)) / (prediction.exposure or 1.0)
     height, width = picture.shape
     normals, inside = ellipsoid_normals(height, width, crop)
     if prediction.mask is not None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from src.data.portrait import names
-from src.inference.delit.delighter import Delighter
+from src.inference.delit.delighter import Delighted, Delighter
 from src.inference.delit.self_check import SelfCheck
 from src.inference.work_list import Job
 from src.utils.color import linear_to_srgb, luminance
 from src.utils.image_io import LDR_SUFFIXES, read_linear, read_premultiplied, write_display, write_linear
+from src.utils.resize import resize_area
 
 # The preview shows radiance up to this percentile of its luminance; what is brighter clips.
 _PREVIEW_PERCENTILE = 95
@@ -25,12 +26,14 @@ class StillOutputs:
     linear: bool = False  # NAME_flat_lit.exr
     confidence: bool = True  # NAME_env_confidence.png, from models that have one
     self_check: SelfCheck | None = None  # NAME_report.json
+    flat_confidence: bool = False  # NAME_flat_confidence.png, from models that have one
 
     def endings(self) -> list[str]:
         endings = [names.FLAT_LIT, names.ENV, names.ENV_PREVIEW]
         optional = (
             (self.linear, names.FLAT_LIT_LINEAR),
             (self.confidence, names.ENV_CONFIDENCE),
+            (self.flat_confidence, names.FLAT_CONFIDENCE),
             (self.self_check is not None, names.REPORT),
         )
         return endings + [ending for wanted, ending in optional if wanted]
@@ -58,12 +61,23 @@ def delight_still(job: Job, delighter: Delighter, outputs: StillOutputs, origin:
         outputs.self_check.write(job.output(names.REPORT), report)
     if outputs.confidence and prediction.confidence is not None:
         write_display(job.output(names.ENV_CONFIDENCE), prediction.confidence)
+    if outputs.flat_confidence and prediction.flat_error is not None:
+        write_flat_confidence(job.output(names.FLAT_CONFIDENCE), shown.shape[:2], result)
     write_linear(job.output(names.ENV), prediction.environment)
     write_preview(job.output(names.ENV_PREVIEW), prediction.environment)
     if outputs.linear:
         write_linear(job.output(names.FLAT_LIT_LINEAR), flat_lit, alpha=alpha)
     write_linear(job.output(names.FLAT_LIT), flat_lit, alpha=alpha, comment=origin)
     return result.note
+
+
+def write_flat_confidence(path: Path, size: tuple[int, int], result: Delighted) -> None:
+    """``exp(-expected error)`` of log flat-lit at the picture's size, grey in [0, 1]; 1 where nothing was changed."""
+    assert result.prediction.flat_error is not None
+    certain = np.ones((*size, 1), np.float32)
+    crop = result.crop
+    confidence = np.exp(-resize_area(result.prediction.flat_error, *crop.cut(certain).shape[:2]))
+    write_display(path, crop.put_back(certain, confidence[..., None])[..., 0])
 
 
 def write_preview(path: Path, environment: np.ndarray) -> None:

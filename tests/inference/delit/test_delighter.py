@@ -19,11 +19,11 @@ from tests.inference.models import tiny_model
 class GainModel(nn.Module):
     """A model whose flat-lit is a known function of place and picture."""
 
-    def __init__(self, gain, image_size=64, mask=None):
+    def __init__(self, gain, image_size=64, mask=None, flat_error=None):
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1), requires_grad=False)
         self.config = SimpleNamespace(image_size=image_size)
-        self.gain, self.mask = gain, mask
+        self.gain, self.mask, self.flat_error = gain, mask, flat_error
         self.sizes = []
 
     def forward(self, relit):
@@ -32,7 +32,8 @@ class GainModel(nn.Module):
         gain = self.gain((torch.arange(height) + 0.5)[:, None] / height, (torch.arange(width) + 0.5) / width)
         mask = None if self.mask is None else torch.full((len(relit), 1, height, width), self.mask)
         code = torch.zeros(len(relit), 4, 2, 4)
-        return Delit(relit * gain, code, torch.ones(len(relit), 1, 1, 1), None, mask)
+        error = None if self.flat_error is None else torch.full((len(relit), 1, height, width), self.flat_error)
+        return Delit(relit * gain, code, torch.ones(len(relit), 1, 1, 1), None, mask, flat_error=error)
 
     def environment(self, output):
         return output.environment_code[:, :3]
@@ -147,3 +148,54 @@ def test_black_pictures_stay_finite():
         result = Delighter(model)(np.zeros((70, 50, 3), np.float32))
         assert np.isfinite(result.flat_lit).all() and np.isfinite(result.prediction.environment).all()
         assert apply_gain(np.full((9, 9, 3), 60000.0, np.float32), result.prediction).min() >= 0
+
+
+# ---- restraint
+
+
+def mean_luminance(picture, mask=1.0):
+    weights = np.broadcast_to(mask, picture.shape[:2])
+    return float((picture @ [0.2126, 0.7152, 0.0722] * weights).sum() / weights.sum())
+
+
+@pytest.mark.parametrize("flat_size", [64, 128])
+def test_brightness_is_kept_within_the_mask_and_shading_is_not(flat_size):
+    """The network makes the person three times as bright, more so at the bottom."""
+    relit = textured(180, 140)
+    model = GainModel(lambda y, x: 2 + 2 * y + 0 * x)
+    kept = Delighter(model, flat_size, crops=False, keep_exposure=True)(relit)
+    predicted = Delighter(model, flat_size, crops=False)(relit)
+    assert predicted.prediction.exposure is None and kept.prediction.exposure == pytest.approx(1 / 3, rel=0.05)
+    assert mean_luminance(kept.flat_lit) == pytest.approx(mean_luminance(relit), rel=0.01)
+    np.testing.assert_allclose(kept.flat_lit, kept.prediction.exposure * predicted.flat_lit, rtol=1e-5)
+    assert "brightness kept, x 0.3" in kept.note
+
+
+def test_brightness_outside_the_mask_has_no_part_in_it():
+    class HalfMask(GainModel):
+        def forward(self, relit):
+            mask = torch.zeros(len(relit), 1, *relit.shape[-2:])
+            mask[..., : relit.shape[-1] // 2] = 1
+            return super().forward(relit)._replace(mask=mask)
+
+    relit = textured(64, 64)
+    relit[:, 32:] *= 20
+    result = Delighter(HalfMask(lambda y, x: 0.5 + 3 * y + 0 * x), crops=False, keep_exposure=True)(relit)
+    assert mean_luminance(result.flat_lit[:, :32]) == pytest.approx(mean_luminance(relit[:, :32]), rel=1e-3)
+    np.testing.assert_array_equal(result.flat_lit[:, 32:], relit[:, 32:])
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_brightness_is_kept_at_any_exposure_and_black_stays_black(scale):
+    delighter = Delighter(GainModel(constant(0.7)), crops=False, keep_exposure=True)
+    relit = scale * textured(80, 80)
+    assert mean_luminance(delighter(relit).flat_lit) == pytest.approx(mean_luminance(relit), rel=0.01)
+    assert delighter(np.zeros((64, 64, 3), np.float32)).prediction.exposure == 1
+
+
+@pytest.mark.parametrize(("error", "share"), [(1e-3, 1.0), (np.log(2), 0.5), (4.0, 0.03)])
+def test_where_the_model_is_unsure_the_picture_stays(error, share):
+    relit = textured(64, 64)
+    result = Delighter(GainModel(constant(0.3), flat_error=error), crops=False)(relit)
+    expected = relit + share * (0.3 * relit - relit)
+    np.testing.assert_allclose(result.flat_lit, expected, rtol=0.02)
