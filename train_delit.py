@@ -24,6 +24,8 @@ MAKE_DATA = "python prepare_olat.py --synthetic 12 --out_root runs/stage"
 LPIPS_WEIGHT = 0.1
 IDEAS = ("first_guess", "skips", "attention_head", "shading", "light_solve", "confidence", "transfer")
 IDEAS += ("flat_confidence",)
+WILD = ("framing", "stage_lamps", "background", "occlusion", "skin_split")
+WILD += ("low_resolution", "blur", "noise", "response", "exposure", "jpeg")
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -46,6 +48,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--log_scale", type=cli.positive_float, default=10.0, help="of the codec: its ceiling is exp(log_scale) - 1")
     add("--use_mask", action="store_true", help="flat-lit losses count inside the person's mask only")
     add("--use_augmentation", action="store_true", help="vary pose, skin, exposure, colour of the light and camera")
+    add(
+        "--in_the_wild",
+        action="store_true",
+        help="relit batches also vary framing, lamps, background, occlusion, tone, exposure, noise, blur, JPEG",
+    )
     add("--lambda_flat", type=cli.non_negative_float, default=1.0, help="weight of the flat-lit losses")
     add("--lambda_env", type=cli.non_negative_float, default=1.0, help="weight of the environment losses")
     add("--env_loss", choices=("sphere", "original"), default="sphere")
@@ -67,10 +74,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--without",
         nargs="+",
-        choices=IDEAS,
+        choices=(*IDEAS, *WILD),
         default=[],
         metavar="IDEA",
-        help=f"for ablations: train without some of {', '.join(IDEAS)}",
+        help=f"for ablations: train without some of {', '.join(IDEAS)}; with --in_the_wild of {', '.join(WILD)}",
     )
     add("--batch_size", type=cli.positive_int, default=4, help="per process")
     add("--num_epochs", type=cli.positive_int, default=100)
@@ -107,7 +114,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"argument --data_root: no training set given; this makes one: {MAKE_DATA}")
     if arguments.lambda_physical and not arguments.olat_root:
         parser.error("argument --lambda_physical: needs the subjects' OLATs: give --olat_root")
-    if arguments.without and arguments.arch != "attention":
+    if arguments.in_the_wild and not (arguments.olat_root and arguments.use_augmentation):
+        parser.error("argument --in_the_wild: varies batches that are relit: give --olat_root and --use_augmentation")
+    if set(arguments.without) & set(WILD) and not arguments.in_the_wild:
+        parser.error("argument --without: what --in_the_wild varies is off already: leave it out, or give that too")
+    if set(arguments.without) & set(IDEAS) and arguments.arch != "attention":
         parser.error(f"argument --without: {arguments.arch} has none of these ideas: train --arch attention")
     if not arguments.use_lpips:
         arguments.lambda_flat_lpips = 0.0

@@ -2,9 +2,9 @@
 
 python -m benchmarks.delit_ablation --data_root DATA --olat_root OLATS --env_dir HDRIS --minutes 8 --out_dir OUT
 
-Everything else is as in delit_quality.py, whose left-out pairs and subjects the table is of; the full model comes
-first. Each variant is trained in OUT/NAME and its figures are kept there, so that the same command again goes on with
-what is missing.
+Rows of what --in_the_wild varies are of that with one of it taken away. Everything else is as in delit_quality.py,
+whose left-out pairs and subjects the table is of; the full model comes first. Each variant is trained in OUT/NAME and
+its figures are kept there, so that the same command again goes on with what is missing.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 from benchmarks.delit_quality import format_table, measure, open_sets, training_arguments
 from src.utils import cli
 from src.utils.atomic import atomic_path
-from train_delit import IDEAS
+from train_delit import IDEAS, WILD
 
-FULL, PHYSICAL = "full", "physical"
-VARIANTS = (*IDEAS, PHYSICAL, "on-the-fly", "augmentation")
+FULL, PHYSICAL, IN_THE_WILD = "full", "physical", "in-the-wild"
+VARIANTS = (*IDEAS, PHYSICAL, "on-the-fly", "augmentation", IN_THE_WILD, *WILD)
 LAMBDA_PHYSICAL = 0.5  # of the variant with it, where training is without it by default
 FIGURES = ("srgb_psnr_db", "srgb_psnr_db_aligned", "diffuse_angular_deg", "matte_angular_deg", "mirror_angular_deg")
 FIGURES += ("c_l_relative_l2", "c_l_log_rmse")
@@ -58,9 +58,22 @@ def variant_arguments(arguments: argparse.Namespace, name: str, physical_by_defa
         argv += ["--lambda_physical", "0"]  # which needs OLATs
     elif name == "augmentation":
         argv.remove("--use_augmentation")
+    elif name == IN_THE_WILD:
+        argv.append("--in_the_wild")
+    elif name in WILD:
+        argv += ["--in_the_wild", "--without", name]
     elif name in IDEAS:
         argv += ["--without", name]
     return argv
+
+
+def title_of(name: str, physical_by_default: bool) -> str:
+    """A variant's row: what is added to the full training or taken from it, or from that in the wild."""
+    if name == FULL:
+        return name
+    if name in WILD:
+        return f"+ {IN_THE_WILD} - {name}"
+    return f"{'+' if name == IN_THE_WILD or (name == PHYSICAL and not physical_by_default) else '-'} {name}"
 
 
 def folder_of(arguments: argparse.Namespace, name: str) -> Path:
@@ -101,11 +114,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     results: dict[str, dict] = {}
     for name in (FULL, *arguments.only):
-        sign = "" if name == FULL else "+ " if name == PHYSICAL and not physical_by_default else "- "
         figures = run_variant(arguments, name, variant_arguments(arguments, name, physical_by_default), sets)
         if figures is None:
             return cli.EXIT_WRONG_INPUT
-        results[sign + name] = figures
+        results[title_of(name, physical_by_default)] = figures
 
     for title, dataset in sets.items():
         rows = {name: figures[title] for name, figures in results.items()}

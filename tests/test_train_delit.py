@@ -19,6 +19,7 @@ import torch
 
 import prepare_olat
 import train_delit as script
+from src.data.portrait import relight_batches
 from src.data.portrait.layout import choose_pairs
 from src.data.portrait.pair_batches import PairBatches
 from src.data.portrait.relight_batches import RelightBatches
@@ -40,6 +41,7 @@ LATEST, BEST = "checkpoint_latest.pth", "checkpoint_best.pth"
 SIZES = {"image_size": 32, "env_height": 8, "env_width": 16, "base_dim": 32}
 FLAT_TERMS = {"flat_l1", "flat_aligned"}
 ENVIRONMENT_TERMS = {"env_log", "env_chroma", "env_multiscale", "env_sh", "confidence"}
+OWN_TERMS = {"mask", "flat_confidence"}  # of the attention architecture
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +148,8 @@ def events_of(run: Path):
 @pytest.mark.parametrize(
     ("flags", "terms", "only_trained"),
     [
-        ({"use_mask": True}, FLAT_TERMS | {"mask"} | ENVIRONMENT_TERMS, set()),
-        ({"relight": True, "use_mask": True}, FLAT_TERMS | {"mask"} | ENVIRONMENT_TERMS, {"physical", "transfer"}),
+        ({"use_mask": True}, FLAT_TERMS | OWN_TERMS | ENVIRONMENT_TERMS, set()),
+        ({"relight": True, "use_mask": True}, FLAT_TERMS | OWN_TERMS | ENVIRONMENT_TERMS, {"physical", "transfer"}),
         ({"arch": "simplified", "env_loss": "original"}, FLAT_TERMS | {"env_rgb_l1", "env_log_mse"}, set()),
     ],
     ids=["pairs", "relit", "original"],
@@ -179,6 +181,19 @@ def test_pairs_without_an_environment_are_trained_and_validated_on(own_stage, tm
     validated = {name for name in events_of(tmp_path / "run").Tags()["scalars"] if name.startswith("validation/")}
     assert {"validation/flat_l1", "validation/srgb_psnr_db"} <= validated
     assert not {"validation/env_log", "validation/confidence", "validation/mirror_angular_deg"} & validated
+
+
+def test_training_in_the_wild_is_resumed_and_each_of_it_can_be_left_out(stage, tmp_path, capsys):
+    assert script.WILD == relight_batches.WILD
+    flags = {"relight": True, "use_mask": True, "use_augmentation": True, "in_the_wild": True}
+    stored = train(stage, tmp_path / "run", **flags, without=["framing", "flat_confidence"])
+    assert stored["step"] == 6 and not stored["model"]["config"]["flat_confidence"]
+    for wrong, said in (
+        ({"in_the_wild": True}, "--in_the_wild: varies batches"),
+        ({"without": ["blur"]}, "--without: what --in_the_wild varies is off"),
+    ):
+        assert script.main(arguments(stage, tmp_path / "other", **wrong)) == 2
+        assert said in one_error_line(capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("relight", [False, True], ids=["pairs", "relit"])

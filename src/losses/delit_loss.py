@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from src.data.portrait.pair_batch import PairBatch
 from src.losses import delit_environment as env
+from src.models.delit.flat_error import log_flat_error
 from src.models.delit.outputs import Delit
 from src.utils.color import extended_srgb, luminance
 from src.utils.hdr_codec import Codec
@@ -33,7 +34,6 @@ TRANSFER_WEIGHT = 0.25
 FLAT_CONFIDENCE_WEIGHT = 0.1
 FLAT_EXPOSURES = ("true", "free")
 _DARKEST_SHADING = 0.05  # of a picture's mean shading: darker than this, relative errors count less
-_DARK_SKIN = 0.01  # flat-lit radiance; below, relative errors count less
 _SHADOW = 0.02  # of pictures at unit exposure: darker than this, relative errors count less
 _SMALLEST_PROBABILITY = 1e-6
 _SMALLEST_COVERAGE = 1e-6  # pixels: its inverse, which gradients are multiplied by, is far from overflow
@@ -206,14 +206,6 @@ def exposure_factor(predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:
         (luminance(picture) * mask[:, 0]).sum((1, 2)).clamp_min(_SMALLEST_COVERAGE) for picture in (predicted, true)
     )
     return (theirs / ours).view(-1, 1, 1, 1)
-
-
-def log_flat_error(predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:
-    """N x 1 x H x W: absolute difference of log flat-lit, mean over colours, but for brightness within the mask."""
-    difference = torch.log(predicted + _DARK_SKIN) - torch.log(true + _DARK_SKIN)
-    total = (3 * mask.sum((1, 2, 3), keepdim=True)).clamp_min(_SMALLEST_COVERAGE)
-    offset = (difference * mask).sum((1, 2, 3), keepdim=True) / total
-    return (difference - offset).abs().mean(1, keepdim=True)
 
 
 def expected_error_nll(expected: Tensor, predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from src.data.portrait.olat_stacks import OlatStacks
 from src.data.portrait.pair_batches import PairBatches
 from src.data.portrait.picture_cache import PictureCache
 from src.data.portrait.random_light import RandomLight
-from src.data.portrait.relight_batches import RelightBatches, RelightOptions
+from src.data.portrait.relight_batches import WILD, RelightBatches, RelightOptions
 from src.data.portrait.stored_pairs import StoredPairs
 from src.data.stage.captures import Stage
 from src.data.stage.environments import list_environments
@@ -105,7 +105,8 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
     torch.manual_seed(arguments.seed)
     model = make_model(arguments).to(group.device)
     lpips = load_lpips(arguments.lpips_net, arguments.lpips_weights, download=True) if arguments.use_lpips else None
-    terms = tuple(name for name in arguments.without if name not in {*NETWORK_IDEAS, *_OUTSIDE_NETWORK})
+    others = {*NETWORK_IDEAS, *_OUTSIDE_NETWORK, *WILD}
+    terms = tuple(name for name in arguments.without if name not in others)
     options = DelitLossOptions(**{name: getattr(arguments, name) for name in _LOSS}, without=terms)
     loss = DelitLoss(options, model.codec, lpips)
     task = DelitTask(model, loss, data.validation, group, is_new=arguments.pretrained is None)
@@ -180,13 +181,16 @@ def make_batches(arguments: argparse.Namespace, data: DelitData, group: Processe
     stacks = OlatStacks(data.stage, cache, size, group.device, max_bytes=budget, show_progress=group.is_main)
     left = budget - stacks.size_bytes if stacks.is_resident else budget
     pairs = StoredPairs(data.train, group.device, left, show_progress=group.is_main)
-    light = RandomLight(data.environments, arguments.env_height, arguments.env_width, cache, group.device)
+    wild = frozenset(WILD) - set(arguments.without) if arguments.in_the_wild else frozenset()
+    sizes, has_lamps = (arguments.env_height, arguments.env_width), "stage_lamps" in wild
+    light = RandomLight(data.environments, *sizes, cache, group.device, has_stage_lamps=has_lamps)
     samples = max(SAMPLES_PER_EPOCH, len(data.train))
     options = RelightOptions(
         batch_size=arguments.batch_size,
         steps_per_epoch=max(1, samples // (arguments.batch_size * group.count)),
         fov_degrees=data.stage.settings.fov_degrees,
         augment=arguments.use_augmentation,
+        wild=wild,
         physical=arguments.lambda_physical > 0,
         seed=arguments.seed,
         rank=group.rank,

@@ -18,6 +18,7 @@ from src.utils.seeding import on_device
 ROLL_DEGREES = 5.0  # standard deviation; at most twice as much
 SCALES = (0.9, 1.1)
 SHIFT = 0.06  # of half the picture
+WILD_SCALES, WILD_SHIFT = (0.6, 1.8), 0.35
 WARP = 0.02  # of half the picture: faces of other proportions
 WARP_KNOTS = 8
 SKIN_TONE = 0.2  # standard deviation of the log of the albedo's factor
@@ -43,11 +44,14 @@ def normal(generator: torch.Generator, sigma: float, *shape: int) -> Tensor:
     return sigma * torch.randn(shape, generator=generator).clamp(-2, 2)
 
 
-def random_pose(generator: torch.Generator, count: int, size: int, device: torch.device | str = "cpu") -> Pose:
-    """Roll, scale, shift, mirroring and a smooth warp, drawn on the CPU."""
+def random_pose(
+    generator: torch.Generator, count: int, size: int, device: torch.device | str = "cpu", is_wild: bool = False
+) -> Pose:
+    """Roll, scale, shift, mirroring and a smooth warp, drawn on the CPU; ``is_wild``: from a tight face to much air."""
+    scales, most = (WILD_SCALES, WILD_SHIFT) if is_wild else (SCALES, SHIFT)
     roll = torch.deg2rad(normal(generator, ROLL_DEGREES, count))
-    scale = torch.exp(uniform(generator, math.log(SCALES[0]), math.log(SCALES[1]), count))
-    shift = uniform(generator, -SHIFT, SHIFT, count, 1, 1, 2)
+    scale = torch.exp(uniform(generator, math.log(scales[0]), math.log(scales[1]), count))
+    shift = uniform(generator, -most, most, count, 1, 1, 2)
     mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
     warp = normal(generator, WARP, count, 2, WARP_KNOTS, WARP_KNOTS)
     roll, scale, shift, mirror, warp = (drawn.to(device) for drawn in (roll, scale, shift, mirror, warp))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from src.data.portrait.augmentation import normal, uniform
 from src.data.portrait.picture_cache import PictureCache
+from src.data.portrait.wild_scene import lobe, stage_lamps
 from src.data.stage.environments import read_environment
 from src.utils.cli import InputError
 from src.utils.color import luminance
@@ -40,14 +41,23 @@ def _read(path: Path, height: int, width: int) -> np.ndarray:
 
 
 class RandomLight:
-    """Lights from the ``environments``, each brought to ``height x width`` and a mean luminance of 1."""
+    """Lights from the ``environments``, each brought to ``height x width`` and a mean luminance of 1.
+
+    ``has_stage_lamps``: see :func:`src.data.portrait.wild_scene.stage_lamps`.
+    """
 
     def __init__(
-        self, environments: Sequence[Path], height: int, width: int, cache: PictureCache, device: torch.device
+        self,
+        environments: Sequence[Path],
+        height: int,
+        width: int,
+        cache: PictureCache,
+        device: torch.device,
+        has_stage_lamps: bool = False,
     ) -> None:
         if not environments:
             raise InputError("--env_dir", "no environments to train on", "hold out fewer, or give more")
-        self.device, self.size = device, (height, width)
+        self.device, self.size, self._has_stage_lamps = device, (height, width), has_stage_lamps
         self._names = [path.stem for path in environments]
         key = ("env", height, width)
         stored = np.stack([cache.get(path, key, partial(_read, path, height, width)) for path in environments])
@@ -64,7 +74,11 @@ class RandomLight:
         gain = torch.exp(uniform(random, -1.5, 1.0, count, 1) + normal(random, TINT, count, 3)).to(self.device)
 
         light = self._mixed(drawn, turns, share)  # n x 3 x h x w
-        light = (light + self._lamps(random, count)) * gain[..., None, None]
+        lamps = self._lamps(random, count)
+        if self._has_stage_lamps:
+            on_stage, left = stage_lamps(random, self.directions, count)
+            light, lamps = light * left, lamps + on_stage
+        light = (light + lamps) * gain[..., None, None]
         # A direction d of the moved camera's frame is rotation^T d of the stage's.
         seen = sample(light, self.grid(self.directions.expand(count, -1, -1, -1) @ rotation[:, None]))
         return Light(light, seen, [self._names[k] for k in drawn[:, 0].tolist()])
@@ -90,10 +104,8 @@ class RandomLight:
         has_lamp = torch.rand(count, generator=random) < SHARE_WITH_LAMP
         power = torch.where(has_lamp, uniform(random, 0.3, 3.0, count), 0.0)
         colour = (power[:, None] * torch.exp(normal(random, TINT, count, 3))).to(self.device)
-        lobe = torch.exp(sharpness.view(-1, 1, 1) * (torch.einsum("hwc,nc->nhw", self.directions, lamp) - 1))
-        # The lobe's integral is 2 pi / k (1 - exp(-2 k)): as much light as ``power`` times the map's mean gives.
-        lobe = lobe * (2 * sharpness / (1 - torch.exp(-2 * sharpness))).view(-1, 1, 1)
-        return colour[..., None, None] * lobe[:, None]
+        # As much light as ``power`` times the map's mean gives.
+        return colour[..., None, None] * lobe(self.directions, lamp, sharpness)[:, None]
 
     def _turned(self, which: Tensor, angles: Tensor) -> Tensor:
         """n x 3 x h x w: maps turned about +Y by ``angles`` in radians, as :func:`rotate_environment_y` does."""

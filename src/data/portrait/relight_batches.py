@@ -18,11 +18,15 @@ from src.data.portrait.pair_batch import OtherLight, PairBatch, join_known
 from src.data.portrait.random_light import Light, RandomLight
 from src.data.portrait.stage_views import StageViews
 from src.data.portrait.stored_pairs import StoredPairs
+from src.data.portrait.wild_camera import CHANGES, photograph_in_the_wild
+from src.data.portrait.wild_scene import occlude, other_background, tint_for_flat_lit_alone
 from src.utils.compositing import put_before
 from src.utils.seeding import generator
 from src.utils.sphere import perspective_directions
 from src.utils.sphere_torch import sample
 
+# Switches of what tells photographs in the wild from pictures of one light stage.
+WILD = ("framing", "stage_lamps", "background", "occlusion", "skin_split", *CHANGES)
 _DARKEST_SKIN = 1e-3  # flat-lit radiance, where it is divided by
 
 
@@ -35,6 +39,7 @@ class RelightOptions:
     pair_share: float = 0.2  # of every batch, from pairs of files where there are any
     fov_degrees: float = 30.0  # vertical, of the camera that sees the environment behind the person
     augment: bool = True  # pose, skin and camera
+    wild: frozenset[str] = frozenset()  # of WILD: what else is varied, as photographs in the wild vary
     physical: bool = False  # with the view of the stage that the physical loss needs
     seed: int = 0
     rank: int = 0
@@ -77,16 +82,21 @@ class RelightBatches:
         batch = self._mix_in_pairs(batch, random, pose)
         if self.options.augment:
             batch = self._augment(batch, random, pose)
-        batch = self._put_background(batch, pose)
+        batch = self._put_background(batch, random, pose)
+        if "occlusion" in self.options.wild:
+            batch = occlude(random, batch)
         if self.options.augment:
             batch = replace(batch, relit=photograph(random, batch.relit))
+        batch = photograph_in_the_wild(random, batch, self.options.wild)
         if self._views is not None:
             batch = replace(batch, stage=self._views(subjects.tolist(), rotation))
         return batch
 
     def _draw_pose(self, random: torch.Generator) -> Pose:
         count, side = self.options.batch_size, self.stacks.image_size
-        return random_pose(random, count, side, self.device) if self.options.augment else still_pose(count, side)
+        if not self.options.augment:
+            return still_pose(count, side)
+        return random_pose(random, count, side, self.device, is_wild="framing" in self.options.wild)
 
     def _relight(self, subjects: Tensor, light: Light, other: Light) -> PairBatch:
         """n subjects under both lights; nothing is behind them yet."""
@@ -134,6 +144,9 @@ class RelightBatches:
         assert batch.other is not None
         shading = move(batch.other.shading, Pose(*(part[:count] for part in pose)))
         factor = skin_factor(random, flat_lit, mask)
+        if "skin_split" in self.options.wild:
+            is_tinted, batch = tint_for_flat_lit_alone(random, batch)
+            factor = torch.where(is_tinted.view(-1, 1, 1, 1), factor, torch.ones_like(factor))
         is_pair = torch.arange(len(batch), device=self.device).view(-1, 1, 1, 1) >= count
         return replace(
             batch,
@@ -143,7 +156,7 @@ class RelightBatches:
             other=replace(batch.other, shading=shading),
         )
 
-    def _put_background(self, batch: PairBatch, pose: Pose) -> PairBatch:
+    def _put_background(self, batch: PairBatch, random: torch.Generator, pose: Pose) -> PairBatch:
         """The environment behind those who were relit, as the camera sees it; pairs have their own background."""
         count = self._relit_count
         if not count:
@@ -152,5 +165,7 @@ class RelightBatches:
         rays = self._rays.expand(count, -1, -1, -1).clone()
         rays[..., 2] = rays[..., 2] / torch.tan(torch.deg2rad(fov) / 2).view(-1, 1, 1)
         behind = sample(batch.environment[:count], self.light.grid(rays))
+        if "background" in self.options.wild:
+            behind = other_background(random, behind)
         relit = put_before(behind, batch.relit[:count], batch.mask[:count])
         return replace(batch, relit=torch.cat([relit, batch.relit[count:]]))

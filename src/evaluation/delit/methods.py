@@ -41,6 +41,7 @@ class Answer(NamedTuple):
     flat_lit: Tensor | None = None  # 1 x 3 x S x S linear radiance
     environment: Tensor | None = None  # 1 x 3 x h x w linear radiance
     light: np.ndarray | None = None  # c_l, L x 3, where it knows nothing finer
+    flat_error: Tensor | None = None  # 1 x 1 x S x S: how wrong it expects the logarithm of flat-lit to be
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def model_method(name: str, model: DelitModel, device: str | torch.device = "cpu
     @torch.inference_mode()
     def answer(pair: Pair, item: PairBatch) -> Answer:
         output = model(item.relit.to(device))
-        return Answer(output.flat_lit.cpu(), model.environment(output).cpu())
+        error = None if output.flat_error is None else output.flat_error.cpu()
+        return Answer(output.flat_lit.cpu(), model.environment(output).cpu(), flat_error=error)
 
     return Method(name, "model", answer)
 

@@ -7,6 +7,7 @@ gives a dictionary of named figures, each a float64 tensor of N; NaN where there
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,9 +16,11 @@ from torch import Tensor
 from src.data.stage.environments import mean_luminance
 from src.data.stage.olat import LightCells
 from src.evaluation.delit.spheres import SPHERES, peak_direction, render_spheres
+from src.models.delit.flat_error import log_flat_error
 from src.utils.color import linear_to_srgb
 from src.utils.metrics import psnr_db, ssim
 
+ERROR_BOUNDS = (0.0, 0.05, 0.1, 0.2, 0.4)  # of expected errors of log flat-lit, in nepers
 _LOG_FLOOR = 1e-3  # of the mean true c_l, added before the logarithm: light that no picture shows does not count
 # Percentiles between which the normalised RMSE stretches either picture (as DiffusionLight, after ExpandNet).
 _NORMALISED_RANGE = (0.01, 99.9)
@@ -96,6 +99,31 @@ def environment_metrics(prediction: Tensor, truth: Tensor) -> dict[str, Tensor]:
             figures[f"{sphere}_normalised_rmse"].append(_rmse(_stretch(a), _stretch(b)))
         figures["peak_angle_deg"].append(float(angles_deg(peak_direction(p), peak_direction(t))))
     return {name: torch.tensor(values, dtype=torch.float64) for name, values in figures.items()}
+
+
+def calibration(expected: Tensor, prediction: Tensor, truth: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """How far the error that is ``expected`` (N x 1 x H x W) is the one that is found, within the mask.
+
+    The error is the absolute difference of log radiance, mean over colours, after the one factor that fits best.
+    ``flat_error_expected`` and ``flat_error_found``: means; ``flat_error_found_I``: the mean where what is expected is
+    between the ``I``-th of :data:`ERROR_BOUNDS` and the next, NaN where that is nowhere.
+    """
+    found = log_flat_error(prediction.double(), truth.double(), mask.double())
+    bounds = [*ERROR_BOUNDS, float("inf")]
+    bins = {
+        f"flat_error_found_{k}": (expected >= low) & (expected < high) for k, (low, high) in enumerate(pairwise(bounds))
+    }
+    figures = {
+        "flat_error_expected": _mean_where(expected.double(), mask),
+        "flat_error_found": _mean_where(found, mask),
+    }
+    return figures | {name: _mean_where(found, mask * inside) for name, inside in bins.items()}
+
+
+def _mean_where(values: Tensor, weight: Tensor) -> Tensor:
+    """N weighted means of N x 1 x H x W; NaN where there is no weight."""
+    total = weight.double().sum((1, 2, 3))
+    return ((values * weight).sum((1, 2, 3)) / total.where(total > 0, torch.nan)).detach().cpu()
 
 
 def light_domain_error(prediction: Tensor, truth: Tensor, cells: LightCells) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from src.data.portrait.pair_batch import PairBatch
 from src.data.stage.olat import LightCells
 from src.evaluation.delit.methods import Answer, Method
 from src.evaluation.delit.metrics import (
+    calibration,
     coefficient_error,
     environment_metrics,
     flat_lit_metrics,
@@ -86,6 +87,8 @@ def measure_answer(
     if answer.flat_lit is not None:
         figures = flat_lit_metrics(answer.flat_lit, item.flat_lit, item.mask, lpips)
         values |= _numbers(figures)
+        if answer.flat_error is not None:
+            values |= _numbers(calibration(answer.flat_error, answer.flat_lit, item.flat_lit, item.mask))
     truth = item.environment
     if item.has_environment is not None and not item.has_environment.all():
         return values

@@ -12,6 +12,7 @@ from torch import Tensor
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.stage.environments import mean_luminance
 from src.evaluation.delit.methods import Method
+from src.evaluation.delit.metrics import ERROR_BOUNDS
 from src.evaluation.delit.quality import STRATA, Row
 from src.evaluation.delit.video import VideoFigures
 from src.evaluation.table import markdown_table, number
@@ -40,6 +41,11 @@ _ENVIRONMENT = (
     ("peak deg", "peak_angle_deg", 1),
 )
 _LIGHT = (("c_l relative L2", "c_l_relative_l2", 3), ("c_l log RMSE", "c_l_log_rmse", 3))
+_CALIBRATION = (
+    ("expected", "flat_error_expected", 3),
+    ("found", "flat_error_found", 3),
+    *((f"from {low:g}", f"flat_error_found_{k}", 3) for k, low in enumerate(ERROR_BOUNDS)),
+)
 _STRATA = (("PSNR dB", "srgb_psnr_db", 2), ("aligned", "srgb_psnr_db_aligned", 2), ("SSIM", "srgb_ssim", 4))
 SHEET_ROWS = 8
 SHEET_TILE = 160
@@ -57,6 +63,7 @@ def format_tables(rows: Sequence[Row]) -> str:
                 "Environment: three spheres (angle between colours, scale-invariant and normalised RMSE), peak",
                 _ENVIRONMENT,
             ),
+            ("Error of log flat-lit but for brightness: expected, found, and found by what is expected", _CALIBRATION),
             ("Light per cell of the stage", _LIGHT),
         )
         if (table := _table(rows, columns))

@@ -14,7 +14,7 @@ from src.data.portrait.olat_stacks import OlatStacks
 from src.data.portrait.pair_batch import PairBatch
 from src.data.portrait.picture_cache import PictureCache
 from src.data.portrait.random_light import Light, RandomLight
-from src.data.portrait.relight_batches import RelightBatches, RelightOptions
+from src.data.portrait.relight_batches import WILD, RelightBatches, RelightOptions
 from src.data.portrait.stored_pairs import StoredPairs
 from src.data.stage.captures import Stage, open_stage
 from src.data.stage.lights import read_lights
@@ -56,7 +56,8 @@ def make(
     max_bytes: float = 2**30,
     **options,
 ) -> RelightBatches:
-    light = RandomLight(list_images(root / "envs"), *env_size, PictureCache(cache), CPU)
+    has_lamps = "stage_lamps" in options.get("wild", ())
+    light = RandomLight(list_images(root / "envs"), *env_size, PictureCache(cache), CPU, has_stage_lamps=has_lamps)
     stored = None if pairs is None else StoredPairs(pairs, CPU, max_bytes)
     options = RelightOptions(**{"batch_size": 6, "steps_per_epoch": 3, **options})
     return RelightBatches(stacks_of(root, cache, image_size, stage, max_bytes=max_bytes), light, stored, options)
@@ -409,3 +410,38 @@ def test_black_environments_light_nobody_but_stay_finite(root, tmp_path, monkeyp
     monkeypatch.setattr(random_light, "read_environment", lambda _: np.zeros((16, 32, 3), np.float32))
     batch = make(root, tmp_path, batch_size=16).batch(0, 0)
     assert all(value.isfinite().all() for value in tensors_of(batch).values())
+
+
+# ---- in the wild
+
+
+@pytest.mark.parametrize("name", WILD)
+def test_every_switch_changes_the_batch(root, tmp_path, name):
+    options = {"batch_size": 16, "pairs": pairs_of(root, 16), "image_size": 16}
+    plain = make(root, tmp_path, **options).batch(0, 0)
+    varied = make(root, tmp_path, wild=frozenset({name}), **options).batch(0, 0)
+    assert not torch.equal(plain.relit, varied.relit)
+    for key, value in tensors_of(varied).items():
+        assert value.isfinite().all() and (value.min() >= 0 or key == "stage.to_stage"), key
+    assert varied.name == plain.name
+
+
+def test_everything_at_once_is_a_function_of_the_seed(root, tmp_path):
+    options = {"wild": frozenset(WILD), "physical": True, "pairs": pairs_of(root)}
+    one, other = (make(root, tmp_path, **options).batch(1, 2) for _ in range(2))
+    assert_same(one, other)
+
+
+def test_tinted_people_are_those_that_say_nothing_of_the_light(root, tmp_path):
+    """Of the split nothing but the colour of skin is changed: whoever has a light is as without any tint."""
+    batches = make(root, tmp_path, wild=frozenset({"skin_split"}), batch_size=16)
+    batch = batches.batch(0, 0)
+    own = torch.stack([batches.stacks.flat_lit[int(name[2:5]) - 1] for name in batch.name])
+    ratio = [
+        (flat[:, mask[0] > 0.99].mean(1) / skin[:, skin.amin(0) > 0.05].mean(1)).sub(1).abs().max()
+        for flat, mask, skin in zip(batch.flat_lit, batch.mask, own, strict=True)
+    ]
+    known = batch.has_environment.tolist()
+    assert 3 < sum(known) < 13
+    assert max(r for r, is_known in zip(ratio, known, strict=True) if is_known) < 0.1
+    assert np.mean([float(r) for r, is_known in zip(ratio, known, strict=True) if not is_known]) > 0.1

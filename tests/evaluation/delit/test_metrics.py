@@ -10,6 +10,7 @@ from src.data.stage.olat import LightCells
 from src.evaluation.delit.metrics import (
     align_colours,
     angles_deg,
+    calibration,
     coefficient_error,
     environment_metrics,
     flat_lit_metrics,
@@ -219,3 +220,19 @@ def test_least_squares_recover_the_light_of_noise_free_pictures():
 
 def test_lights_that_are_black_have_no_relative_error():
     assert np.isnan(coefficient_error(np.ones((4, 3)), np.zeros((4, 3)))["c_l_relative_l2"])
+
+
+def test_calibration_sorts_the_found_error_by_the_expected_one():
+    """Left half off by a factor of e^0.3 and expected so, right half by its inverse and expected to be right."""
+    truth = 50 * (1 + torch.rand(2, 3, 4, 8))
+    sign = torch.where(torch.arange(8) < 4, 1.0, -1.0)
+    prediction = truth * torch.exp(0.3 * sign) * torch.tensor([1.0, 7.0]).view(2, 1, 1, 1)
+    expected = torch.where(torch.arange(8) < 4, 0.3, 0.01).expand(2, 1, 4, 8)
+    mask = torch.ones(2, 1, 4, 8)
+    mask[1, ..., 4:] = 0
+    figures = calibration(expected, prediction, truth, mask)
+    torch.testing.assert_close(figures["flat_error_found"], torch.tensor([0.3, 0.0]).double(), rtol=0, atol=1e-3)
+    torch.testing.assert_close(figures["flat_error_expected"], torch.tensor([0.155, 0.3]).double(), rtol=0, atol=1e-6)
+    assert figures["flat_error_found_3"][0] == pytest.approx(0.3, abs=1e-3)
+    assert figures["flat_error_found_0"][0] == pytest.approx(0.3, abs=1e-3)
+    assert figures["flat_error_found_0"][1].isnan() and figures["flat_error_found_4"].isnan().all()

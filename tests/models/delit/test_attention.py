@@ -28,7 +28,7 @@ def test_without_any_idea_the_answer_has_its_shapes_and_every_parameter_its_grad
     answer = net(picture())
     transfer = None if idea == "shading" else (2, 48, 16, 24)
     shapes = [None if value is None else tuple(value.shape) for value in answer]
-    assert shapes == [(2, 3, 32, 48), (2, 4, 16, 32), (2, 1, 16, 32), (2, 1, 32, 48), transfer]
+    assert shapes == [(2, 3, 32, 48), (2, 4, 16, 32), (2, 1, 16, 32), (2, 1, 32, 48), transfer, None]
     sum(value.sum() for value in answer if value is not None).backward()
     assert [name for name, p in net.named_parameters() if p.requires_grad and p.grad is None] == []
 

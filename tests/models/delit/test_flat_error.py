@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from src.losses.delit_loss import expected_error_nll, exposure_factor, log_flat_error
-from src.models.delit.flat_error import LARGEST_ERROR, SMALLEST_ERROR, USUAL_ERROR, FlatErrorHead
+from src.losses.delit_loss import expected_error_nll, exposure_factor
+from src.models.delit.flat_error import LARGEST_ERROR, SMALLEST_ERROR, USUAL_ERROR, FlatErrorHead, log_flat_error
 from src.models.delit_model import DelitConfig, DelitModel
 
 TINY = DelitConfig(image_size=32, env_height=8, env_width=16, base_dim=32, flat_confidence=True)
