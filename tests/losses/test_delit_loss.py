@@ -17,7 +17,17 @@ from src.utils.metrics import LPIPS_BACKBONES, load_lpips
 
 SPHERE = {"env_log", "env_chroma", "env_multiscale", "env_sh"}
 ORIGINAL = {"env_rgb_l1", "env_log_mse"}
-COMMON = {"flat_l1", "flat_aligned", "flat_lpips", "mask", "confidence", "physical", "transfer", "loss"}
+COMMON = {
+    "flat_l1",
+    "flat_aligned",
+    "flat_lpips",
+    "mask",
+    "confidence",
+    "physical",
+    "transfer",
+    "loss",
+    "flat_confidence",
+}
 FLAT = {"flat_l1", "flat_aligned", "mask", "transfer"}
 LEAVES = ("flat_lit", "environment_code", "confidence", "mask", "transfer")
 
@@ -72,6 +82,7 @@ def test_terms_are_named_and_the_loss_is_their_weighted_sum(lpips):
     assert set(terms) == SPHERE | COMMON
     weights = {"flat_l1": 3, "flat_aligned": 3 * delit_loss.ALIGNED_WEIGHT, "transfer": 3 * delit_loss.TRANSFER_WEIGHT}
     weights |= {"mask": 3, "flat_lpips": 0.1, "physical": 0.25, "confidence": 0.5}
+    weights |= {"flat_confidence": 3 * delit_loss.FLAT_CONFIDENCE_WEIGHT}
     weights |= {name: 0.5 * delit_loss.SPHERE_WEIGHTS[name] for name in SPHERE}
     assert terms["loss"].item() == pytest.approx(sum(weights[name] * terms[name].item() for name in weights), rel=1e-6)
 
@@ -79,13 +90,14 @@ def test_terms_are_named_and_the_loss_is_their_weighted_sum(lpips):
     assert set(terms) == ORIGINAL | COMMON
     weights = {"flat_l1": 1, "flat_aligned": delit_loss.ALIGNED_WEIGHT, "transfer": delit_loss.TRANSFER_WEIGHT}
     weights |= {"mask": 1, "flat_lpips": 0.1, "physical": 1, "confidence": 0.5}
+    weights |= {"flat_confidence": delit_loss.FLAT_CONFIDENCE_WEIGHT}
     weights |= {"env_rgb_l1": 0.5, "env_log_mse": 0.5}
     assert terms["loss"].item() == pytest.approx(sum(weights[name] * terms[name].item() for name in weights), rel=1e-6)
 
 
 def test_terms_without_input_are_left_out():
     output, batch = sample_tensors(make_codec("log"))
-    plain = output._replace(confidence=None, mask=None, transfer=None, lobes=None)
+    plain = output._replace(confidence=None, mask=None, transfer=None, lobes=None, flat_error=None)
     assert set(make()(plain, batch)) == SPHERE | {"flat_l1", "flat_aligned", "physical", "loss"}
     assert "mask" not in make(use_mask=False)(output, batch)
     assert "physical" not in make(lambda_physical=0.0)(output, batch)

@@ -21,7 +21,7 @@ from src.utils.color import linear_to_srgb, luminance, srgb_to_linear
 from src.utils.seeding import on_device
 
 CHANGES = ("low_resolution", "blur", "noise", "response", "exposure", "jpeg")  # in the order in which they are made
-SHARES = {"low_resolution": 0.2, "blur": 0.2, "noise": 0.2, "response": 0.5, "exposure": 0.3, "jpeg": 0.3}
+SHARES = {"low_resolution": 0.15, "blur": 0.1, "noise": 0.1, "response": 0.35, "exposure": 0.2, "jpeg": 0.2}
 CAST = 0.3  # standard deviation of the log of a cast's gains
 CROSSTALK = 0.06  # of a colour into another
 GAMMAS = (0.75, 1.35)  # of tone curves about the mean

@@ -15,7 +15,7 @@ from torch import Tensor
 from src.data.portrait.augmentation import normal, uniform
 from src.data.portrait.pair_batch import PairBatch
 
-SHARE_STAGE_LAMPS, SHARE_BACKGROUND, SHARE_OCCLUDED, SHARE_TINTED = 0.35, 0.4, 0.25, 0.5
+SHARE_STAGE_LAMPS, SHARE_BACKGROUND, SHARE_OCCLUDED, SHARE_TINTED = 0.35, 0.4, 0.2, 0.5
 POINT_SHARPNESS = (30.0, 1500.0)  # of exp(k (cos - 1))
 LAMP_POWER = (0.5, 8.0)  # in mean radiances of the environment
 DIMMED = (0.02, 1.0)  # what is left of the environment

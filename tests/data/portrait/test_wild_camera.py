@@ -96,7 +96,7 @@ def test_a_switch_changes_some_pictures_and_nothing_but_them(name):
     batch = batch_of()
     changed = photograph_in_the_wild(generator(0), batch, frozenset({name}))
     is_same = torch.tensor([torch.equal(a, b) for a, b in zip(batch.relit, changed.relit, strict=True)])
-    assert 0.05 < (~is_same).float().mean() < 0.8
+    assert 0.02 < (~is_same).float().mean() < 0.7
     assert changed.flat_lit is batch.flat_lit and changed.mask is batch.mask
     of_light = (changed.environment != batch.environment).flatten(1).any(1)
     assert torch.equal(of_light, ~is_same) if name == "response" else not of_light.any()
