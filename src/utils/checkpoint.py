@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -27,9 +27,21 @@ def write(path: str | Path, kind: str, content: dict) -> None:
 
 def write_tensors(path: str | Path, content: dict) -> None:
     """Write a dictionary such as a state dict in PyTorch's own format, atomically."""
-    buffer = io.BytesIO()  # a full disk then shows as OSError, not as an error inside PyTorch's zip writer
-    torch.save(content, buffer)
-    write_bytes(path, buffer.getbuffer())
+    try:
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            _save(content, file)
+    except OSError as error:
+        raise describe_os_error(error, path) from error
+
+
+def _save(content: dict, file: BinaryIO) -> None:
+    """Straight into the file: a second copy of a large map's state would be gigabytes."""
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:  # PyTorch's writer goes on to its archive's end, and complains about that
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def write_bytes(path: str | Path, content: bytes | memoryview) -> None:

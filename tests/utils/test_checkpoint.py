@@ -1,4 +1,5 @@
 import errno
+import io
 import os
 import pickle
 import zipfile
@@ -106,19 +107,21 @@ def test_weights_of_a_torchscript_file_and_of_a_state_dict_are_the_same(tmp_path
         checkpoint.read_weights(tmp_path / "text.pt")
 
 
-@pytest.mark.parametrize("where", ["write", "fsync", "replace"])
-def test_a_full_disk_leaves_the_previous_checkpoint_and_no_other_file(path, monkeypatch, where):
+@pytest.mark.parametrize(("where", "at"), [("write", 0), ("write", 200), ("write", 900), ("fsync", 0), ("replace", 0)])
+def test_a_full_disk_leaves_the_previous_checkpoint_and_no_other_file(path, monkeypatch, where, at):
     def full(*_args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def full_after_some_bytes(file, data):
-        with open(file, "wb") as stream:
-            stream.write(bytes(data)[:100])
-        full()
+    class FullFile(io.BytesIO):
+        written = 0
+
+        def write(self, data):
+            self.written += len(data)
+            return len(data) if self.written < at else full()
 
     before = path.read_bytes()
     if where == "write":
-        monkeypatch.setattr(Path, "write_bytes", full_after_some_bytes)
+        monkeypatch.setattr(checkpoint, "open", lambda *_: FullFile(), raising=False)
     else:
         monkeypatch.setattr(os, where, full)
     with pytest.raises(InputError, match=r"last.ckpt: no space left on the disk: free some space"):
