@@ -5,13 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from src.data.stage.synthetic.distance_fields import capsule, cone, difference, ellipsoid, smooth_max, sphere, union
+from src.data.stage.synthetic.distance_fields import (
+    Field,
+    capsule,
+    cone,
+    difference,
+    ellipsoid,
+    isosurface,
+    smooth_max,
+    sphere,
+    union,
+)
+from src.data.stage.synthetic.meshes import CLOTH, Mesh
 
 
 def neck(points: Tensor, width: float) -> Tensor:
     """Signed distance bound ``(N,)`` to the neck and the shoulders below it."""
-    x, y, z = points.unbind(1)
-    p = torch.stack([x.abs(), y, z], dim=1)
+    p = _mirrored(points)
     column = cone(p, (0, -0.35, -0.13), (0, -1.05, -0.20), 0.225 * width, 0.25 * width)
     # Two muscles from behind the ears to the breastbone, and the Adam's apple.
     column = union(column, capsule(p, (0.20 * width, -0.40, -0.12), (0.05, -1.0, 0.02), 0.05), 0.07)
@@ -19,23 +29,42 @@ def neck(points: Tensor, width: float) -> Tensor:
     return union(_shoulders(p, 1.0), column, 0.14)
 
 
-def clothes(points: Tensor, shoulders: float, neck_width: float, collar: float) -> Tensor:
-    """Signed distance bound ``(N,)`` to what is worn: a neckline, a body down to the hips, upper arms.
-
-    collar: 0 an open neckline, 1 a collar that stands up to the chin.
-    """
-    x, y, z = points.unbind(1)
-    p = torch.stack([x.abs(), y, z], dim=1)
-    body = union(_shoulders(p, shoulders), _trunk(p, shoulders), 0.2) - 0.035
-    opening = cone(p, (0, -0.55, -0.14), (0, -1.08, -0.02), 0.33 * neck_width, 0.24)
-    body = difference(body, opening, 0.03)
+def clothes(points: Tensor, shoulders: float, neck_width: float, collar: float, covered: Field | None = None) -> Tensor:
+    """Signed distance bound ``(N,)`` to what is worn: an open neckline where ``collar`` is 0, a trunk, upper arms."""
+    p = _mirrored(points)
+    body = union(_shoulders(p, shoulders), _trunk(p, shoulders), 0.2)
+    body = (body if covered is None else union(body, covered(points), 0.1)) - 0.035
     if collar > 0:
-        top = -0.95 + 0.30 * collar
-        ring = cone(p, (0, top, -0.14), (0, -1.1, -0.17), 0.275 * neck_width, 0.30 * neck_width)
-        hollow = cone(p, (0, top + 0.2, -0.13), (0, -1.1, -0.17), 0.245 * neck_width, 0.26 * neck_width)
-        ring = smooth_max(difference(ring, hollow, 0.015), y - top - 0.25 * (z + 0.2).clamp(-0.2, 0.1), 0.02)
-        body = union(body, ring, 0.05)
-    return body
+        return body
+    return difference(body, cone(p, (0, -0.55, -0.14), (0, -1.08, -0.02), 0.33 * neck_width, 0.24), 0.03)
+
+
+def stand_up_collar(points: Tensor, neck_width: float, collar: float) -> Tensor:
+    """Signed distance bound ``(N,)`` to a ring about the neck; ``collar`` 1 reaches up to the chin."""
+    p = _mirrored(points)
+    top = -0.98 + 0.28 * collar
+    ring = cone(p, (0, top, -0.14), (0, -1.2, -0.17), 0.30 * neck_width, 0.36 * neck_width)
+    hollow = cone(p, (0, top + 0.2, -0.13), (0, -1.2, -0.17), 0.262 * neck_width, 0.262 * neck_width)
+    slanted = p[:, 1] - top + 0.25 * (p[:, 2] + 0.2).clamp(-0.2, 0.4)  # lower in front
+    return smooth_max(difference(ring, hollow, 0.015), slanted, 0.02)
+
+
+def _mirrored(points: Tensor) -> Tensor:
+    x, y, z = points.unbind(1)
+    return torch.stack([x.abs(), y, z], dim=1)
+
+
+def dress(shoulders: float, neck_width: float, collar: float, voxel: float, covered: Field | None = None) -> list[Mesh]:
+    """Meshes of clothes over a body that faces the camera; ``covered``: further skin that lies below them."""
+
+    def worn(points: Tensor) -> Tensor:
+        return clothes(points, shoulders, neck_width, collar, covered)
+
+    parts = [isosurface(worn, (-1.5, -4.2, -1.0), (1.5, -0.4, 0.8), 2 * voxel, CLOTH)]
+    if collar > 0:
+        low, high = (-0.5, -1.25, -0.65), (0.5, -0.5, 0.4)
+        parts.append(isosurface(lambda p: stand_up_collar(p, neck_width, collar), low, high, 0.7 * voxel, CLOTH))
+    return [part for part in parts if part is not None]
 
 
 def _shoulders(p: Tensor, width: float) -> Tensor:

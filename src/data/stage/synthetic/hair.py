@@ -8,7 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.data.stage.synthetic.distance_fields import Field, capsule, difference, ellipsoid, smooth_max, sphere, union
+from src.data.stage.synthetic.distance_fields import (
+    Field,
+    capsule,
+    difference,
+    ellipsoid,
+    isosurface,
+    smooth_max,
+    sphere,
+    union,
+)
+from src.data.stage.synthetic.meshes import HAIR, Mesh
 
 HAIR_STYLES = ("bald", "cropped", "short", "afro", "bob", "long", "bun")
 _THICKNESS = {"bald": 0.0, "cropped": 0.018, "short": 0.05, "afro": 0.17, "bob": 0.075, "long": 0.07, "bun": 0.035}
@@ -26,6 +36,15 @@ class Hair:
 def sample_hair(rng: np.random.Generator, style: str) -> Hair:
     thickness = _THICKNESS[style] * (1 + 0.25 * rng.uniform(-1, 1))
     return Hair(style, float(thickness), float(1 + 0.08 * rng.uniform(-1, 1)))
+
+
+def make_hair(hair: Hair, skull: Field, voxel: float) -> list[Mesh]:
+    """The hair's mesh, in a list; none for a bald head."""
+    if hair.style == "bald":
+        return []
+    low, high = (-0.95, -1.25, -1.1), (0.95, 1.15, 0.75)
+    shape = isosurface(lambda p: hair_distance(p, hair, skull), low, high, 1.3 * voxel, HAIR)
+    return [] if shape is None else [shape]
 
 
 def hair_distance(local: Tensor, hair: Hair, skull: Field) -> Tensor:

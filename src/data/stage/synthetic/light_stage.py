@@ -12,6 +12,7 @@ import numpy as np
 
 from src.data.stage.set_metadata import FRAME
 from src.data.stage.synthetic.hair import HAIR_STYLES
+from src.data.stage.synthetic.ict_model import check_head_model
 from src.data.stage.synthetic.people import Framing, Person, Pose, sample_pose, sample_view
 from src.data.stage.synthetic.sky import KINDS, make_environment
 from src.utils.atomic import atomic_folder
@@ -69,7 +70,7 @@ def make_light_stage(
         },
     }
     if head_model is not None:
-        raise InputError("--head_model", f"{head_model}: no such folder", "give a clone of the ICT-FaceKit")
+        check_head_model(head_model)
     _refuse_another(stage, description)
     write_json(stage / "stage.json", description)
     write_json(
@@ -131,6 +132,10 @@ def capture_head(job: HeadJob) -> None:
 
 
 def _make_person(job: HeadJob, rng: np.random.Generator, pose: Pose, style: str, pixel_width: float) -> Person:
+    if job.head_model is not None:
+        from src.data.stage.synthetic.ict_heads import ict_person
+
+        return ict_person(rng, pose, style, pixel_width, job.head_model)
     from src.data.stage.synthetic.procedural_heads import procedural_person
 
     return procedural_person(rng, pose, style, pixel_width)

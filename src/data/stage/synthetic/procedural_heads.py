@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import torch
 
-from src.data.stage.synthetic.clothes import clothes
+from src.data.stage.synthetic.accessories import make_accessories, sample_accessories
+from src.data.stage.synthetic.clothes import dress
 from src.data.stage.synthetic.distance_fields import isosurface
 from src.data.stage.synthetic.eyes import eyeball
-from src.data.stage.synthetic.hair import hair_distance, sample_hair
+from src.data.stage.synthetic.hair import make_hair, sample_hair
 from src.data.stage.synthetic.head_shapes import EYE_CENTRE, EYE_RADIUS, PIVOT, Head, HeadShape, sample_shape
-from src.data.stage.synthetic.meshes import CLOTH, HAIR, SKIN, Mesh, join, make_mesh
+from src.data.stage.synthetic.meshes import SKIN, Mesh, join, make_mesh
 from src.data.stage.synthetic.people import Person, Pose
 from src.data.stage.synthetic.skin import FaceMarks
 
@@ -28,24 +31,17 @@ def procedural_person(rng: np.random.Generator, pose: Pose, hair_style: str, pix
     with torch.inference_mode():
         skin = isosurface(head.skin, (-0.72, -1.35, -0.85), (0.72, 0.90, 0.85), voxel, SKIN)
         parts.append(_at_rest(skin, head))
-        if hair_style != "bald":
-            low = (-0.95, -1.25, -1.1)
-            field = isosurface(lambda p: hair_distance(p, hair, head.skull), low, (0.95, 1.15, 0.75), 1.5 * voxel, HAIR)
-            parts.append(field.moved(_rotation(head), PIVOT))
-        parts.append(
-            isosurface(
-                lambda p: clothes(p, shoulders, shape.neck, collar),
-                (-1.5, -4.2, -1),
-                (1.5, -0.4, 0.7),
-                2 * voxel,
-                CLOTH,
-            )
-        )
+        worn = sample_accessories(rng, hair_style)
+        eye = (*EYE_CENTRE[:2], EYE_CENTRE[2] + EYE_RADIUS)
+        over = make_hair(hair, head.skull, voxel)
+        over += make_accessories(worn, head.skull, hair.thickness, eye, voxel)
+        parts += [part.moved(_rotation(head), PIVOT) for part in over]
+        parts += dress(shoulders, shape.neck, collar, voxel)
     gaze = rng.normal(0, (12, 6))
     for side in (-1, 1):
         centre = np.array(EYE_CENTRE) * [side, 1, 1]
         parts.append(eyeball(centre, EYE_RADIUS, gaze[0], gaze[1]).moved(_rotation(head), PIVOT))
-    return Person(join(parts), _marks(shape), hair_style, {"neck": shape.neck, "collar": collar})
+    return Person(join(parts), _marks(shape), hair_style, {"collar": collar, **asdict(worn)})
 
 
 def _rotation(head: Head) -> np.ndarray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_SHARP_SHARE, _SHARPNESS = 0.15, 0.5  # of the lobe; the second lobe's roughness over the first's
+_SHARP_SHARE, _SHARPNESS = 0.12, 0.55  # of the lobe; the second lobe's roughness over the first's
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,19 @@ class Reflectance:
     specular: np.ndarray  # (N,) reflectance at normal incidence; 0 has no gloss at all
 
 
-def fresnel(cosine: np.ndarray, specular: np.ndarray) -> np.ndarray:
-    """Schlick's approximation; below a reflectance of 0.02, which no solid has, the grazing one fades as well."""
-    return specular + (np.minimum(1, 50 * specular) - specular) * (1 - cosine) ** 5
+def fresnel(cosine: np.ndarray, specular: np.ndarray, roughness: np.ndarray) -> np.ndarray:
+    """Schlick's approximation, weaker at grazing angles on rough surfaces, whose facets are not all seen so.
+
+    Below a reflectance of 0.02, which no solid has, the grazing one fades as well.
+    """
+    grazing = np.minimum(1, 50 * specular) * np.maximum(1 - roughness, specular)
+    return specular + (grazing - specular) * (1 - cosine) ** 5
 
 
 def diffuse_albedo(reflectance: Reflectance, normal: np.ndarray, view: np.ndarray) -> np.ndarray:
     """``(N, 3)`` albedo of the light that is not mirrored at the surface."""
     cosine = np.einsum("nc,nc->n", normal, view).clip(0.05, 1)
-    return reflectance.albedo * (1 - fresnel(cosine, reflectance.specular))[:, None]
+    return reflectance.albedo * (1 - fresnel(cosine, reflectance.specular, reflectance.roughness))[:, None]
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Gloss:
         v_h = (np.einsum("nc,nc->n", view, half) / length).clip(0, 1)
         lobe = (1 - _SHARP_SHARE) * _ggx(n_h, n_l, n_v, roughness)
         lobe += _SHARP_SHARE * _ggx(n_h, n_l, n_v, _SHARPNESS * roughness)
-        return lobe * fresnel(v_h, self.specular[index]) * n_l
+        return lobe * fresnel(v_h, self.specular[index], roughness) * n_l
 
 
 def _ggx(n_h: np.ndarray, n_l: np.ndarray, n_v: np.ndarray, roughness: np.ndarray) -> np.ndarray:

@@ -90,7 +90,7 @@ class PersonSurface:
         colour = _mix(colour, np.minimum(c.hair, 0.15), self._brows(p))
         oily = np.exp(-((p[:, 0] / 0.12) ** 2)) * (p[:, 2] > self.marks.front_z)  # forehead, nose, chin
         rough = c.roughness + 0.06 * self._noise(p, 9) - 0.06 * oily - 0.10 * lips
-        return colour, rough, 0.028
+        return colour, rough, 0.024 + 0.008 * self._noise(p, 30)
 
     def _pigments(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Melanin and haemoglobin above the person's mean, ``(N,)`` each."""
@@ -159,7 +159,7 @@ class PersonSurface:
 
     def _hair(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
         streaks = 1 + 0.3 * self._strands(p, 3.5) + 0.3 * self._strands(p + 0.7, 8)
-        return self.complexion.hair * streaks[:, None], 0.42, 0.045
+        return self.complexion.hair * streaks[:, None], 0.5, 0.035
 
     def _cloth(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
         c = self.complexion

@@ -1,0 +1,151 @@
+"""People from the ICT-FaceKit's head: random identities and expressions, dressed and with hair."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from src.data.stage.synthetic.accessories import make_accessories, sample_accessories
+from src.data.stage.synthetic.clothes import dress
+from src.data.stage.synthetic.distance_fields import Field
+from src.data.stage.synthetic.expressions import sample_expression
+from src.data.stage.synthetic.eyes import eyeball
+from src.data.stage.synthetic.hair import make_hair, sample_hair
+from src.data.stage.synthetic.head_shapes import PIVOT
+from src.data.stage.synthetic.ict_model import HeadModel, read_head_model
+from src.data.stage.synthetic.meshes import GUMS, LASH, SKIN, TEETH, Mesh, join, make_mesh, rotation
+from src.data.stage.synthetic.people import Person, Pose
+from src.data.stage.synthetic.skin import FaceMarks
+
+_MATERIALS = {
+    "M_Face": SKIN,
+    "M_BackHead": SKIN,
+    "M_GumsTongue": GUMS,
+    "M_Teeth": TEETH,
+    "M_EyeLashes": LASH,
+}
+_SPREAD = 1.15  # standard deviations of identity: the model's own people are few and alike
+_NECK_TOP, _NECK_BOTTOM = -0.60, -1.0  # between them the turn of the head fades
+_HAIRLINE = 1.16  # of these heads over that of procedural ones
+_EAR_X, _EAR_LOW, _EAR_HIGH = 0.38, (-0.28, -0.38), (0.18, 0.12)  # a box about an ear; y and z
+
+
+def ict_person(rng: np.random.Generator, pose: Pose, hair_style: str, pixel_width: float, folder: Path) -> Person:
+    """A random person of the model in ``folder``, with the head turned by ``pose``."""
+    model = read_head_model(folder)
+    face = model.neutral + np.tensordot(
+        _SPREAD * rng.normal(size=len(model.identities)).astype(np.float32), model.identities, 1
+    )
+    still = face.copy()
+    mood, strengths, gaze = sample_expression(rng)
+    for name, strength in strengths.items():
+        face += np.float32(strength) * model.expression(name)
+    hair = sample_hair(rng, hair_style)
+    hair = replace(hair, hairline=_HAIRLINE * hair.hairline)
+    shoulders, collar = float(rng.uniform(0.88, 1.12)), float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1)]))
+    voxel = float(np.clip(1.2 * pixel_width, 0.012, 0.03))
+    parts = _skin_and_teeth(model, face)
+    parts += [eyeball(*_eye_place(model, still, side), *gaze) for side in ("Left", "Right")]
+    worn = sample_accessories(rng, hair_style)
+    with torch.inference_mode():
+        skull = _skull(model, still)
+        parts += make_hair(hair, skull, voxel)
+        parts += make_accessories(worn, skull, hair.thickness, _eye_front(model, still), voxel)
+        cloth = dress(shoulders, 1.0, collar, voxel, _torso(model, still))
+    parts = [_turned(part, pose) for part in parts]
+    about = {"mood": mood, "expression": strengths, "gaze": gaze, "collar": collar, **asdict(worn)}
+    return Person(join([*parts, *cloth]), _marks(model), hair_style, about)
+
+
+def _eye_front(model: HeadModel, face: np.ndarray) -> tuple[float, float, float]:
+    """The middle of the left eye's lids, at the depth of the foremost."""
+    lids = face[model.landmarks[42:48]]
+    return float(lids[:, 0].mean()), float(lids[:, 1].mean()), float(lids[:, 2].max())
+
+
+def _skin_and_teeth(model: HeadModel, face: np.ndarray) -> list[Mesh]:
+    names = [name for name in _MATERIALS if name in model.faces]
+    faces = np.concatenate([model.faces[name] for name in names])
+    material = np.concatenate([np.full(len(model.faces[name]), _MATERIALS[name]) for name in names])
+    return [make_mesh(face, faces, material, rest=model.neutral)]
+
+
+def _eye_place(model: HeadModel, face: np.ndarray, side: str) -> tuple[np.ndarray, float]:
+    """(centre, radius) of the sphere through the white of an eye."""
+    points = face[np.unique(model.faces[f"M_Sclera{side}"])].astype(np.float64)
+    system = np.concatenate([2 * points, np.ones((len(points), 1))], axis=1)
+    solution = np.linalg.lstsq(system, (points**2).sum(axis=1), rcond=None)[0]
+    centre = solution[:3]
+    return centre, float(np.sqrt(solution[3] + centre @ centre)) * 0.985
+
+
+def _skull(model: HeadModel, face: np.ndarray) -> Field:
+    """Distance to the head without its ears."""
+    place = model.neutral[:, 1:]
+    ear = (np.abs(model.neutral[:, 0]) > _EAR_X) & ((place > _EAR_LOW) & (place < _EAR_HIGH)).all(axis=1)
+    return _distance_to(model, face, ~ear & (model.neutral[:, 1] > _NECK_BOTTOM))
+
+
+def _torso(model: HeadModel, face: np.ndarray) -> Field:
+    """Distance to the shoulders, which the model ends with; far from them a large one."""
+    below = model.neutral[:, 1] < _NECK_TOP - 0.25
+    near = _distance_to(model, face, below, reach=0.12)
+
+    def distance(points: Tensor) -> Tensor:
+        result = torch.ones(len(points))
+        around = torch.nonzero((points[:, 1] > -1.6) & (points[:, 1] < -0.55) & (points[:, 0].abs() < 1))[:, 0]
+        result[around] = near(points[around])
+        return result
+
+    return distance
+
+
+def _distance_to(model: HeadModel, face: np.ndarray, chosen: np.ndarray, reach: float = np.inf) -> Field:
+    """Signed distance to ``chosen`` vertices' planes, and no surface farther than ``reach`` from a vertex."""
+    faces = np.concatenate([model.faces["M_Face"], model.faces["M_BackHead"]])
+    mesh = make_mesh(face, faces, SKIN)
+    used = np.intersect1d(np.unique(faces), np.flatnonzero(chosen))
+    points, normals = mesh.vertices[used], mesh.normals[used]
+    tree = cKDTree(points)
+
+    def distance(local: Tensor) -> Tensor:
+        query = local.numpy()
+        apart, nearest = tree.query(query, 6)
+        weight = 1 / (apart**2 + 1e-4)
+        weight /= weight.sum(axis=1, keepdims=True)
+        height = ((query[:, None] - points[nearest]) * normals[nearest]).sum(axis=2)
+        return torch.from_numpy(np.maximum((weight * height).sum(axis=1), apart[:, 0] - reach).astype(np.float32))
+
+    return distance
+
+
+def _turned(mesh: Mesh, pose: Pose) -> Mesh:
+    """The head turned on its neck, which bends."""
+    weight = ((mesh.vertices[:, 1] - _NECK_BOTTOM) / (_NECK_TOP - _NECK_BOTTOM)).clip(0, 1)
+    weight = weight * weight * (3 - 2 * weight)
+    axis = Rotation.from_matrix(rotation(pose.neck_yaw, pose.pitch, pose.roll)).as_rotvec()
+    turn = Rotation.from_rotvec(weight[:, None] * axis)
+    vertices = turn.apply(mesh.vertices - np.array(PIVOT)) + PIVOT
+    return make_mesh(vertices, mesh.faces, mesh.material, turn.apply(mesh.normals), mesh.rest)
+
+
+def _marks(model: HeadModel) -> FaceMarks:
+    brow = model.mark(22, 23, 24, 25, 26)[:, :2]
+    eye = model.mark(*range(42, 48)).mean(axis=0)
+    nose, chin, corner = model.mark(30, 8, 54)
+    return FaceMarks(
+        lips=model.mark(*range(48, 60))[:, :2].astype(np.float64),
+        brow=brow.astype(np.float64),
+        eye=(float(eye[0]), float(eye[1])),
+        nose_tip=(0.0, float(nose[1])),
+        cheek=(1.35 * float(eye[0]), float(nose[1]) + 0.02),
+        mouth_y=float(corner[1]),
+        chin_y=float(chin[1]),
+        front_z=0.2,
+    )
