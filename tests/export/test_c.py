@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from src.export.bundle import decode_bundle, encode_bundle, read_bundle
+from src.export.bundle import decode_bundle, encode_bundle
 from src.models.grid.block_latents import BlockLatents
 from src.models.grid.decoder import GridDecoder
 from src.models.grid.latent_grid import LatentGrid
-from tests.export.c_decoder import BILINEAR, LIBRARY_SOURCE, CDecoder, build, c_compiler, load
+from tests.export.c_decoder import BILINEAR, LIBRARY_SOURCE, NEAREST, CDecoder, build, c_compiler, load
 from tests.export.test_bundle import STORED, STORED_2, STORED_3, example_decoder, reseal
 from tests.lightmap_example import HOURS, example_dataset
 
@@ -74,12 +74,12 @@ def test_colours_are_those_of_the_python_decoder(lib: object, case: str) -> None
     limit = 1e-5 * true.max()
     assert true.max() > 0.5 and true.min() == 0
     rng = np.random.default_rng(0)
-    uv = rng.random((203, 2), np.float32)
-    column, row = (uv * (expected.width, expected.height)).astype(int).T
+    column, row = rng.integers(expected.width, size=203), rng.integers(expected.height, size=203)
+    centres = np.stack(((column + 0.5) / expected.width, (row + 0.5) / expected.height), 1).astype(np.float32)
     for hour, frame in zip(SHOWN, true, strict=True):
         assert np.abs(decoder.frame(hour) - frame).max() < limit
-        assert np.abs(decoder.sample(uv, hour) - frame[row, column]).max() < limit
-        assert np.abs(decoder.sample_one(*uv[0], hour) - frame[row[0], column[0]]).max() < limit
+        assert np.abs(decoder.sample(centres, hour) - frame[row, column]).max() < limit
+        assert np.abs(decoder.sample_one(*centres[0], hour) - frame[row[0], column[0]]).max() < limit
         part = frame[5:32, 3:30]
         assert np.abs(decoder.rect(3, 5, 27, 27, hour, gap=5) - part).max() < limit
     if case == "display values":
@@ -106,35 +106,24 @@ def test_lightmaps_of_one_map_by_name(lib: object) -> None:
         part = expected.lightmap(name).render([17.5])[0]
         assert part.shape == (height, width, 3)
         assert np.abs(decoder.frame(17.5, k) - part).max() < 1e-5 * part.max()
-        uv = np.array([[0.999, 0.999], [1.5, -2.0], [np.nan, 0.5]])
-        texels = part[[height - 1, 0, height // 2], [width - 1, width - 1, 0]]
+        uv = np.array([[0.999, 0.999], [1.5, 9.0], [np.nan, 0.51]])  # what is not a number is taken for 0
+        texels = part[[height - 1, height - 1, height // 2], [width - 1, width - 1, 0]]
         assert np.abs(decoder.sample(uv, 17.5, lightmap=k) - texels).max() < 1e-5 * part.max()
 
 
-def test_bilinear_gives_the_weights_of_invalid_texels_to_the_valid_ones(lib: object) -> None:
+@pytest.mark.parametrize("number, name", [(NEAREST, "nearest"), (BILINEAR, "bilinear")])
+def test_between_texels_colours_are_those_of_the_reference(lib: object, number: int, name: str) -> None:
     content = STORED_3.read_bytes()
-    frame = read_bundle(STORED_3).render([12.3])[0].astype(np.float64)
-    mask = example_dataset().mask.numpy()
-    height, width = mask.shape
-    decoder = CDecoder(lib, content)
-    uv = np.random.default_rng(1).uniform(-0.02, 1.02, (500, 2)).astype(np.float32)
-    expected, alone = np.zeros((len(uv), 3)), 0
-    for k, (u, v) in enumerate(uv.clip(0, 1).astype(np.float64)):
-        x, y = u * width - 0.5, v * height - 0.5
-        total = 0.0
-        for row in (int(np.floor(y)), int(np.floor(y)) + 1):
-            for column in (int(np.floor(x)), int(np.floor(x)) + 1):
-                weight = (1 - abs(x - column)) * (1 - abs(y - row))
-                at = min(max(row, 0), height - 1), min(max(column, 0), width - 1)
-                expected[k] += weight * mask[at] * frame[at]
-                total += weight * mask[at]
-        expected[k] /= total or 1.0
-        alone += 0 < total < 1 - 1e-6
-    assert alone > 20  # points beside invalid texels were among them
-    # A weight near 0 divided by a sum near 0 is inexact in single precision: 1e-4 of the colour.
-    assert np.abs(decoder.sample(uv, 12.3, BILINEAR) - expected).max() < 1e-4 * frame.max()
-    one = decoder.sample_one(*uv[7], 12.3, BILINEAR)
-    assert np.abs(one - decoder.sample(uv[7:8], 12.3, BILINEAR)[0]).max() < 1e-5 * frame.max()
+    expected, decoder = decode_bundle(content), CDecoder(lib, content)
+    uv = np.random.default_rng(1).uniform(-0.02, 1.02, (900, 2)).astype(np.float32)
+    centres = (np.indices((5, 7)).reshape(2, -1).T[:, ::-1] + 0.5).astype(np.float32) / (48, 40)
+    edges = centres + np.float32([0.5 / 48, 0])  # as far from two texels
+    uv = np.concatenate((uv, centres, edges)).astype(np.float32)
+    colours = expected.sample(torch.from_numpy(uv), 12.3, name).numpy()
+    assert ((colours == 0).all(1)).any() and len(np.unique(colours[:, 0])) > 400
+    assert np.abs(decoder.sample(uv, 12.3, number) - colours).max() < 1e-5 * colours.max()
+    alone = np.stack([decoder.sample_one(*point, 12.3, number) for point in uv[:50]])
+    assert np.abs(alone - colours[:50]).max() < 1e-5 * colours.max()
 
 
 def test_arguments_out_of_range_are_refused(lib: object) -> None:

@@ -155,10 +155,12 @@ TOD_API tod_error tod_decode_frame(const tod_map *map, int lightmap, double hour
 #define TOD__WIDE 16
 #elif !defined(TOD_PLAIN) && (defined(TOD_AVX2) || (defined(__AVX2__) && (defined(__FMA__) || defined(_MSC_VER))))
 #define TOD__WIDE 8
+#elif defined(__GNUC__)
+#define TOD__WIDE 4
 #else
 #define TOD__WIDE 1
 #endif
-#if TOD__WIDE > 1
+#if TOD__WIDE > 4
 #include <immintrin.h>
 #endif
 
@@ -184,7 +186,8 @@ enum {
     TOD__MAX_STRIDE = 256,
     TOD__MAX_COUNT = 1 << 27, /* of any number in the header */
     TOD__MAX_DEPTH = 8,       /* of the header's lists */
-    TOD__LANES = 16,          /* texels that go through F2 together: a block */
+    TOD__LANES = 32,          /* texels that go through F2 together: two blocks */
+    TOD__TEXELS = 16,         /* of a block */
     TOD__PAD = 8,             /* hidden layers are filled up with zeros to a multiple of it */
     TOD__RGBX = 4             /* outputs of F2, one of them unused */
 };
@@ -1203,12 +1206,12 @@ static uint32_t tod__pack_group(const tod__level *level, int bits, const uint8_t
                                 int gy, tod__ranges *of, uint32_t *record, int *partial) {
     int dim = level->channels, j, i, c, any = 0, width = level->width;
     size_t texels = (size_t)level->height * (size_t)width;
-    size_t place[TOD__BLOCKS][TOD__LANES];
+    size_t place[TOD__BLOCKS][TOD__TEXELS];
     uint32_t bit = 0;
     *partial = 0;
     for (j = 0; j < TOD__BLOCKS; j++) {
         of->valid[j] = of->size[j] = 0;
-        for (i = 0; i < TOD__LANES; i++) {
+        for (i = 0; i < TOD__TEXELS; i++) {
             int x = gx * TOD__GROUP + (j & 3) * 4 + (i & 3), y = gy * TOD__GROUP + (j >> 2) * 4 + (i >> 2);
             place[j][i] = (size_t)y * (size_t)width + (size_t)x;
             if (x < width && y < level->height && mask[place[j][i]]) of->valid[j] |= 1u << i;
@@ -1223,7 +1226,7 @@ static uint32_t tod__pack_group(const tod__level *level, int bits, const uint8_t
         for (j = 0; j < TOD__BLOCKS; j++) {
             int low = 255, high = 0, w;
             if (!of->valid[j]) continue;
-            for (i = 0; i < TOD__LANES; i++) {
+            for (i = 0; i < TOD__TEXELS; i++) {
                 if (of->valid[j] >> i & 1) {
                     low = tod__min(low, plane[place[j][i]]);
                     high = tod__max(high, plane[place[j][i]]);
@@ -1240,7 +1243,7 @@ static uint32_t tod__pack_group(const tod__level *level, int bits, const uint8_t
         of->wide[c] = (uint8_t)tod__bit_length((uint32_t)(most - least));
     }
     for (j = 0; j < TOD__BLOCKS; j++) tod__put(record, &bit, level->size_bits, of->size[j]);
-    for (j = 0; j < TOD__BLOCKS && *partial; j++) tod__put(record, &bit, TOD__LANES, of->valid[j]);
+    for (j = 0; j < TOD__BLOCKS && *partial; j++) tod__put(record, &bit, TOD__TEXELS, of->valid[j]);
     for (c = 0; c < dim; c++) {
         tod__put(record, &bit, bits, of->base[c]);
         tod__put(record, &bit, level->width_bits, of->wide[c]);
@@ -1258,7 +1261,7 @@ static uint32_t tod__pack_group(const tod__level *level, int bits, const uint8_t
             bit += (uint32_t)tod__popcount(of->valid[j]) * of->size[j];
             continue;
         }
-        for (i = 0; i < TOD__LANES; i++) {
+        for (i = 0; i < TOD__TEXELS; i++) {
             for (c = 0; c < dim && of->valid[j] >> i & 1; c++) {
                 uint32_t above = (uint32_t)(values[(size_t)c * texels + place[j][i]] - of->low[j * dim + c]);
                 tod__put(record, &bit, of->narrow[j * dim + c], above);
@@ -1329,8 +1332,8 @@ static int tod__read_record(const tod__level *level, int bits, int gx, int gy, t
     for (j = 0; j < TOD__BLOCKS; j++) {
         of->valid[j] = 0xFFFF;
         if (entry & TOD__PARTIAL) {
-            of->valid[j] = tod__bits(of->words, bit, TOD__LANES);
-            bit += TOD__LANES;
+            of->valid[j] = tod__bits(of->words, bit, TOD__TEXELS);
+            bit += TOD__TEXELS;
         }
     }
     for (c = 0; c < level->channels; c++, bit += (uint32_t)(bits + level->width_bits)) {
@@ -1403,8 +1406,8 @@ typedef struct tod__scratch {
     tod__record records[1 + TOD__MAX_COARSE];
     int group_x[1 + TOD__MAX_COARSE], group_y[1 + TOD__MAX_COARSE], used[1 + TOD__MAX_COARSE]; /* what they are of */
     uint8_t *base, *wide; /* z_dim: of the records' channels */
-    float *z;             /* z_dim x 16 texels */
-    float *h[2];          /* hidden x 16 texels */
+    float *z;             /* z_dim x lanes */
+    float *h[2];          /* hidden x lanes */
     float *hour;          /* F2's last layer at the hour */
     float rgbx[TOD__RGBX * TOD__LANES];
     void *memory;
@@ -1469,134 +1472,88 @@ static void tod__end(tod__scratch *scratch) {
 }
 
 #if TOD__WIDE == 16
-
-/* out (outputs x 16) += weight (inputs x outputs) applied to in (inputs x 16); outputs is a multiple of 4. */
-static void tod__accumulate(float *TOD__RESTRICT out, int outputs, const float *TOD__RESTRICT in, int inputs,
-                            const float *TOD__RESTRICT weight) {
-    int o, i;
-    for (o = 0; o < outputs; o += 4, out += 4 * TOD__LANES) {
-        const float *w = weight + o, *x = in;
-        __m512 a0 = _mm512_loadu_ps(out), a1 = _mm512_loadu_ps(out + 16), a2 = _mm512_loadu_ps(out + 32);
-        __m512 a3 = _mm512_loadu_ps(out + 48), b0 = _mm512_setzero_ps(), b1 = b0, b2 = b0, b3 = b0;
-        for (i = 1; i < inputs; i += 2, x += 32, w += 2 * outputs) { /* two chains of each sum hide its latency */
-            __m512 x0 = _mm512_loadu_ps(x), x1 = _mm512_loadu_ps(x + 16);
-            a0 = _mm512_fmadd_ps(_mm512_set1_ps(w[0]), x0, a0);
-            a1 = _mm512_fmadd_ps(_mm512_set1_ps(w[1]), x0, a1);
-            a2 = _mm512_fmadd_ps(_mm512_set1_ps(w[2]), x0, a2);
-            a3 = _mm512_fmadd_ps(_mm512_set1_ps(w[3]), x0, a3);
-            b0 = _mm512_fmadd_ps(_mm512_set1_ps(w[outputs]), x1, b0);
-            b1 = _mm512_fmadd_ps(_mm512_set1_ps(w[outputs + 1]), x1, b1);
-            b2 = _mm512_fmadd_ps(_mm512_set1_ps(w[outputs + 2]), x1, b2);
-            b3 = _mm512_fmadd_ps(_mm512_set1_ps(w[outputs + 3]), x1, b3);
-        }
-        if (inputs & 1) {
-            __m512 x0 = _mm512_loadu_ps(x);
-            a0 = _mm512_fmadd_ps(_mm512_set1_ps(w[0]), x0, a0);
-            a1 = _mm512_fmadd_ps(_mm512_set1_ps(w[1]), x0, a1);
-            a2 = _mm512_fmadd_ps(_mm512_set1_ps(w[2]), x0, a2);
-            a3 = _mm512_fmadd_ps(_mm512_set1_ps(w[3]), x0, a3);
-        }
-        _mm512_storeu_ps(out, _mm512_add_ps(a0, b0));
-        _mm512_storeu_ps(out + 16, _mm512_add_ps(a1, b1));
-        _mm512_storeu_ps(out + 32, _mm512_add_ps(a2, b2));
-        _mm512_storeu_ps(out + 48, _mm512_add_ps(a3, b3));
-    }
-}
-
-/* z of 16 texels whose values take `count` bits each from bit `first` + `before` of the words on. */
-static void tod__unpack_channel(const uint32_t *words, const uint32_t first[TOD__LANES], uint32_t before, int count,
-                                uint32_t low, float step, float *z) {
-    __m512i bit = _mm512_add_epi32(_mm512_loadu_si512(first), _mm512_set1_epi32((int)before));
-    __m512i window = _mm512_i32gather_epi32(_mm512_srli_epi32(bit, 3), (const void *)words, 1);
-    __m512i value = _mm512_srlv_epi32(window, _mm512_and_si512(bit, _mm512_set1_epi32(7)));
-    value = _mm512_and_si512(value, _mm512_set1_epi32((1 << count) - 1));
-    value = _mm512_add_epi32(value, _mm512_set1_epi32((int)low));
-    _mm512_storeu_ps(z, _mm512_fmadd_ps(_mm512_cvtepi32_ps(value), _mm512_set1_ps(step), _mm512_set1_ps(-1.0f)));
-}
-
+typedef __m512 tod__v;
+#define TOD__LOAD(from) _mm512_loadu_ps(from)
+#define TOD__STORE(to, v) _mm512_storeu_ps(to, v)
+#define TOD__SPREAD(x) _mm512_set1_ps(x)
+#define TOD__MADD(x, y, sum) _mm512_fmadd_ps(x, y, sum)
+#define TOD__RELU(v) _mm512_max_ps(v, _mm512_setzero_ps())
 #elif TOD__WIDE == 8
+typedef __m256 tod__v;
+#define TOD__LOAD(from) _mm256_loadu_ps(from)
+#define TOD__STORE(to, v) _mm256_storeu_ps(to, v)
+#define TOD__SPREAD(x) _mm256_set1_ps(x)
+#define TOD__MADD(x, y, sum) _mm256_fmadd_ps(x, y, sum)
+#define TOD__RELU(v) _mm256_max_ps(v, _mm256_setzero_ps())
+#elif TOD__WIDE == 4 /* vectors of gcc and clang, on any processor */
+typedef float tod__v __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t tod__vi __attribute__((vector_size(16)));
+static tod__v tod__spread(float x) {
+    tod__v v = {x, x, x, x};
+    return v;
+}
+#define TOD__LOAD(from) (*(const tod__v *)(from))
+#define TOD__STORE(to, v) (*(tod__v *)(to) = (v))
+#define TOD__SPREAD(x) tod__spread(x)
+#define TOD__MADD(x, y, sum) ((sum) + (x) * (y))
+#define TOD__RELU(v) ((tod__v)((tod__vi)(v) & ((v) > tod__spread(0))))
+#else
+typedef float tod__v;
+#define TOD__LOAD(from) (*(from))
+#define TOD__STORE(to, v) (*(to) = (v))
+#define TOD__SPREAD(x) (x)
+#define TOD__MADD(x, y, sum) ((sum) + (x) * (y))
+#define TOD__RELU(v) ((v) > 0 ? (v) : 0)
+#endif
 
-/* out (outputs x 16) += weight (inputs x outputs) applied to in (inputs x 16); outputs is a multiple of 4. */
-static void tod__accumulate(float *TOD__RESTRICT out, int outputs, const float *TOD__RESTRICT in, int inputs,
-                            const float *TOD__RESTRICT weight) {
-    int o, i;
-    for (o = 0; o < outputs; o += 4, out += 4 * TOD__LANES) {
-        const float *w = weight + o, *x = in;
-        __m256 a0 = _mm256_loadu_ps(out), a1 = _mm256_loadu_ps(out + 16), a2 = _mm256_loadu_ps(out + 32);
-        __m256 a3 = _mm256_loadu_ps(out + 48), b0 = _mm256_loadu_ps(out + 8), b1 = _mm256_loadu_ps(out + 24);
-        __m256 b2 = _mm256_loadu_ps(out + 40), b3 = _mm256_loadu_ps(out + 56);
-        for (i = 0; i < inputs; i++, x += TOD__LANES, w += outputs) {
-            __m256 x0 = _mm256_loadu_ps(x), x1 = _mm256_loadu_ps(x + 8), k;
-            k = _mm256_broadcast_ss(w);
-            a0 = _mm256_fmadd_ps(k, x0, a0);
-            b0 = _mm256_fmadd_ps(k, x1, b0);
-            k = _mm256_broadcast_ss(w + 1);
-            a1 = _mm256_fmadd_ps(k, x0, a1);
-            b1 = _mm256_fmadd_ps(k, x1, b1);
-            k = _mm256_broadcast_ss(w + 2);
-            a2 = _mm256_fmadd_ps(k, x0, a2);
-            b2 = _mm256_fmadd_ps(k, x1, b2);
-            k = _mm256_broadcast_ss(w + 3);
-            a3 = _mm256_fmadd_ps(k, x0, a3);
-            b3 = _mm256_fmadd_ps(k, x1, b3);
+/* out (outputs x lanes) = weight (inputs x outputs) applied to in (inputs x lanes), plus the bias, or plus what is in
+ * out where there is none; outputs is a multiple of 4. Four outputs of two vectors at a time keep the processor busy. */
+static void tod__layer(float *TOD__RESTRICT out, int outputs, const float *TOD__RESTRICT in, int inputs,
+                       const float *TOD__RESTRICT weight, const float *TOD__RESTRICT bias, int relu) {
+    int o, i, k, lane;
+    for (o = 0; o < outputs; o += 4) {
+        for (lane = 0; lane < TOD__LANES; lane += 2 * TOD__WIDE) {
+            const float *w = weight + o, *x = in + lane;
+            float *to = out + o * TOD__LANES + lane;
+            tod__v a[4], b[4];
+            for (k = 0; k < 4; k++) {
+                a[k] = bias ? TOD__SPREAD(bias[o + k]) : TOD__LOAD(to + k * TOD__LANES);
+                b[k] = bias ? a[k] : TOD__LOAD(to + k * TOD__LANES + TOD__WIDE);
+            }
+            for (i = 0; i < inputs; i++, x += TOD__LANES, w += outputs) {
+                tod__v x0 = TOD__LOAD(x), x1 = TOD__LOAD(x + TOD__WIDE);
+                tod__v w0 = TOD__SPREAD(w[0]), w1 = TOD__SPREAD(w[1]), w2 = TOD__SPREAD(w[2]), w3 = TOD__SPREAD(w[3]);
+                a[0] = TOD__MADD(w0, x0, a[0]), b[0] = TOD__MADD(w0, x1, b[0]);
+                a[1] = TOD__MADD(w1, x0, a[1]), b[1] = TOD__MADD(w1, x1, b[1]);
+                a[2] = TOD__MADD(w2, x0, a[2]), b[2] = TOD__MADD(w2, x1, b[2]);
+                a[3] = TOD__MADD(w3, x0, a[3]), b[3] = TOD__MADD(w3, x1, b[3]);
+            }
+            for (k = 0; k < 4; k++, to += TOD__LANES) {
+                TOD__STORE(to, relu ? TOD__RELU(a[k]) : a[k]);
+                TOD__STORE(to + TOD__WIDE, relu ? TOD__RELU(b[k]) : b[k]);
+            }
         }
-        _mm256_storeu_ps(out, a0);
-        _mm256_storeu_ps(out + 8, b0);
-        _mm256_storeu_ps(out + 16, a1);
-        _mm256_storeu_ps(out + 24, b1);
-        _mm256_storeu_ps(out + 32, a2);
-        _mm256_storeu_ps(out + 40, b2);
-        _mm256_storeu_ps(out + 48, a3);
-        _mm256_storeu_ps(out + 56, b3);
     }
 }
 
-/* z of 16 texels whose values take `count` bits each from bit `first` + `before` of the words on. */
-static void tod__unpack_channel(const uint32_t *words, const uint32_t first[TOD__LANES], uint32_t before, int count,
+/* z of the 16 texels of a block whose values take `count` bits each from bit `first` + `before` of the words on. */
+static void tod__unpack_channel(const uint32_t *words, const uint32_t first[TOD__TEXELS], uint32_t before, int count,
                                 uint32_t low, float step, float *z) {
     int i;
-    for (i = 0; i < TOD__LANES; i += 8) {
+#if TOD__WIDE >= 8
+    for (i = 0; i < TOD__TEXELS; i += 8) {
         __m256i bit = _mm256_add_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(first + i)),
                                        _mm256_set1_epi32((int)before));
         __m256i window = _mm256_i32gather_epi32((const int *)words, _mm256_srli_epi32(bit, 3), 1);
         __m256i value = _mm256_srlv_epi32(window, _mm256_and_si256(bit, _mm256_set1_epi32(7)));
         value = _mm256_and_si256(value, _mm256_set1_epi32((1 << count) - 1));
         value = _mm256_add_epi32(value, _mm256_set1_epi32((int)low));
-        _mm256_storeu_ps(z + i,
-                         _mm256_fmadd_ps(_mm256_cvtepi32_ps(value), _mm256_set1_ps(step), _mm256_set1_ps(-1.0f)));
+        _mm256_storeu_ps(z + i, _mm256_fmadd_ps(_mm256_cvtepi32_ps(value), _mm256_set1_ps(step), _mm256_set1_ps(-1.0f)));
     }
-}
-
 #else
-
-/* out (outputs x 16) += weight (inputs x outputs) applied to in (inputs x 16). */
-static void tod__accumulate(float *TOD__RESTRICT out, int outputs, const float *TOD__RESTRICT in, int inputs,
-                            const float *TOD__RESTRICT weight) {
-    int o, i, k;
-    for (o = 0; o < outputs; o++, out += TOD__LANES) {
-        float sum[TOD__LANES];
-        memcpy(sum, out, sizeof sum);
-        for (i = 0; i < inputs; i++) {
-            const float *x = in + i * TOD__LANES, w = weight[i * outputs + o];
-            for (k = 0; k < TOD__LANES; k++) sum[k] += w * x[k];
-        }
-        memcpy(out, sum, sizeof sum);
-    }
-}
-
-/* z of 16 texels whose values take `count` bits each from bit `first` + `before` of the words on. */
-static void tod__unpack_channel(const uint32_t *words, const uint32_t first[TOD__LANES], uint32_t before, int count,
-                                uint32_t low, float step, float *z) {
-    int i;
-    for (i = 0; i < TOD__LANES; i++) z[i] = step * (float)(low + tod__bits(words, first[i] + before, count)) - 1.0f;
-}
-
+    for (i = 0; i < TOD__TEXELS; i++)
+        z[i] = step * (float)(low + tod__bits(words, first[i] + before, count)) - 1.0f;
 #endif
-
-static void tod__fill(float *to, int outputs, const float *bias) {
-    int o, k;
-    for (o = 0; o < outputs; o++)
-        for (k = 0; k < TOD__LANES; k++) to[o * TOD__LANES + k] = bias[o];
 }
 
 static void tod__relu(float *values, int count) {
@@ -1610,23 +1567,22 @@ static void tod__to_colours(const tod_map *map, float *values, int count) {
     for (k = 0; k < count && !map->info.is_radiance; k++) values[k] = values[k] < 1 ? values[k] : 1;
 }
 
-/* scratch->z -> scratch->rgbx of 16 texels, channel by channel. */
+/* scratch->z -> scratch->rgbx of all lanes, channel by channel. */
 static void tod__network(const tod_map *map, tod__scratch *scratch) {
-    const float *in = scratch->z, *weight = map->f2;
+    const float *in = scratch->z, *weight = map->f2, *bias;
     int inputs = map->z_dim, k;
     for (k = 0; k < map->layers; k++) {
         float *out = scratch->h[k & 1];
-        tod__fill(out, map->hidden, weight + (size_t)inputs * (size_t)map->hidden);
-        tod__accumulate(out, map->hidden, in, inputs, weight);
-        tod__relu(out, map->hidden * TOD__LANES);
-        weight += (size_t)(inputs + 1) * (size_t)map->hidden;
+        bias = weight + (size_t)inputs * (size_t)map->hidden;
+        tod__layer(out, map->hidden, in, inputs, weight, bias, 1);
+        weight = bias + map->hidden;
         in = out;
         inputs = map->hidden;
     }
     weight = scratch->hour + (size_t)map->z_dim * TOD__RGBX;
-    tod__fill(scratch->rgbx, TOD__RGBX, weight + (size_t)map->hidden * TOD__RGBX);
-    tod__accumulate(scratch->rgbx, TOD__RGBX, scratch->z, map->z_dim, scratch->hour);
-    tod__accumulate(scratch->rgbx, TOD__RGBX, in, map->hidden, weight);
+    bias = weight + (size_t)map->hidden * TOD__RGBX;
+    tod__layer(scratch->rgbx, TOD__RGBX, scratch->z, map->z_dim, scratch->hour, bias, 0);
+    tod__layer(scratch->rgbx, TOD__RGBX, in, map->hidden, weight, NULL, 0);
     tod__to_colours(map, scratch->rgbx, TOD__RGBX * TOD__LANES);
 }
 
@@ -1634,7 +1590,7 @@ static void tod__network(const tod_map *map, tod__scratch *scratch) {
 static void tod__accumulate_one(float *TOD__RESTRICT out, int outputs, const float *TOD__RESTRICT in, int inputs,
                                 int stride, const float *TOD__RESTRICT weight) {
     int o = 0, i;
-#if TOD__WIDE > 1
+#if TOD__WIDE > 4
     for (; o + 8 <= outputs; o += 8) {
         __m256 a = _mm256_loadu_ps(out + o);
         for (i = 0; i < inputs; i++)
@@ -1688,7 +1644,7 @@ static const tod__record *tod__group(const tod_map *map, tod__scratch *scratch, 
     return scratch->used[level] ? record : NULL;
 }
 
-/* z of texel (x, y) of a level, to every 16th float from z on; 0 where it is not valid. `channel`: the level's first.
+/* z of texel (x, y) of a level, to every lane's first float from z on; 0 where it is not valid. `channel`: the level's first.
  */
 static int tod__read_texel(const tod_map *map, tod__scratch *scratch, int level, int x, int y, int channel, float *z) {
     const tod__record *record = tod__group(map, scratch, level, x >> 4, y >> 4, channel);
@@ -1719,31 +1675,32 @@ static int tod__read_all(const tod_map *map, tod__scratch *scratch, int x, int y
     return 1;
 }
 
-/* z of the 16 texels of block j of a group, the texel (x, y) of the map being its first. */
-static void tod__read_block(const tod_map *map, tod__scratch *scratch, const tod__record *record, int j, int x, int y) {
+/* z of the 16 texels of block j of a group to 16 lanes, the texel (x, y) of the map being its first. */
+static void tod__read_block(const tod_map *map, tod__scratch *scratch, const tod__record *record, int j, int x, int y,
+                            int lane) {
     const tod__level *level = &map->levels[0];
-    uint32_t first[TOD__LANES], valid = record->valid[j], header = record->header[j], before = 0, rank = 0;
+    uint32_t first[TOD__TEXELS], valid = record->valid[j], header = record->header[j], before = 0, rank = 0;
     int i, c, k, channel = level->channels, narrow;
-    for (i = 0; i < TOD__LANES; i++) {
+    for (i = 0; i < TOD__TEXELS; i++) {
         int own = valid >> i & 1; /* the others read the first texel's bits */
         first[i] = record->payload[j] + (own ? rank * record->size[j] : 0);
         rank += (uint32_t)own;
     }
     for (c = 0; c < level->channels; c++) {
         uint32_t low = tod__read_channel(record->words, &header, scratch->base[c], scratch->wide[c], &narrow);
-        float *z = scratch->z + c * TOD__LANES;
+        float *z = scratch->z + c * TOD__LANES + lane;
         if (narrow) {
             tod__unpack_channel(record->words, first, before, narrow, low, map->step, z);
         } else {
             float value = map->step * (float)low - 1.0f;
-            for (i = 0; i < TOD__LANES; i++) z[i] = value;
+            for (i = 0; i < TOD__TEXELS; i++) z[i] = value;
         }
         before += (uint32_t)narrow;
     }
     for (k = 1; k < map->level_count; channel += map->levels[k++].channels) {
         int stride = map->levels[k].stride;
-        float *z = scratch->z + channel * TOD__LANES;
-        for (i = 0; i < TOD__LANES; i++)
+        float *z = scratch->z + channel * TOD__LANES + lane;
+        for (i = 0; i < TOD__TEXELS; i++)
             if (valid >> i & 1)
                 tod__read_texel(map, scratch, k, (x + (i & 3)) / stride, (y + (i >> 2)) / stride, channel, z + i);
     }
@@ -1916,7 +1873,7 @@ TOD_API int tod_is_valid(const tod_map *map, int lightmap, int x, int y) {
     record = level->words + (entry & ~TOD__PARTIAL);
     j = (uint32_t)((y >> 2 & 3) * 4 + (x >> 2 & 3));
     i = (uint32_t)((y & 3) * 4 + (x & 3));
-    return (int)tod__bits(record, TOD__BLOCKS * (uint32_t)level->size_bits + j * TOD__LANES + i, 1);
+    return (int)tod__bits(record, TOD__BLOCKS * (uint32_t)level->size_bits + j * TOD__TEXELS + i, 1);
 }
 
 /* Texels that wait for F2, and what each adds to which colour. */
@@ -1927,47 +1884,56 @@ typedef struct tod__taps {
 } tod__taps;
 
 static void tod__flush(const tod_map *map, tod__scratch *scratch, tod__taps *taps) {
-    int k, c;
-    if (taps->count > 3) tod__network(map, scratch);
+    int k, c, together = taps->count > 6; /* fewer are faster one by one */
+    if (together) tod__network(map, scratch);
     for (k = 0; k < taps->count; k++) {
         float one[TOD__RGBX];
-        if (taps->count <= 3) tod__network_one(map, scratch, k, one);
+        if (!together) tod__network_one(map, scratch, k, one);
         for (c = 0; c < 3; c++)
-            taps->rgb[k][c] += taps->weight[k] * (taps->count > 3 ? scratch->rgbx[c * TOD__LANES + k] : one[c]);
+            taps->rgb[k][c] += taps->weight[k] * (together ? scratch->rgbx[c * TOD__LANES + k] : one[c]);
     }
     taps->count = 0;
 }
 
-/* A coordinate in texels, kept inside [0, size]; 0 for what is not a number. */
-static float tod__place(float u, int size) { return u > 0 ? (u < 1 ? u * (float)size : (float)size) : 0; }
+/* The two texels around a coordinate in [0, 1] along an axis, and the weight of the second. The border goes on outside;
+ * so close to a centre as single precision can tell, a point is there. */
+static double tod__around(float u, int size, int texels[2]) {
+    double place = (double)u * size - 0.5, share;
+    place = place > 0 ? (place < size - 1 ? place : size - 1) : 0; /* 0 for what is not a number */
+    texels[0] = (int)place;
+    share = place - texels[0];
+    if (1 - share <= size / 16777216.0) {
+        texels[0]++;
+        share = 0;
+    }
+    texels[1] = tod__min(texels[0] + 1, size - 1);
+    return share <= size / 16777216.0 ? 0 : share;
+}
 
 static void tod__add_point(const tod_map *map, const tod_lightmap *part, tod__scratch *scratch, tod__taps *taps,
-                           float u, float v, tod_filter filter, float *rgb) {
-    float x = tod__place(u, part->width), y = tod__place(v, part->height), sum = 0, fx, fy;
-    int first = taps->count, left, top, k;
+                           const float uv[2], tod_filter filter, float *rgb) {
+    int columns[2], rows[2], first = taps->count, k, tried;
+    double right = tod__around(uv[0], part->width, columns), down = tod__around(uv[1], part->height, rows);
+    double weights[4], sum = 0;
+    weights[0] = (1 - down) * (1 - right);
+    weights[1] = (1 - down) * right;
+    weights[2] = down * (1 - right);
+    weights[3] = down * right;
     rgb[0] = rgb[1] = rgb[2] = 0;
-    if (filter == TOD_NEAREST) {
-        int column = tod__min((int)x, part->width - 1), row = tod__min((int)y, part->height - 1);
-        taps->weight[first] = 1;
-        taps->rgb[first] = rgb;
-        taps->count += tod__read_all(map, scratch, column, row + part->first_row, first);
-        return;
-    }
-    left = (int)(x + 0.5f) - 1; /* the texel whose centre is left of x, from -1 on */
-    top = (int)(y + 0.5f) - 1;
-    fx = x - 0.5f - (float)left;
-    fy = y - 0.5f - (float)top;
-    for (k = 0; k < 4; k++) {
-        int column = tod__max(0, tod__min(left + (k & 1), part->width - 1));
-        int row = tod__max(0, tod__min(top + (k >> 1), part->height - 1));
-        float weight = (k & 1 ? fx : 1 - fx) * (k >> 1 ? fy : 1 - fy);
-        if (weight > 0 && tod__read_all(map, scratch, column, row + part->first_row, taps->count)) {
-            taps->weight[taps->count] = weight;
+    for (tried = 0; tried < 4; tried++) { /* the largest weight first */
+        int best = 0;
+        for (k = 1; k < 4; k++)
+            if (weights[k] > weights[best]) best = k;
+        if (!(weights[best] > 0)) break;
+        if (tod__read_all(map, scratch, columns[best & 1], rows[best >> 1] + part->first_row, taps->count)) {
+            taps->weight[taps->count] = (float)weights[best];
             taps->rgb[taps->count++] = rgb;
-            sum += weight;
+            sum += weights[best];
+            if (filter == TOD_NEAREST) break;
         }
+        weights[best] = 0;
     }
-    for (k = first; k < taps->count; k++) taps->weight[k] /= sum;
+    for (k = first; k < taps->count; k++) taps->weight[k] = (float)(taps->weight[k] / sum);
 }
 
 TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count, const float *uv, double hour,
@@ -1983,7 +1949,7 @@ TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count
     if (error) return error;
     taps.count = 0;
     for (k = 0; k < count; k++) {
-        tod__add_point(map, part, &scratch, &taps, uv[2 * k], uv[2 * k + 1], filter, rgb + 3 * k);
+        tod__add_point(map, part, &scratch, &taps, uv + 2 * k, filter, rgb + 3 * k);
         if (taps.count + most > TOD__LANES) tod__flush(map, &scratch, &taps);
     }
     tod__flush(map, &scratch, &taps);
@@ -1999,21 +1965,31 @@ TOD_API tod_error tod_sample(const tod_map *map, int lightmap, float u, float v,
     return tod_sample_many(map, lightmap, 1, uv, hour, filter, rgb);
 }
 
-/* Colours of block j of a group to those of its texels that lie in the rectangle, (x, y) being the block's first one.
- */
-static void tod__decode_block(const tod_map *map, tod__scratch *scratch, const tod__record *record, int j, int x, int y,
-                              const int rect[4], float *rgb, size_t stride) {
-    int i;
-    tod__read_block(map, scratch, record, j, x, y);
-    tod__network(map, scratch);
-    for (i = 0; i < TOD__LANES; i++) {
-        int column = x + (i & 3) - rect[0], row = y + (i >> 2) - rect[1];
-        float *to = rgb + (size_t)row * stride + 3 * (size_t)column;
-        if (!(record->valid[j] >> i & 1) || column < 0 || row < 0 || column >= rect[2] || row >= rect[3]) continue;
-        to[0] = scratch->rgbx[i];
-        to[1] = scratch->rgbx[TOD__LANES + i];
-        to[2] = scratch->rgbx[2 * TOD__LANES + i];
+/* Blocks that wait for F2, and the rectangle of which they hold texels. */
+typedef struct tod__blocks {
+    int count, x[2], y[2]; /* of their first texels */
+    uint32_t valid[2];
+    int left, top, width, height;
+    float *rgb;
+    size_t stride;
+} tod__blocks;
+
+static void tod__flush_blocks(const tod_map *map, tod__scratch *scratch, tod__blocks *blocks) {
+    int k, i;
+    if (blocks->count) tod__network(map, scratch);
+    for (k = 0; k < blocks->count; k++) {
+        for (i = 0; i < TOD__TEXELS; i++) {
+            int column = blocks->x[k] + (i & 3) - blocks->left, row = blocks->y[k] + (i >> 2) - blocks->top;
+            const float *from = scratch->rgbx + k * TOD__TEXELS + i;
+            float *to = blocks->rgb + (size_t)row * blocks->stride + 3 * (size_t)column;
+            if (!(blocks->valid[k] >> i & 1) || column < 0 || row < 0 || column >= blocks->width || row >= blocks->height)
+                continue;
+            to[0] = from[0];
+            to[1] = from[TOD__LANES];
+            to[2] = from[2 * TOD__LANES];
+        }
     }
+    blocks->count = 0;
 }
 
 TOD_API tod_error tod_decode_rect(const tod_map *map, int lightmap, int x, int y, int width, int height, double hour,
@@ -2021,7 +1997,8 @@ TOD_API tod_error tod_decode_rect(const tod_map *map, int lightmap, int x, int y
     const tod_lightmap *part = tod__lightmap(map, lightmap);
     tod__scratch scratch;
     tod_error error;
-    int rect[4], gx, gy, j, row;
+    tod__blocks blocks;
+    int gx, gy, j, row;
     if (!part || !rgb || x < 0 || y < 0 || width < 1 || height < 1 || x > part->width - width ||
         y > part->height - height)
         return TOD_ERROR_ARGUMENT;
@@ -2030,21 +2007,29 @@ TOD_API tod_error tod_decode_rect(const tod_map *map, int lightmap, int x, int y
     error = tod__begin(map, hour, &scratch);
     if (error) return error;
     y += part->first_row;
-    rect[0] = x;
-    rect[1] = y;
-    rect[2] = width;
-    rect[3] = height;
+    blocks.count = 0;
+    blocks.left = x;
+    blocks.top = y;
+    blocks.width = width;
+    blocks.height = height;
+    blocks.rgb = rgb;
+    blocks.stride = stride;
     for (row = 0; row < height; row++) memset(rgb + (size_t)row * stride, 0, 3 * (size_t)width * sizeof(float));
     for (gy = y >> 4; gy <= (y + height - 1) >> 4; gy++) {
         for (gx = x >> 4; gx <= (x + width - 1) >> 4; gx++) {
             const tod__record *record = tod__group(map, &scratch, 0, gx, gy, 0);
             for (j = 0; record && j < TOD__BLOCKS; j++) {
                 int left = gx * TOD__GROUP + (j & 3) * 4, top = gy * TOD__GROUP + (j >> 2) * 4;
-                if (record->valid[j] && left + 4 > x && left < x + width && top + 4 > y && top < y + height)
-                    tod__decode_block(map, &scratch, record, j, left, top, rect, rgb, stride);
+                if (!record->valid[j] || left + 4 <= x || left >= x + width || top + 4 <= y || top >= y + height) continue;
+                tod__read_block(map, &scratch, record, j, left, top, blocks.count * TOD__TEXELS);
+                blocks.x[blocks.count] = left;
+                blocks.y[blocks.count] = top;
+                blocks.valid[blocks.count++] = record->valid[j];
+                if (blocks.count == 2) tod__flush_blocks(map, &scratch, &blocks);
             }
         }
     }
+    tod__flush_blocks(map, &scratch, &blocks);
     tod__end(&scratch);
     return TOD_OK;
 }
