@@ -128,11 +128,12 @@ class GridTask(Task):
         while True:
             price = self._least_price(scale)
             model.rounding_price.fill_(price)
-            size_bytes = self._packed_bytes(model.codes()[0])
+            codes = model.codes()
+            size_bytes = self._packed_bytes(codes[0])
             if size_bytes <= self._budget_bytes or price >= MOST_ROUNDING_PRICE:
                 break
             scale = max(scale * ROUNDING_GROWTH, size_bytes / self._sampled_bytes(price))
-        model.round_latents()
+        model.round_latents(codes)
 
     def _least_price(self, scale: float) -> float:
         """The least rounding price at which the sample says, its size times ``scale``, that latents fit."""

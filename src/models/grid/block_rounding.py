@@ -10,7 +10,7 @@ from torch import Tensor
 from src.models.grid.block_latents import BLOCK, BLOCKS, GROUP, TEXELS, bit_length
 from src.models.grid.quantiser import Quantiser
 
-_CHUNK = 4096  # blocks at a time
+_CHUNK = 512  # blocks at a time: more leave the processor's cache
 
 
 class BlockLayout(NamedTuple):
@@ -100,7 +100,7 @@ def _narrowed(exact: Tensor, slots: Tensor, bits: int, bit_price: float) -> Tens
     middle, count = (exact.amin(1) + exact.amax(1)) / 2, slots.sum(1)
     natural = torch.log2(high - low + 1.0).ceil()
     best, chosen = None, nearest
-    for width in range(bits + 1):
+    for width in range(int(natural.max()) + 1):  # more than what is there only costs more
         span = 2.0**width - 1.0
         if width == 0:
             bottom = ((exact * slots).sum(1) / count).round()

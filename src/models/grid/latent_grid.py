@@ -140,9 +140,9 @@ class LatentGrid(nn.Module):
         return [self.quantiser.to_code(table) for table in self.tables()]
 
     @torch.no_grad()
-    def round_latents(self) -> None:
-        """Put every latent where its integer is; changes nothing the second time."""
-        for table, codes in zip(self.tables(), self.codes(), strict=True):
+    def round_latents(self, tables: list[Tensor] | None = None) -> None:
+        """Put every latent where its integer is, by default that of :meth:`codes`; changes nothing the second time."""
+        for table, codes in zip(self.tables(), tables or self.codes(), strict=True):
             for rows, stored in zip(table.split(_CHUNK), codes.split(_CHUNK), strict=True):
                 rows.copy_(self.quantiser.to_value(stored))
         if self.config.blocks:
