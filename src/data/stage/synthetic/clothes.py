@@ -33,7 +33,7 @@ def clothes(points: Tensor, shoulders: float, neck_width: float, collar: float, 
     """Signed distance bound ``(N,)`` to what is worn: an open neckline where ``collar`` is 0, a trunk, upper arms."""
     p = _mirrored(points)
     body = union(_shoulders(p, shoulders), _trunk(p, shoulders), 0.2)
-    body = (body if covered is None else union(body, covered(points), 0.1)) - 0.035
+    body = (body if covered is None else union(body, covered(points), 0.25)) - 0.035
     if collar > 0:
         return body
     return difference(body, cone(p, (0, -0.55, -0.14), (0, -1.08, -0.02), 0.33 * neck_width, 0.24), 0.03)
@@ -55,13 +55,13 @@ def _mirrored(points: Tensor) -> Tensor:
 
 
 def dress(shoulders: float, neck_width: float, collar: float, voxel: float, covered: Field | None = None) -> list[Mesh]:
-    """Meshes of clothes over a body that faces the camera; ``covered``: further skin that lies below them."""
+    """Meshes of clothes over a body that faces the camera; ``covered``: a neck and shoulders below them."""
 
     def worn(points: Tensor) -> Tensor:
         return clothes(points, shoulders, neck_width, collar, covered)
 
     parts = [isosurface(worn, (-1.5, -4.2, -1.0), (1.5, -0.4, 0.8), 2 * voxel, CLOTH)]
-    if collar > 0:
+    if collar > 0 and covered is None:
         low, high = (-0.5, -1.25, -0.65), (0.5, -0.5, 0.4)
         parts.append(isosurface(lambda p: stand_up_collar(p, neck_width, collar), low, high, 0.7 * voxel, CLOTH))
     return [part for part in parts if part is not None]

@@ -57,7 +57,7 @@ def sample_complexion(rng: np.random.Generator, tone: int) -> Complexion:
     # with what scatters back from below the melanin, more than the darkest swatch.
     skin = hex_to_linear(MONK_TONES[tone]) * np.float32(0.68) + np.array([0.046, 0.027, 0.018], np.float32)
     # Blood under it makes it redder than paint of that tone.
-    skin = skin * rng.uniform(0.94, 1.06, 3).astype(np.float32) * np.array([1.05, 0.90, 0.83], np.float32)
+    skin = skin * rng.uniform(0.94, 1.06, 3).astype(np.float32) * np.array([1.06, 0.86, 0.78], np.float32)
     darkest = 4 if tone >= 6 else len(_HAIR_COLOURS)
     hair = hex_to_linear(_HAIR_COLOURS[int(rng.integers(darkest))])
     dyes = [*_CLOTH_COLOURS, *_BRIGHT_CLOTH]

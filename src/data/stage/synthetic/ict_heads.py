@@ -13,7 +13,7 @@ from torch import Tensor
 
 from src.data.stage.synthetic.accessories import make_accessories, sample_accessories
 from src.data.stage.synthetic.clothes import dress
-from src.data.stage.synthetic.distance_fields import Field
+from src.data.stage.synthetic.distance_fields import Field, smooth_max
 from src.data.stage.synthetic.expressions import sample_expression
 from src.data.stage.synthetic.eyes import eyeball
 from src.data.stage.synthetic.hair import make_hair, sample_hair
@@ -33,6 +33,8 @@ _MATERIALS = {
 _SPREAD = 1.15  # standard deviations of identity: the model's own people are few and alike
 _NECK_TOP, _NECK_BOTTOM = -0.60, -1.0  # between them the turn of the head fades
 _HAIRLINE = 1.16  # of these heads over that of procedural ones
+_PLANE_REACH = 0.06  # head units from a vertex that its plane is trusted
+_OPEN_NECK, _HIGH_COLLAR = -0.95, -0.72  # heights that clothes reach on the neck
 _EAR_X, _EAR_LOW, _EAR_HIGH = 0.38, (-0.28, -0.38), (0.18, 0.12)  # a box about an ear; y and z
 
 
@@ -52,12 +54,13 @@ def ict_person(rng: np.random.Generator, pose: Pose, hair_style: str, pixel_widt
     voxel = float(np.clip(1.2 * pixel_width, 0.012, 0.03))
     parts = _skin_and_teeth(model, face)
     parts += [eyeball(*_eye_place(model, still, side), *gaze) for side in ("Left", "Right")]
+    top = _OPEN_NECK + (_HIGH_COLLAR - _OPEN_NECK) * (0.5 + 0.5 * collar if collar else 0)
     worn = sample_accessories(rng, hair_style)
     with torch.inference_mode():
         skull = _skull(model, still)
         parts += make_hair(hair, skull, voxel)
         parts += make_accessories(worn, skull, hair.thickness, _eye_front(model, still), voxel)
-        cloth = dress(shoulders, 1.0, collar, voxel, _torso(model, still))
+        cloth = dress(shoulders, 1.0, collar, voxel, _torso(model, still, top))
     parts = [_turned(part, pose) for part in parts]
     about = {"mood": mood, "expression": strengths, "gaze": gaze, "collar": collar, **asdict(worn)}
     return Person(join([*parts, *cloth]), _marks(model), hair_style, about)
@@ -92,22 +95,21 @@ def _skull(model: HeadModel, face: np.ndarray) -> Field:
     return _distance_to(model, face, ~ear & (model.neutral[:, 1] > _NECK_BOTTOM))
 
 
-def _torso(model: HeadModel, face: np.ndarray) -> Field:
-    """Distance to the shoulders, which the model ends with; far from them a large one."""
-    below = model.neutral[:, 1] < _NECK_TOP - 0.25
-    near = _distance_to(model, face, below, reach=0.12)
+def _torso(model: HeadModel, face: np.ndarray, top: float) -> Field:
+    """Distance to what lies below the height ``top`` of the neck and the shoulders, which the model ends with."""
+    near = _distance_to(model, face, model.neutral[:, 1] < top + 0.15)
 
     def distance(points: Tensor) -> Tensor:
         result = torch.ones(len(points))
-        around = torch.nonzero((points[:, 1] > -1.6) & (points[:, 1] < -0.55) & (points[:, 0].abs() < 1))[:, 0]
-        result[around] = near(points[around])
+        around = torch.nonzero((points[:, 1] > -1.6) & (points[:, 1] < -0.5) & (points[:, 0].abs() < 1))[:, 0]
+        result[around] = smooth_max(near(points[around]), points[around, 1] + 0.15 * points[around, 2] - top, 0.03)
         return result
 
     return distance
 
 
-def _distance_to(model: HeadModel, face: np.ndarray, chosen: np.ndarray, reach: float = np.inf) -> Field:
-    """Signed distance to ``chosen`` vertices' planes, and no surface farther than ``reach`` from a vertex."""
+def _distance_to(model: HeadModel, face: np.ndarray, chosen: np.ndarray) -> Field:
+    """Signed distance to the planes of ``chosen`` vertices nearby; away from them that to the vertices."""
     faces = np.concatenate([model.faces["M_Face"], model.faces["M_BackHead"]])
     mesh = make_mesh(face, faces, SKIN)
     used = np.intersect1d(np.unique(faces), np.flatnonzero(chosen))
@@ -120,7 +122,9 @@ def _distance_to(model: HeadModel, face: np.ndarray, chosen: np.ndarray, reach: 
         weight = 1 / (apart**2 + 1e-4)
         weight /= weight.sum(axis=1, keepdims=True)
         height = ((query[:, None] - points[nearest]) * normals[nearest]).sum(axis=2)
-        return torch.from_numpy(np.maximum((weight * height).sum(axis=1), apart[:, 0] - reach).astype(np.float32))
+        return torch.from_numpy(
+            np.maximum((weight * height).sum(axis=1), apart[:, 0] - _PLANE_REACH).astype(np.float32)
+        )
 
     return distance
 

@@ -90,7 +90,7 @@ class PersonSurface:
         colour = _mix(colour, np.minimum(c.hair, 0.15), self._brows(p))
         oily = np.exp(-((p[:, 0] / 0.12) ** 2)) * (p[:, 2] > self.marks.front_z)  # forehead, nose, chin
         rough = c.roughness + 0.06 * self._noise(p, 9) - 0.06 * oily - 0.10 * lips
-        return colour, rough, 0.024 + 0.008 * self._noise(p, 30)
+        return colour, rough, 0.022 + 0.007 * self._noise(p, 30)
 
     def _pigments(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Melanin and haemoglobin above the person's mean, ``(N,)`` each."""
@@ -105,7 +105,7 @@ class PersonSurface:
         ears = ((x - 0.42) / 0.08).clip(0, 1) * (p[:, 2] < 0.1)
         under_eye = spot((m.eye[0], m.eye[1] - 0.085), 0.09, 0.03)
         lids = spot(m.eye, 0.10, 0.06)
-        blood = c.blush * (0.40 * red + 0.30 * ears) + 0.12 * under_eye + 0.10 * lids
+        blood = c.blush * (0.55 * red + 0.30 * ears) + 0.12 * under_eye + 0.10 * lids
         blood += 0.10 * self._noise(p + 7.7, 6) + 0.08 * self._noise(p + 1.7, 15) + 0.05 * self._noise(p, 40)
         melanin = 0.06 * self._noise(p, 4) + 0.06 * self._noise(p + 4.4, 14) + 0.05 * self._noise(p + 2.2, 55)
         melanin += 0.14 * under_eye + 0.08 * lids
@@ -181,7 +181,9 @@ class PersonSurface:
         return np.array([0.30, 0.085, 0.08], np.float32) * (1 + 0.1 * self._noise(p, 20))[:, None], 0.3, 0.03
 
     def _lash(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
-        return np.broadcast_to(np.minimum(self.complexion.hair, 0.03), p.shape), 0.5, 0.03
+        # Lashes are modelled as sheets: half of what shows between them is the lid.
+        shade = 0.4 * self.complexion.skin + 0.6 * np.minimum(self.complexion.hair, 0.03)
+        return np.broadcast_to(shade, p.shape), 0.6, 0.02
 
 
 def _mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
