@@ -14,7 +14,7 @@ from src.export.bundle import decode_bundle, encode_bundle
 from src.models.grid.block_latents import BlockLatents
 from src.models.grid.decoder import GridDecoder
 from src.models.grid.latent_grid import LatentGrid
-from tests.export.c_decoder import BILINEAR, LIBRARY_SOURCE, NEAREST, CDecoder, build, c_compiler, load
+from tests.export.c_decoder import BILINEAR, LIBRARY_SOURCE, NEAREST, ROOT, CDecoder, build, c_compiler, load
 from tests.export.test_bundle import STORED, STORED_2, STORED_3, example_decoder, reseal
 from tests.lightmap_example import HOURS, example_dataset
 
@@ -124,6 +124,19 @@ def test_between_texels_colours_are_those_of_the_reference(lib: object, number: 
     assert np.abs(decoder.sample(uv, 12.3, number) - colours).max() < 1e-5 * colours.max()
     alone = np.stack([decoder.sample_one(*point, 12.3, number) for point in uv[:50]])
     assert np.abs(alone - colours[:50]).max() < 1e-5 * colours.max()
+
+
+def test_the_example_writes_an_hour_as_a_picture(tmp_path: Path) -> None:
+    program, picture = tmp_path / "own_engine", tmp_path / "noon.pfm"
+    build(c_compiler(), ROOT / "examples" / "own_engine.c", program, ["-std=c99", "-O1", *STRICT])
+    subprocess.run([str(program), str(STORED_3), "12", str(picture)], check=True)
+    head, size, scale, data = picture.read_bytes().split(b"\n", 3)
+    assert (head, size, scale) == (b"PF", b"48 40", b"-1.0")
+    expected = decode_bundle(STORED_3.read_bytes()).render([12.0])[0]
+    decoded = np.frombuffer(data, "<f4").reshape(40, 48, 3)[::-1]
+    assert np.abs(decoded - expected).max() < 1e-5 * expected.max()
+    refused = subprocess.run([str(program), __file__, "12", str(picture)], check=False, capture_output=True, text=True)
+    assert refused.returncode == 2 and "this is not a bundle" in refused.stderr
 
 
 def test_arguments_out_of_range_are_refused(lib: object) -> None:

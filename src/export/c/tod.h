@@ -613,8 +613,8 @@ static int tod__string(tod__text *t, char *out) {
     return 0;
 }
 
-/* A number to within a few ulp, without the C library's: that one depends on the locale. *is_integer: as it is written.
- */
+/* A number to within a few ulp, without the C library's: that one depends on the locale. *is_integer: whether
+ * it is written as one. */
 static int tod__number(tod__text *t, double *value, int *is_integer) {
     int negative, digits = 0, exponent = 0, shift = 0, c;
     double mantissa = 0, scale = 1, base = 10;
@@ -933,8 +933,7 @@ typedef struct tod__coder {
     uint8_t symbol[TOD__CONTEXTS][TOD__TOTAL]; /* of every slot */
 } tod__coder;
 
-/* What decoding the planes of a level keeps. In `sums` a texel has the residuals' sum over the planes decoded so far.
- */
+/* What decoding the planes of a level keeps; `sums`: of a texel's residuals over the planes decoded so far. */
 typedef struct tod__plane_state {
     uint8_t *values, *residuals; /* planes x texels */
     uint32_t *sums;
@@ -1200,8 +1199,7 @@ typedef struct tod__ranges {
     uint32_t size[TOD__BLOCKS], valid[TOD__BLOCKS];
 } tod__ranges;
 
-/* Writes the record of group (gx, gy) into zeros, or only counts its words where `record` is NULL. 0: nothing is valid.
- */
+/* Writes the record of group (gx, gy) into zeros, or only counts its words where `record` is NULL; 0: none is valid. */
 static uint32_t tod__pack_group(const tod__level *level, int bits, const uint8_t *mask, const uint8_t *values, int gx,
                                 int gy, tod__ranges *of, uint32_t *record, int *partial) {
     int dim = level->channels, j, i, c, any = 0, width = level->width;
@@ -1366,8 +1364,7 @@ static uint32_t tod__read_channel(const uint32_t *words, uint32_t *bit, uint32_t
 
 static size_t tod__hour_floats(const tod_map *map) { return ((size_t)(map->z_dim + map->hidden) + 1) * TOD__RGBX; }
 
-/* Half floats -> the arrays of a map, filled up with zeros. map->hidden is the width in the file, and then the padded.
- */
+/* Half floats -> the arrays of a map. map->hidden is the width in the file, and then the one filled up with zeros. */
 static tod_error tod__read_f2(tod_map *map, const uint8_t *data, size_t size, const double *scale) {
     size_t h = (size_t)map->hidden, z = (size_t)map->z_dim, hours = (size_t)map->info.hour_count, layers, inputs, i, t,
            k;
@@ -1477,7 +1474,7 @@ typedef __m512 tod__v;
 #define TOD__STORE(to, v) _mm512_storeu_ps(to, v)
 #define TOD__SPREAD(x) _mm512_set1_ps(x)
 #define TOD__MADD(x, y, sum) _mm512_fmadd_ps(x, y, sum)
-#define TOD__RELU(v) _mm512_max_ps(v, _mm512_setzero_ps())
+#define TOD__RELU(v) _mm512_maskz_max_ps(0xFFFF, v, _mm512_setzero_ps()) /* gcc 12 warns of the plain one */
 #elif TOD__WIDE == 8
 typedef __m256 tod__v;
 #define TOD__LOAD(from) _mm256_loadu_ps(from)
@@ -1507,7 +1504,8 @@ typedef float tod__v;
 #endif
 
 /* out (outputs x lanes) = weight (inputs x outputs) applied to in (inputs x lanes), plus the bias, or plus what is in
- * out where there is none; outputs is a multiple of 4. Four outputs of two vectors at a time keep the processor busy. */
+ * out where there is none; outputs is a multiple of 4. Four outputs of two vectors at a time keep the processor busy.
+ */
 static void tod__layer(float *TOD__RESTRICT out, int outputs, const float *TOD__RESTRICT in, int inputs,
                        const float *TOD__RESTRICT weight, const float *TOD__RESTRICT bias, int relu) {
     int o, i, k, lane;
@@ -1548,11 +1546,11 @@ static void tod__unpack_channel(const uint32_t *words, const uint32_t first[TOD_
         __m256i value = _mm256_srlv_epi32(window, _mm256_and_si256(bit, _mm256_set1_epi32(7)));
         value = _mm256_and_si256(value, _mm256_set1_epi32((1 << count) - 1));
         value = _mm256_add_epi32(value, _mm256_set1_epi32((int)low));
-        _mm256_storeu_ps(z + i, _mm256_fmadd_ps(_mm256_cvtepi32_ps(value), _mm256_set1_ps(step), _mm256_set1_ps(-1.0f)));
+        _mm256_storeu_ps(z + i,
+                         _mm256_fmadd_ps(_mm256_cvtepi32_ps(value), _mm256_set1_ps(step), _mm256_set1_ps(-1.0f)));
     }
 #else
-    for (i = 0; i < TOD__TEXELS; i++)
-        z[i] = step * (float)(low + tod__bits(words, first[i] + before, count)) - 1.0f;
+    for (i = 0; i < TOD__TEXELS; i++) z[i] = step * (float)(low + tod__bits(words, first[i] + before, count)) - 1.0f;
 #endif
 }
 
@@ -1644,8 +1642,8 @@ static const tod__record *tod__group(const tod_map *map, tod__scratch *scratch, 
     return scratch->used[level] ? record : NULL;
 }
 
-/* z of texel (x, y) of a level, to every lane's first float from z on; 0 where it is not valid. `channel`: the level's first.
- */
+/* z of texel (x, y) of a level to one lane, z being its first value; 0 where the texel is not valid. `channel`: the
+ * level's first one. */
 static int tod__read_texel(const tod_map *map, tod__scratch *scratch, int level, int x, int y, int channel, float *z) {
     const tod__record *record = tod__group(map, scratch, level, x >> 4, y >> 4, channel);
     int j = (y >> 2 & 3) * 4 + (x >> 2 & 3), i = (y & 3) * 4 + (x & 3), c, narrow;
@@ -1982,7 +1980,8 @@ static void tod__flush_blocks(const tod_map *map, tod__scratch *scratch, tod__bl
             int column = blocks->x[k] + (i & 3) - blocks->left, row = blocks->y[k] + (i >> 2) - blocks->top;
             const float *from = scratch->rgbx + k * TOD__TEXELS + i;
             float *to = blocks->rgb + (size_t)row * blocks->stride + 3 * (size_t)column;
-            if (!(blocks->valid[k] >> i & 1) || column < 0 || row < 0 || column >= blocks->width || row >= blocks->height)
+            if (!(blocks->valid[k] >> i & 1) || column < 0 || row < 0 || column >= blocks->width ||
+                row >= blocks->height)
                 continue;
             to[0] = from[0];
             to[1] = from[TOD__LANES];
@@ -2020,7 +2019,8 @@ TOD_API tod_error tod_decode_rect(const tod_map *map, int lightmap, int x, int y
             const tod__record *record = tod__group(map, &scratch, 0, gx, gy, 0);
             for (j = 0; record && j < TOD__BLOCKS; j++) {
                 int left = gx * TOD__GROUP + (j & 3) * 4, top = gy * TOD__GROUP + (j >> 2) * 4;
-                if (!record->valid[j] || left + 4 <= x || left >= x + width || top + 4 <= y || top >= y + height) continue;
+                if (!record->valid[j] || left + 4 <= x || left >= x + width || top + 4 <= y || top >= y + height)
+                    continue;
                 tod__read_block(map, &scratch, record, j, left, top, blocks.count * TOD__TEXELS);
                 blocks.x[blocks.count] = left;
                 blocks.y[blocks.count] = top;

@@ -12,13 +12,11 @@ static int opened;
 
 int LLVMFuzzerTestOneInput(const uint8_t *body, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *body, size_t size)
-{
+int LLVMFuzzerTestOneInput(const uint8_t *body, size_t size) {
     uint8_t *bytes = (uint8_t *)malloc(size + 32);
     float *rgb;
     tod_map *map;
-    if (size)
-        memcpy(bytes, body, size);
+    if (size) memcpy(bytes, body, size);
     tod__sha256(bytes, size, bytes + size);
     if (tod_open(bytes, size + 32, &map) == TOD_OK) {
         const tod_info *info = tod_get_info(map);
@@ -40,15 +38,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *body, size_t size)
 #ifdef TOD_DAMAGE
 #include <stdio.h>
 
-int main(int count, char **paths)
-{
+int main(int count, char **paths) {
     static uint8_t body[1 << 16];
     int k;
     for (k = 1; k < count; k++) {
         FILE *file = fopen(paths[k], "rb");
         size_t size, i;
-        if (!file)
-            return 1;
+        if (!file) return 1;
         size = fread(body, 1, sizeof body, file) - 32;
         fclose(file);
         for (i = 0; i < size; i += i < 1000 ? 7 : 101) {
