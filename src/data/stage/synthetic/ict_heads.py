@@ -51,7 +51,7 @@ def ict_person(rng: np.random.Generator, pose: Pose, hair_style: str, pixel_widt
     hair = sample_hair(rng, hair_style)
     hair = replace(hair, hairline=_HAIRLINE * hair.hairline)
     shoulders, collar = float(rng.uniform(0.88, 1.12)), float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1)]))
-    voxel = float(np.clip(1.2 * pixel_width, 0.012, 0.03))
+    voxel = float(np.clip(0.9 * pixel_width, 0.010, 0.022))
     parts = _skin_and_teeth(model, face)
     parts += [eyeball(*_eye_place(model, still, side), *gaze) for side in ("Left", "Right")]
     top = _OPEN_NECK + (_HIGH_COLLAR - _OPEN_NECK) * (0.5 + 0.5 * collar if collar else 0)
