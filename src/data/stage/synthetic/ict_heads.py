@@ -52,7 +52,7 @@ def ict_person(rng: np.random.Generator, pose: Pose, hair_style: str, pixel_widt
     hair = replace(hair, hairline=_HAIRLINE * hair.hairline)
     shoulders, collar = float(rng.uniform(0.88, 1.12)), float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1)]))
     voxel = float(np.clip(0.9 * pixel_width, 0.010, 0.022))
-    parts = _skin_and_teeth(model, face)
+    parts = [_skin_and_teeth(model, face)]
     parts += [eyeball(*_eye_place(model, still, side), *gaze) for side in ("Left", "Right")]
     top = _OPEN_NECK + (_HIGH_COLLAR - _OPEN_NECK) * (0.5 + 0.5 * collar if collar else 0)
     worn = sample_accessories(rng, hair_style)
@@ -72,11 +72,11 @@ def _eye_front(model: HeadModel, face: np.ndarray) -> tuple[float, float, float]
     return float(lids[:, 0].mean()), float(lids[:, 1].mean()), float(lids[:, 2].max())
 
 
-def _skin_and_teeth(model: HeadModel, face: np.ndarray) -> list[Mesh]:
+def _skin_and_teeth(model: HeadModel, face: np.ndarray) -> Mesh:
     names = [name for name in _MATERIALS if name in model.faces]
     faces = np.concatenate([model.faces[name] for name in names])
     material = np.concatenate([np.full(len(model.faces[name]), _MATERIALS[name]) for name in names])
-    return [make_mesh(face, faces, material, rest=model.neutral)]
+    return make_mesh(face, faces, material, rest=model.neutral)
 
 
 def _eye_place(model: HeadModel, face: np.ndarray, side: str) -> tuple[np.ndarray, float]:

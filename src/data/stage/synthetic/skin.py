@@ -116,7 +116,7 @@ class PersonSurface:
         return melanin, blood
 
     def _lips(self, p: np.ndarray) -> np.ndarray:
-        inside = -_distance_to_polygon(p[:, :2] * [1, 1], self.marks.lips)
+        inside = -_distance_to_polygon(p[:, :2].astype(np.float64), self.marks.lips)
         return ((inside + 0.004) / 0.010).clip(0, 1) * (p[:, 2] > self.marks.front_z)
 
     def _stubble(self, p: np.ndarray) -> np.ndarray:

@@ -29,12 +29,12 @@ def diffusion(position: np.ndarray, is_skin: np.ndarray, place: np.ndarray, size
     radius = int(np.ceil(2.5 * _REACH / pixel_width))
     stride = -(-radius // _MOST_PIXELS)
     steps = np.arange(-radius, radius + 1)
-    steps = steps[steps % max(stride, 1) == 0]
+    steps = steps[steps % stride == 0]
     rows, columns, weights = [np.flatnonzero(~is_skin)], [np.flatnonzero(~is_skin)], [np.ones((~is_skin).sum())]
     skin = np.flatnonzero(is_skin)
     y, x = np.divmod(place[skin], size)
     for dy in steps:
-        for dx in steps[np.hypot(steps, dy) <= max(radius, 0)]:
+        for dx in steps[np.hypot(steps, dy) <= radius]:
             ok = (y + dy >= 0) & (y + dy < size) & (x + dx >= 0) & (x + dx < size)
             there = number[(y[ok] + dy) * size + x[ok] + dx]
             here, there = skin[ok][there >= 0], there[there >= 0]
