@@ -18,13 +18,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.tasks.lightmap_options import TARGET_BPP, GridOptions, LightmapOptions, SirenOptions, TrainingOptions
+from src.tasks.lightmap_options import (
+    FADE,
+    SHADOW,
+    TARGET_BPP,
+    GridOptions,
+    LightmapOptions,
+    SirenOptions,
+    TrainingOptions,
+)
 from src.utils import cli
 
 SAMPLES = Path(__file__).resolve().parent / "samples" / "tod_courtyard"
 SAMPLES_BUDGET_MINUTES = 3.0
 SIREN_FLAGS = [name for name in SirenOptions.defaults() if name not in TrainingOptions.defaults()]
-GRID_FLAGS = ("bpp", "latent_bits", "events", "share_f2", "target_psnr", "target_bytes")
+GRID_FLAGS = ("bpp", "latent_bits", "between", "events", "share_f2", "target_psnr", "target_bytes")
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -50,6 +58,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--samples_per_epoch", type=cli.positive_int, help="siren: samples in an epoch (default: all texels and hours)")
     add("--bpp", type=cli.positive_float, help="grid: most bits in memory per texel and frame (0.7; 4 with a target)")
     add("--latent_bits", type=int, choices=(4, 6, 8), help="grid: at most of each latent value")
+    add("--between", choices=(FADE, SHADOW), help="grid: between baked hours radiance fades, or shadows' edges move")
     add("--events", type=cli.hour_list, help="grid: when light switches, as 6.0,18.0 (default: where frames are close)")
     add("--share_f2", action="store_true", help="grid: one F2 and one file for all lightmaps of a set")
     targets = parser.add_mutually_exclusive_group()
@@ -65,7 +74,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--compile", action="store_true", help="siren: compile with torch.compile (needs a C++ compiler)")
     add("--resume", choices=("auto", "never"), default="auto", help="continue the run in --out_dir, or refuse to")
     add("--overwrite", action="store_true", help="start anew over the run in --out_dir")
-    parser.set_defaults(**SirenOptions.defaults(), latent_bits=GridOptions.latent_bits)
+    parser.set_defaults(**SirenOptions.defaults(), latent_bits=GridOptions.latent_bits, between=FADE)
     arguments, given = parser.parse_args(argv), parser.given(argv)
     siren_flags, grid_flags = ([name for name in names if name in given] for names in (SIREN_FLAGS, GRID_FLAGS))
     arguments.f1 = arguments.f1 or ("siren" if arguments.data_dir or siren_flags else "grid")

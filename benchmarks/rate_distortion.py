@@ -29,6 +29,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=cli.non_negative_int, default=0)
     add("--out_dir", type=Path, required=True, help="folder for day.tod and the run")
     add("--latent_bits", type=int, choices=(4, 6, 8), default=8)
+    add("--between", choices=("fade", "shadow"), default="fade", help="what is stored between the baked hours")
     add("--lightmap", action="append", default=[], metavar="LEVEL:ID", help="which of an HPRC set with several")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return parser.parse_args(argv)
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.data.lightmap_dataset import LightmapDataset
     from src.export.bundle import read_bundle, write_bundle
     from src.models.grid.latent_grid import load
-    from src.tasks.grid_training import train_grid
+    from src.tasks.grid_training import grid_data, train_grid
     from src.tasks.lightmap_options import GridOptions
     from src.training.distributed import processes
     from src.utils.tile_metrics import tile_metrics
@@ -56,11 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = GridOptions(
             bpp=arguments.bpp,
             latent_bits=arguments.latent_bits,
+            between=arguments.between,
             seed=arguments.seed,
             time_budget_s=max(1.0, SHARE_OF_TIME * 60.0 * arguments.minutes - (time.monotonic() - started)),
             save_every=1_000_000,
         )
-        best = train_grid(data, arguments.out_dir, options, group, {})
+        best = train_grid(grid_data(data, options), arguments.out_dir, options, group, {})
     train_s = time.monotonic() - started
 
     bundle = arguments.out_dir / "day.tod"

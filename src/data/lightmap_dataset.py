@@ -25,7 +25,8 @@ class LightmapDataset:
     True at the N valid texels, whose row-major indices are ``valid``. ``hours`` is T float32 in [0, 24).
     ``names`` are the images' names, hour by hour, of several lightmaps one after the other; ``files`` and
     ``mask_files`` say by a hash what each image and mask holds. ``regions`` says where each of several lightmaps lies,
-    see :class:`LightmapAtlas`. ``remarks`` are what was noticed while reading, a line each.
+    see :class:`LightmapAtlas`. ``remarks`` are what was noticed while reading, a line each. ``made_hours`` are those of
+    ``hours`` that were not baked, see :meth:`with_frames`.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class LightmapDataset:
         mask_files: Mapping[str, str] | None = None,
         regions: Sequence[tuple[str, int, int, int]] = (),
         remarks: Sequence[str] = (),
+        made_hours: Sequence[float] = (),
     ) -> None:
         self.texels = texels
         self.mask = mask
@@ -53,6 +55,7 @@ class LightmapDataset:
         self.mask_files = dict(mask_files or {})
         self.regions = tuple(regions)
         self.remarks = tuple(remarks)
+        self.made_hours = tuple(made_hours)
 
     @classmethod
     def from_folder(
@@ -124,6 +127,36 @@ class LightmapDataset:
         image = torch.zeros(self.height, self.width, 3, device=self.device)
         image[self.mask] = self.texels[:, t]
         return image.cpu().numpy()
+
+    @property
+    def baked(self) -> Tensor:
+        """Which hours were baked, T bool on the device."""
+        return torch.tensor([hour not in self.made_hours for hour in self.hour_values], device=self.device)
+
+    @property
+    def baked_hours(self) -> tuple[float, ...]:
+        return tuple(hour for hour in self.hour_values if hour not in self.made_hours)
+
+    def with_frames(self, made: Mapping[float, np.ndarray]) -> LightmapDataset:
+        """The same with frames H x W x 3 at further hours, which count as made, not as baked."""
+        hours = sorted([*self.hour_values, *made])
+        texels = self.texels.new_empty(self.texel_count, len(hours), 3)
+        for t, hour in enumerate(hours):
+            if hour in made:
+                texels[:, t] = torch.from_numpy(made[hour]).to(self.texels)[self.mask]
+            else:
+                texels[:, t] = self.texels[:, self.hour_values.index(hour)]
+        return LightmapDataset(
+            texels,
+            self.mask,
+            hours,
+            is_radiance=self.is_radiance,
+            files=self.files,
+            mask_files=self.mask_files,
+            regions=self.regions,
+            remarks=self.remarks,
+            made_hours=sorted(made),
+        )
 
     def describe(self) -> dict:
         """What the data is, in plain types: tells one data set from another, wherever the folder lies."""

@@ -75,6 +75,7 @@ def _describe(decoder: GridDecoder) -> dict:
         "height": config.height,
         "width": config.width,
         "trained_hours": list(config.hours),
+        "made_hours": list(config.made_hours),
         "events": list(config.events),
         "regions": [list(region) for region in config.regions],
         "latent_map": f"{LATENT_MAP}: float32 in [-1, 1], height x width x latent_dim; row 0 is the top row of the "

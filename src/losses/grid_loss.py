@@ -21,11 +21,12 @@ class BalancedError:
     PSNR itself, which gives up hours that are hard; at 0.6 the worst hour stays within reach of the others.
     """
 
-    def __init__(self, tiles: Tensor, level: Tensor) -> None:
+    def __init__(self, tiles: Tensor, level: Tensor, importance: Tensor | None = None) -> None:
         """``tiles`` N: each texel's tile; ``level`` tiles x hours: the errors so far, updated in place, 0 for a
-        tile without texels."""
+        tile without texels. ``importance`` of each hour, 1 where it is not given."""
         self.level = level
         self._tiles = tiles
+        self._importance = 1.0 if importance is None else importance
         self._counts = torch.bincount(tiles, minlength=len(level)).clamp_min(1).float()
 
     def __call__(self, rows: Tensor, predicted: Tensor, target: Tensor) -> Tensor:
@@ -38,7 +39,7 @@ class BalancedError:
             sums = torch.zeros_like(self.level).index_add_(0, tiles, squared.detach())
             share = (counts / self._counts * _MOMENTUM).clamp_max(_LARGEST_STEP).unsqueeze(1)
             self.level.lerp_(sums / counts.clamp_min(1.0).unsqueeze(1), share)
-            weights = (self.level + _SMALLEST_ERROR) ** -BALANCE
+            weights = (self.level + _SMALLEST_ERROR) ** -BALANCE * self._importance
             # Of a black or uniform lightmap there may be no error at all.
             weights /= (weights * self.level).sum().clamp_min(_SMALLEST_ERROR) * self._counts.unsqueeze(1)
         return (squared * weights[tiles]).sum() * (len(self._tiles) / len(rows))

@@ -30,6 +30,7 @@ START_PRICE = 4.0  # dB that all bits of the budget together are worth at first
 LEAST_ROUNDING_PRICE, MOST_ROUNDING_PRICE = 0.01, 100.0
 ROUNDING_STEPS = 10
 ROUNDING_GROWTH = 1.003
+MADE_IMPORTANCE = 0.05  # of a frame that was not baked: it is less accurate itself, and need not be exact
 DB_PER_EXCESS = 100.0  # by which a score falls per budget that is exceeded: what does not fit is never the best
 
 
@@ -58,11 +59,14 @@ class GridTask(Task):
         self._checked: int | None = None  # as in the model, where a GPU would have to be waited for
         self._is_rounded = False
         self._budget_bytes = budget_bytes - model.config.f2_bytes
-        self._values = dataset.mask.numel() * len(dataset.hour_values)  # texels of the map x hours
+        self._values = dataset.mask.numel() * len(dataset.baked_hours)  # texels of the map x hours
+        baked = dataset.baked
+        self._baked = torch.nonzero(baked).flatten()
         self._sample, self._sample_texels = model.layout.some(CONTROL_BLOCKS)
         self._tiles = model.tile_of_texels()
-        self._peaks = tile_peaks(dataset.texels, self._tiles, len(model.error_level))
-        self._error = BalancedError(self._tiles, model.error_level)
+        self._peaks = tile_peaks(dataset.texels, self._tiles, len(model.error_level))[:, self._baked]
+        importance = torch.where(baked, 1.0, MADE_IMPORTANCE)
+        self._error = BalancedError(self._tiles, model.error_level, importance)
 
     def prepare(self, batches: Batches, report: Report) -> None:
         """Start from the temporal SVD, see :meth:`LatentGrid.start_from`, and know its errors."""
@@ -155,7 +159,7 @@ class GridTask(Task):
 
     @torch.no_grad()
     def tile_psnr_db(self) -> Tensor:
-        """PSNR with the latents rounded, tiles x T: masked, peak = the tile's maximum; NaN for a black tile."""
+        """PSNR with the latents rounded, tiles x baked hours: masked, peak = the tile's maximum; NaN where black."""
         return tile_psnr_db(self._errors_of_codes(self.model.codes()[0]), self._peaks)
 
     @torch.no_grad()
@@ -175,8 +179,8 @@ class GridTask(Task):
         return {**measures, "score": measures["score"] - DB_PER_EXCESS * excess, "bpp_memory": bpp_memory}
 
     def _errors_of_codes(self, codes: Tensor) -> Tensor:
-        """As :meth:`_errors`, with the latents as they are stored."""
-        return self._errors(lambda part: self.model.quantiser.to_value(codes[part]))
+        """As :meth:`_errors`, with the latents as they are stored, of the baked hours alone."""
+        return self._errors(lambda part: self.model.quantiser.to_value(codes[part]))[:, self._baked]
 
     def figures(self) -> dict[str, np.ndarray]:
         return {"truth_reconstruction_error": comparison(self.dataset, self.model.decoder())}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,7 +13,8 @@ from src.models.grid.config import GridConfig
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
 from src.tasks.grid_sizes import GridSize, choose_size, least_bytes
 from src.tasks.grid_task import GridTask
-from src.tasks.lightmap_options import GridOptions
+from src.tasks.lightmap_options import FADE, GridOptions
+from src.tasks.made_frames import with_made_frames
 from src.training.distributed import Processes
 from src.training.identity import require_same_run
 from src.training.row_adam import RowAdam
@@ -34,7 +34,14 @@ WARMUP_STEPS = 10
 def budget_bytes(data: LightmapDataset, bpp: float) -> float:
     """What ``bpp`` bits per texel of the map, valid or not, and frame come to."""
     texels = sum(height * width for _, _, height, width in data.regions) or data.mask.numel()
-    return bpp * texels * len(data.hour_values) / 8
+    return bpp * texels * len(data.baked_hours) / 8
+
+
+def grid_data(data: LightmapDataset, options: GridOptions) -> LightmapDataset:
+    """What a grid is trained on: ``data``, with frames in between where ``options`` want them made."""
+    if options.between == FADE:
+        return data
+    return with_made_frames(data, _events(data, options), options.seed)
 
 
 def grid_size(data: LightmapDataset, options: GridOptions) -> GridSize:
@@ -57,17 +64,21 @@ def _rounded_up(value: float) -> str:
     return f"{math.ceil(value / digit + 1e-9) * digit:.10g}"
 
 
+def _events(data: LightmapDataset, options: GridOptions) -> tuple[float, ...]:
+    return tuple(detect_events(data.baked_hours) if options.events is None else options.events)
+
+
 def _shape(data: LightmapDataset, options: GridOptions) -> GridConfig:
     """All but the number of channels."""
-    events: Sequence[float] = detect_events(data.hour_values) if options.events is None else options.events
     return GridConfig(
         data.height,
         data.width,
         data.hour_values,
-        tuple(events),
+        _events(data, options),
         latent_bits=options.latent_bits,
         is_radiance=data.is_radiance,
         regions=data.regions,
+        made_hours=data.made_hours,
         blocks=True,
     )
 

@@ -42,12 +42,20 @@ class SirenOptions(TrainingOptions):
     time_harmonics: int = 2
 
 
+FADE, SHADOW = "fade", "shadow"  # what a grid does between baked hours
+
+
+FADE, SHADOW = "fade", "shadow"  # what a grid does between baked hours
+
+
 @dataclass(frozen=True, kw_only=True)
 class GridOptions(TrainingOptions):
     """Of ``--f1 grid``: latent planes as F1. ``bpp`` bits per texel of the map and frame bound what decoding needs."""
 
     bpp: float = 0.7
     latent_bits: int = 8
+    between: str = FADE  # or SHADOW: frames are made in which shadows' edges move
+    between: str = FADE  # or SHADOW: frames are made in which shadows' edges move
     events: tuple[float, ...] | None = None  # hours at which light switches; None: what the frames bracket
 
 

@@ -20,7 +20,7 @@ from src.models.compressor import load_siren
 from src.models.grid.latent_grid import load_grid
 from src.tasks.budget_search import search
 from src.tasks.grid_task import GridTask
-from src.tasks.grid_training import budget_bytes, train_grid
+from src.tasks.grid_training import budget_bytes, grid_data, train_grid
 from src.tasks.judging import comparison
 from src.tasks.lightmap_options import GridOptions, LightmapOptions, SirenOptions
 from src.tasks.siren_task import SirenTask
@@ -142,14 +142,17 @@ def train_grid_run(
     data = LightmapDataset.from_lightmap(lightmap, group.device)
     _say(data.remarks, group)
     open_run_dir(run_dir, options.flags, data.describe(), group)
-    note = ""
+    note, described = "", data.describe()
     assert isinstance(options.f1, GridOptions)
+    data = grid_data(data, options.f1)
+    if data.made_hours and group.is_main:
+        print(f"made between the baked hours: {', '.join(f'{hour:g}' for hour in data.made_hours)}", flush=True)
     if options.target is not None:
         # Trainings with a number of channels serve any target and any bound on the memory.
-        identity = run_identity(options.flags, data.describe(), group.count, without=["bpp"])
+        identity = run_identity(options.flags, described, group.count, without=["bpp"])
         best, note = search(data, run_dir, options.f1, group, identity, options.target)
     else:
-        identity = run_identity(options.flags, data.describe(), group.count)
+        identity = run_identity(options.flags, described, group.count)
         best = train_grid(data, run_dir, options.f1, group, identity)
 
     model = load_grid(best, group.device)

@@ -25,17 +25,19 @@ class GridConfig:
     is_radiance: bool = True  # linear radiance; else display values in [0, 1]
     regions: tuple[tuple[str, int, int, int], ...] = ()  # of an atlas: (name, first row, height, width)
     coarse: tuple[tuple[int, int], ...] = ()  # (stride, channels): latents that blocks of stride x stride texels share
+    made_hours: tuple[float, ...] = ()  # of the hours, those that were not baked but made for training
     blocks: bool = False  # latents are packed in blocks, see block_latents.py; else in rows, without a bound by widths
 
     def to_dict(self) -> dict:
         lists = {name: [list(part) for part in getattr(self, name)] for name in ("regions", "coarse")}
-        return {**asdict(self), "hours": list(self.hours), "events": list(self.events), **lists}
+        times = {name: list(getattr(self, name)) for name in ("hours", "events", "made_hours")}
+        return {**asdict(self), **times, **lists}
 
     @classmethod
     def from_dict(cls, values: dict) -> GridConfig:
-        values = {"coarse": (), "blocks": False, **values}  # earlier versions had none
+        values = {"coarse": (), "blocks": False, "made_hours": (), **values}  # earlier versions had none
         known = {field.name: values[field.name] for field in fields(cls)}
-        tuples = {name: tuple(known[name]) for name in ("hours", "events")}
+        tuples = {name: tuple(known[name]) for name in ("hours", "events", "made_hours")}
         nested = {name: tuple(tuple(part) for part in known[name]) for name in ("regions", "coarse")}
         return cls(**{**known, **tuples, **nested})
 
@@ -46,6 +48,11 @@ class GridConfig:
     def z_dim(self) -> int:
         """Values that F2 reads: channels of all resolutions."""
         return self.latent_dim + sum(channels for _, channels in self.coarse)
+
+    @property
+    def baked_count(self) -> int:
+        """Frames that were baked: bits are counted per texel and baked frame."""
+        return len(self.hours) - len(self.made_hours)
 
     @property
     def texel_count(self) -> int:

@@ -101,7 +101,7 @@ class GridDecoder(LightmapDecoder):
 
     def bpp_memory(self) -> float:
         """Resident bits per texel of the map (valid or not) and baked frame."""
-        return self.resident_bytes * 8 / (self.config.texel_count * len(self.hours))
+        return self.resident_bytes * 8 / (self.config.texel_count * self.config.baked_count)
 
     @torch.no_grad()
     def decode(self, xy: Tensor, hours: Tensor | float) -> Tensor:
