@@ -260,10 +260,14 @@ static int tod__bit_length(uint32_t value) {
 }
 
 static int tod__popcount(uint32_t value) {
+#if defined(__GNUC__) && defined(__POPCNT__)
+    return __builtin_popcount(value);
+#else
     value -= value >> 1 & 0x55555555u;
     value = (value & 0x33333333u) + (value >> 2 & 0x33333333u);
     value = (value + (value >> 4)) & 0x0F0F0F0Fu;
     return (int)(value * 0x01010101u >> 24);
+#endif
 }
 
 /* ---- SHA-256 (FIPS 180-4) ---------------------------------------------------------------------------------------- */
@@ -1317,28 +1321,47 @@ typedef struct tod__record {
     uint32_t payload[TOD__BLOCKS]; /* first bit of a block's texels */
 } tod__record;
 
+/* `total` fields of `count` bits each that follow one another. */
+static void tod__fields(const uint32_t *words, uint32_t bit, int count, int total, uint32_t *fields) {
+    int k = 0;
+#if TOD__WIDE >= 8
+    const __m256i mask = _mm256_set1_epi32((1 << count) - 1), seven = _mm256_set1_epi32(7);
+    __m256i at = _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(count));
+    for (; k + 8 <= total; k += 8, bit += 8 * (uint32_t)count) {
+        __m256i place = _mm256_add_epi32(at, _mm256_set1_epi32((int)bit));
+        __m256i window = _mm256_i32gather_epi32((const int *)words, _mm256_srli_epi32(place, 3), 1);
+        window = _mm256_and_si256(_mm256_srlv_epi32(window, _mm256_and_si256(place, seven)), mask);
+        _mm256_storeu_si256((__m256i *)(void *)(fields + k), window);
+    }
+#endif
+    for (; k < total; k++, bit += (uint32_t)count) fields[k] = tod__bits(words, bit, count);
+}
+
 /* Reads all that is before the blocks' headers; `base` and `wide` have room for the channels. 0: nothing is valid. */
 static int tod__read_record(const tod__level *level, int bits, int gx, int gy, tod__record *of, uint8_t *base,
                             uint8_t *wide) {
     uint32_t across = ((uint32_t)level->width + TOD__GROUP - 1) / TOD__GROUP;
-    uint32_t entry = level->index[(size_t)gy * across + (size_t)gx], bit = 0, fields = 0;
+    uint32_t entry = level->index[(size_t)gy * across + (size_t)gx], bit = 0, fields = 0, both[TOD__BLOCKS];
     int j, c;
     if (entry == TOD__EMPTY) return 0;
     of->words = level->words + (entry & ~TOD__PARTIAL);
-    for (j = 0; j < TOD__BLOCKS; j++, bit += (uint32_t)level->size_bits)
-        of->size[j] = tod__bits(of->words, bit, level->size_bits);
-    for (j = 0; j < TOD__BLOCKS; j++) {
-        of->valid[j] = 0xFFFF;
-        if (entry & TOD__PARTIAL) {
-            of->valid[j] = tod__bits(of->words, bit, TOD__TEXELS);
-            bit += TOD__TEXELS;
-        }
+    tod__fields(of->words, bit, level->size_bits, TOD__BLOCKS, of->size);
+    bit += (uint32_t)(level->size_bits * TOD__BLOCKS);
+    if (entry & TOD__PARTIAL) {
+        tod__fields(of->words, bit, TOD__TEXELS, TOD__BLOCKS, of->valid);
+        bit += TOD__BLOCKS * TOD__TEXELS;
+    } else {
+        for (j = 0; j < TOD__BLOCKS; j++) of->valid[j] = 0xFFFF;
     }
-    for (c = 0; c < level->channels; c++, bit += (uint32_t)(bits + level->width_bits)) {
-        uint32_t both = tod__bits(of->words, bit, bits + level->width_bits);
-        base[c] = (uint8_t)(both & ((1u << bits) - 1));
-        wide[c] = (uint8_t)(both >> bits);
-        fields += wide[c] + (uint32_t)tod__lengths[wide[c] & 15];
+    for (c = 0; c < level->channels; c += TOD__BLOCKS) {
+        int total = level->channels - c < TOD__BLOCKS ? level->channels - c : TOD__BLOCKS;
+        tod__fields(of->words, bit, bits + level->width_bits, total, both);
+        bit += (uint32_t)(total * (bits + level->width_bits));
+        for (j = 0; j < total; j++) {
+            base[c + j] = (uint8_t)(both[j] & ((1u << bits) - 1));
+            wide[c + j] = (uint8_t)(both[j] >> bits);
+            fields += wide[c + j] + (uint32_t)tod__lengths[wide[c + j] & 15];
+        }
     }
     for (j = 0; j < TOD__BLOCKS; j++) {
         of->header[j] = bit;
@@ -1349,6 +1372,16 @@ static int tod__read_record(const tod__level *level, int bits, int gx, int gy, t
         bit += (uint32_t)tod__popcount(of->valid[j]) * of->size[j];
     }
     return 1;
+}
+
+/* Whether texel (x, y) of a level is valid, without reading more of the record. */
+static int tod__valid_at(const tod__level *level, int x, int y) {
+    size_t across = ((size_t)level->width + TOD__GROUP - 1) / TOD__GROUP;
+    uint32_t entry = level->index[(size_t)(y >> 4) * across + (size_t)(x >> 4)];
+    uint32_t j = (uint32_t)((y >> 2 & 3) * 4 + (x >> 2 & 3)), i = (uint32_t)((y & 3) * 4 + (x & 3));
+    if (entry == TOD__EMPTY || !(entry & TOD__PARTIAL)) return entry != TOD__EMPTY;
+    i += TOD__BLOCKS * (uint32_t)level->size_bits + j * TOD__TEXELS;
+    return (int)tod__bits(level->words + (entry & ~TOD__PARTIAL), i, 1);
 }
 
 /* The next channel of a block's header: its smallest value and the bits of its texels. */
@@ -1645,11 +1678,13 @@ static const tod__record *tod__group(const tod_map *map, tod__scratch *scratch, 
 /* z of texel (x, y) of a level to one lane, z being its first value; 0 where the texel is not valid. `channel`: the
  * level's first one. */
 static int tod__read_texel(const tod_map *map, tod__scratch *scratch, int level, int x, int y, int channel, float *z) {
-    const tod__record *record = tod__group(map, scratch, level, x >> 4, y >> 4, channel);
+    const tod__record *record;
     int j = (y >> 2 & 3) * 4 + (x >> 2 & 3), i = (y & 3) * 4 + (x & 3), c, narrow;
     const uint8_t *base = scratch->base + channel, *wide = scratch->wide + channel;
     uint32_t header, bit;
-    if (!record || !(record->valid[j] >> i & 1)) return 0;
+    if (!tod__valid_at(&map->levels[level], x, y)) return 0;
+    record = tod__group(map, scratch, level, x >> 4, y >> 4, channel);
+    if (!record) return 0;
     header = record->header[j];
     bit = record->payload[j] + (uint32_t)tod__popcount(record->valid[j] & ((1u << i) - 1)) * record->size[j];
     for (c = 0; c < map->levels[level].channels; c++) {
@@ -1860,18 +1895,8 @@ static const tod_lightmap *tod__lightmap(const tod_map *map, int lightmap) {
 
 TOD_API int tod_is_valid(const tod_map *map, int lightmap, int x, int y) {
     const tod_lightmap *part = tod__lightmap(map, lightmap);
-    const tod__level *level;
-    const uint32_t *record;
-    uint32_t entry, j, i;
     if (!part || x < 0 || y < 0 || x >= part->width || y >= part->height) return 0;
-    level = &map->levels[0];
-    y += part->first_row;
-    entry = level->index[(size_t)(y >> 4) * (size_t)((level->width + 15) / TOD__GROUP) + (size_t)(x >> 4)];
-    if (entry == TOD__EMPTY || !(entry & TOD__PARTIAL)) return entry != TOD__EMPTY;
-    record = level->words + (entry & ~TOD__PARTIAL);
-    j = (uint32_t)((y >> 2 & 3) * 4 + (x >> 2 & 3));
-    i = (uint32_t)((y & 3) * 4 + (x & 3));
-    return (int)tod__bits(record, TOD__BLOCKS * (uint32_t)level->size_bits + j * TOD__TEXELS + i, 1);
+    return tod__valid_at(&map->levels[0], x, y + part->first_row);
 }
 
 /* Texels that wait for F2, and what each adds to which colour. */
