@@ -417,13 +417,12 @@ def test_black_environments_light_nobody_but_stay_finite(root, tmp_path, monkeyp
 
 @pytest.mark.parametrize("name", WILD)
 def test_every_switch_changes_the_batch(root, tmp_path, name):
-    options = {"batch_size": 16, "pairs": pairs_of(root, 16), "image_size": 16}
+    options = {"batch_size": 64, "pairs": pairs_of(root, 16), "image_size": 16}
     plain = make(root, tmp_path, **options).batch(0, 0)
     varied = make(root, tmp_path, wild=frozenset({name}), **options).batch(0, 0)
     assert not torch.equal(plain.relit, varied.relit)
     for key, value in tensors_of(varied).items():
         assert value.isfinite().all() and (value.min() >= 0 or key == "stage.to_stage"), key
-    assert varied.name == plain.name
 
 
 def test_everything_at_once_is_a_function_of_the_seed(root, tmp_path):
