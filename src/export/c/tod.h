@@ -110,8 +110,8 @@ TOD_API int tod_find_lightmap(const tod_map *map, const char *name);
 TOD_API int tod_is_valid(const tod_map *map, int lightmap, int x, int y);
 
 /* The colour at (u, v) in [0, 1] x [0, 1], (0, 0) being the top left corner of the top left texel, at any hour (24 h
- * around). Outside, the border's texels are taken. TOD_BILINEAR gives the weights of invalid texels to the valid ones.
- */
+ * around). Outside, the border's texels are taken. Of the four texels around the point, TOD_BILINEAR gives the weights
+ * of the invalid ones to the others, and TOD_NEAREST takes the valid one with the largest weight; without any it is 0. */
 TOD_API tod_error tod_sample(const tod_map *map, int lightmap, float u, float v, double hour, tod_filter filter,
                              float rgb[3]);
 
