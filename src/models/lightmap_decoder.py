@@ -93,7 +93,7 @@ class LightmapDecoder(Protocol):
         """
         require_filter(filter)
         uv = torch.as_tensor(uv, device=self.device)
-        hours = torch.as_tensor(hours, dtype=torch.float64).reshape(-1).expand(len(uv))
+        hours = torch.as_tensor(hours, dtype=torch.float64, device=self.device).reshape(-1)
 
         def decode(texels: Tensor, hours: Tensor) -> Tensor:
             return self.decode(texel_xy(texels, self.height, self.width), hours)
@@ -104,5 +104,5 @@ class LightmapDecoder(Protocol):
             texels, weights = surrounding_texels(uv[points], self.height, self.width)
             valid = self.is_valid(texels.flatten()).view_as(texels)
             weights = weights_of_valid(weights, valid, filter)
-            sampled[points] = weighted_colours(decode, texels, weights, hours[points].to(self.device))
+            sampled[points] = weighted_colours(decode, texels, weights, hours if len(hours) == 1 else hours[points])
         return sampled

@@ -60,11 +60,11 @@ def weighted_colours(
 ) -> Tensor:
     """Sums of colours: ``decode(texels M, hours M) -> M x 3``, asked once and for the texels alone that have a weight.
 
-    ``texels`` and ``weights`` N x 4, ``hours`` N -> N x 3 float32. A weight of 1 changes no bit.
+    ``texels`` and ``weights`` N x 4, ``hours`` N or 1 -> N x 3 float32. A weight of 1 changes no bit.
     """
     points = [torch.nonzero(column).flatten() for column in weights.unbind(1)]  # of each of the four texels
     chosen = torch.cat([column[rows] for column, rows in zip(texels.unbind(1), points, strict=True)])
-    colours = decode(chosen, hours[torch.cat(points)])
+    colours = decode(chosen, hours if len(hours) == 1 else hours[torch.cat(points)])
     sums = colours.new_zeros(len(texels), 3)
     for column, rows, part in zip(
         weights.unbind(1), points, colours.split([len(rows) for rows in points]), strict=True
