@@ -22,9 +22,9 @@ from src.utils import cli
 
 MAKE_DATA = "python prepare_olat.py --synthetic 12 --out_root runs/stage"
 LPIPS_WEIGHT = 0.1
-IDEAS = ("first_guess", "skips", "attention_head", "shading", "light_solve", "confidence", "transfer")
+IDEAS: tuple[str, ...] = ("first_guess", "skips", "attention_head", "shading", "light_solve", "confidence", "transfer")
 IDEAS += ("flat_confidence",)
-WILD = ("framing", "stage_lamps", "background", "occlusion", "skin_split")
+WILD: tuple[str, ...] = ("framing", "stage_lamps", "background", "occlusion", "skin_split")
 WILD += ("low_resolution", "blur", "noise", "response", "exposure", "jpeg")
 
 

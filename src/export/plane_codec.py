@@ -123,7 +123,7 @@ class _State:
         self._history = np.zeros((planes + 3) * self.stride, np.int16)
         self._rows = self.stride * np.arange(3)[:, None]
 
-    def predict(self, texels: slice, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, texels: slice, base: np.ndarray | np.int64) -> tuple[np.ndarray, np.ndarray]:
         """For M values (``base`` = plane x stride): predictions M and features FEATURES x M, int16."""
         near = self.neighbours
         w, n, nw, ne, ww, nn = self.values.take(near.values[:, texels] + base)
@@ -147,7 +147,7 @@ class _State:
         return prediction, features
 
     def store(
-        self, texels: slice, base: np.ndarray, values: np.ndarray, residuals: np.ndarray, sums: np.ndarray
+        self, texels: slice, base: np.ndarray | np.int64, values: np.ndarray, residuals: np.ndarray, sums: np.ndarray
     ) -> None:
         """``sums``: of the planes before, the feature."""
         here = np.arange(texels.start, texels.stop) + base

@@ -85,8 +85,8 @@ def open_delit_data(arguments: argparse.Namespace, is_main: bool = True) -> Deli
     validation = DelitDataset(sides["val"], **sizes, cache_dir=cache)
     unlit = [pair for pair in sides["train"] if pair.environment is None]
     if unlit and is_main:
-        subjects = some_names(list(dict.fromkeys(pair.subject for pair in unlit)))
-        print(f"{len(unlit)} pairs without an environment, for the flat-lit picture alone: {subjects}")
+        names = some_names(list(dict.fromkeys(pair.subject for pair in unlit)))
+        print(f"{len(unlit)} pairs without an environment, for the flat-lit picture alone: {names}")
     stage: Stage | None = None
     environments: tuple[Path, ...] = ()
     if arguments.olat_root:

@@ -55,7 +55,6 @@ class GridOptions(TrainingOptions):
     bpp: float = 0.7
     latent_bits: int = 8
     between: str = FADE  # or SHADOW: frames are made in which shadows' edges move
-    between: str = FADE  # or SHADOW: frames are made in which shadows' edges move
     events: tuple[float, ...] | None = None  # hours at which light switches; None: what the frames bracket
 
 

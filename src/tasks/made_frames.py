@@ -33,11 +33,10 @@ class PassedShare(nn.Module):
     def __init__(self, mean: Tensor, deviation: Tensor) -> None:
         super().__init__()
         self._mean, self._deviation = mean, deviation
-        self.layers = nn.Sequential(
-            nn.Linear(FEATURES, _WIDTH), nn.SiLU(), nn.Linear(_WIDTH, _WIDTH), nn.SiLU(), nn.Linear(_WIDTH, 1)
-        )
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.zeros_(self.layers[-1].bias)
+        first, second, last = nn.Linear(FEATURES, _WIDTH), nn.Linear(_WIDTH, _WIDTH), nn.Linear(_WIDTH, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(first, nn.SiLU(), second, nn.SiLU(), last)
 
     def forward(self, features: Tensor) -> Tensor:
         return torch.sigmoid(self.layers((features - self._mean) / self._deviation).squeeze(1))
@@ -66,8 +65,9 @@ def learn_passed_share(
             weights.append(squared / max(fade_error, 1e-20))
     if not sum(map(len, features)):
         return None
-    joined = [torch.from_numpy(np.concatenate(part).astype(np.float32)) for part in (features, shares, weights)]
-    return _fit(*joined, seed)
+    joined = (torch.from_numpy(np.concatenate(part).astype(np.float32)) for part in (features, shares, weights))
+    all_features, all_shares, all_weights = joined
+    return _fit(all_features, all_shares, all_weights, seed)
 
 
 def _fit(features: Tensor, shares: Tensor, weights: Tensor, seed: int) -> PassedShare:
@@ -115,7 +115,9 @@ def with_made_frames(data: LightmapDataset, events: Sequence[float], seed: int) 
     frames = [data.frame(t) for t in range(len(hours))]
     network = learn_passed_share(frames, hours, events, mask, seed)
     made: dict[float, np.ndarray] = {}
-    for t, hour in enumerate(hours if network else ()):
+    for t, hour in enumerate(hours):
+        if network is None:
+            break
         after = (t + 1) % len(hours)
         if _has_event(hour, hours[after], events) or len(hours) < 2:
             continue

@@ -31,7 +31,7 @@ _NEVER = 3.0 * FARTHEST
 class Changes(NamedTuple):
     """The texels M of a map H x W that change clearly: row-major ``index`` M, and ``features`` M x FEATURES float32."""
 
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides tuple.index, which nobody asks of it
     features: np.ndarray
 
 

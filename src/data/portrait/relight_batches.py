@@ -126,6 +126,7 @@ class RelightBatches:
         pairs = self._pairs.draw(torch.randint(len(self._pairs), (self._pair_count,), generator=random).tolist())
         rotation = pose.rotation[self._relit_count :].to(self.device)
         turned = sample(pairs.environment, self.light.grid(self.light.directions @ rotation[:, None]))
+        assert batch.other is not None, "relit pictures come with another light"
         return replace(
             batch,
             relit=torch.cat([batch.relit, pairs.relit]),
@@ -148,6 +149,7 @@ class RelightBatches:
             is_tinted, batch = tint_for_flat_lit_alone(random, batch)
             factor = torch.where(is_tinted.view(-1, 1, 1, 1), factor, torch.ones_like(factor))
         is_pair = torch.arange(len(batch), device=self.device).view(-1, 1, 1, 1) >= count
+        assert batch.other is not None, "relit pictures come with another light"
         return replace(
             batch,
             relit=relit * torch.where(is_pair, 1 + mask * (factor - 1), factor),

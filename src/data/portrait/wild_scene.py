@@ -47,12 +47,14 @@ def stage_lamps(random: torch.Generator, directions: Tensor, count: int) -> tupl
     second = first * torch.tensor([-1.0, 1.0, 1.0])
     log_low, log_high = (math.log(bound) for bound in POINT_SHARPNESS)
     sharpness = torch.exp(uniform(random, log_low, log_high, count, 2))
-    power = torch.exp(uniform(random, *(math.log(bound) for bound in LAMP_POWER), count, 2)) * is_lit[:, None]
+    log_low, log_high = (math.log(bound) for bound in LAMP_POWER)
+    power = torch.exp(uniform(random, log_low, log_high, count, 2)) * is_lit[:, None]
     power[:, 1] = torch.where(kind == 2, power[:, 1], 0.0)
     is_gel = (torch.rand(count, 2, 1, generator=random) < 0.5).float()
     colour = torch.exp(normal(random, 1.0, count, 2, 3) * (is_gel * GEL + (1 - is_gel) * WHITE_LAMP))
     colour = colour / colour.mean(2, keepdim=True) * power[..., None]
-    left = torch.where(is_lit, torch.exp(uniform(random, *(math.log(bound) for bound in DIMMED), count)), 1.0)
+    log_low, log_high = (math.log(bound) for bound in DIMMED)
+    left = torch.where(is_lit, torch.exp(uniform(random, log_low, log_high, count)), 1.0)
     device = directions.device
     lamps = sum(
         colour[:, k].to(device)[..., None, None] * lobe(directions, at.to(device), sharpness[:, k].to(device))[:, None]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -111,7 +112,7 @@ def open_between(
             raise InputError(folder, "has no hour that was not baked", "give images of other hours")
         if not frames[is_new][:, both].any():
             raise InputError(folder, "is black at every valid texel", "PSNR needs light")
-        interpolation = HourInterpolation(hours, detect_events(hours))
+        interpolation = HourInterpolation(hours.tolist(), detect_events(hours.tolist()))
         new_hours = tuple(its_hours[is_new].tolist())
         parts.append(Between(lightmap.name, new_hours, frames[is_new], both, interpolation, baked))
     return parts
@@ -133,7 +134,7 @@ def measure_coded(part: Between, coded: Coded) -> TileMetrics:
 
 def summarise(coder: str, setting: str, parts: Sequence[Between], measured: Sequence[TileMetrics]) -> BetweenRow:
     """Join the lightmaps of a set into one row; black frames are left out."""
-    frames = tuple(
+    frames: tuple[dict[str, Any], ...] = tuple(
         {"lightmap": part.name, "hour": hour, "psnr_db": float(metrics.psnr_db[t]), "ssim": float(metrics.ssim[t])}
         for part, metrics in zip(parts, measured, strict=True)
         for t, hour in enumerate(part.hours)

@@ -88,7 +88,7 @@ def plot_rate_distortion(path: str | Path, rows: Sequence[Row], title: str) -> N
         strict=True,
     )
     coders = list(dict.fromkeys(row.coder for row in rows))
-    handles = {}
+    handles: dict[str, Any] = {}
     for axes, rate, name in panels:
         for index, coder in enumerate(coders):
             own = [row for row in rows if row.coder == coder]
@@ -106,7 +106,7 @@ def plot_rate_distortion(path: str | Path, rows: Sequence[Row], title: str) -> N
         axes.grid(True, which="both", alpha=0.25)
     figure.axes[0].set_ylabel("PSNR, dB (masked, tiles of 256 x 256)")
     figure.suptitle(title)
-    figure.legend(handles.values(), handles, loc="outside right center", frameon=False)
+    figure.legend(list(handles.values()), list(handles), loc="outside right center", frameon=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
 

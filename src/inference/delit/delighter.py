@@ -156,9 +156,19 @@ class Delighter:
         exposures = _kept_exposure(relit, output).tolist() if self.keep_exposure else [None] * len(relit)
         shown = relit.permute(0, 2, 3, 1).cpu().numpy()
         floors = floor.flatten().tolist()
-        levels = map(mean_level, shown, floors, mask)
-        fields = zip(log_gain, floors, mask, environment, confidence, levels, exposures, flat_error, strict=True)
-        return [Prediction(*values[:-2], exposure=values[-2], flat_error=values[-1]) for values in fields]
+        return [
+            Prediction(
+                log_gain[k],
+                floors[k],
+                mask[k],
+                environment[k],
+                confidence[k],
+                mean_level(shown[k], floors[k], mask[k]),
+                exposure=exposures[k],
+                flat_error=flat_error[k],
+            )
+            for k in range(len(relit))
+        ]
 
 
 def _kept_exposure(relit: Tensor, output: Delit) -> Tensor:

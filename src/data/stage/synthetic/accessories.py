@@ -36,13 +36,13 @@ def make_accessories(
 ) -> list[Mesh]:
     """Meshes of what is ``worn``; eye: where the left one's lids are, glasses stand before it."""
     parts = []
-    if worn.hat:
+    if (kind := worn.hat) is not None:
         thickness = hair_thickness + 0.03
         low, high = (-0.9, -0.1, -1.0), (0.9, 1.1, 1.1)
-        parts.append(isosurface(lambda p: hat(p, worn.hat, skull, thickness), low, high, 1.2 * voxel, CLOTH))
-    if worn.glasses:
+        parts.append(isosurface(lambda p: hat(p, kind, skull, thickness), low, high, 1.2 * voxel, CLOTH))
+    if (frame := worn.glasses) is not None:
         low, high = (-0.62, eye[1] - 0.25, -0.3), (0.62, eye[1] + 0.2, eye[2] + 0.25)
-        parts.append(isosurface(lambda p: glasses(p, worn.glasses, eye), low, high, 0.008, FRAME))
+        parts.append(isosurface(lambda p: glasses(p, frame, eye), low, high, 0.008, FRAME))
     return [part for part in parts if part is not None]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -61,7 +62,8 @@ def read_head_model(folder: Path) -> HeadModel:
     neutral = _vertices(base)
     paths = sorted(inner.glob("identity*.obj"))
     identities = np.stack([_vertices(path, len(neutral)) - neutral for path in paths])
-    landmarks = np.array(read_json(inner / "vertex_indices.json")["idx_to_landmark_verts"])
+    indices = cast(dict[str, list[int]], read_json(inner / "vertex_indices.json"))
+    landmarks = np.array(indices["idx_to_landmark_verts"])
     return HeadModel(inner, neutral, _faces(base), identities, landmarks)
 
 

@@ -30,17 +30,18 @@ def procedural_person(rng: np.random.Generator, pose: Pose, hair_style: str, pix
     parts: list[Mesh] = []
     with torch.inference_mode():
         skin = isosurface(head.skin, (-0.72, -1.35, -0.85), (0.72, 0.90, 0.85), voxel, SKIN)
+        assert skin is not None, "a head without skin"
         parts.append(_at_rest(skin, head))
         worn = sample_accessories(rng, hair_style)
         eye = (*EYE_CENTRE[:2], EYE_CENTRE[2] + EYE_RADIUS)
         over = make_hair(hair, head.skull, voxel)
         over += make_accessories(worn, head.skull, hair.thickness, eye, voxel)
-        parts += [part.moved(_rotation(head), PIVOT) for part in over]
+        parts += [part.moved(_rotation(head), np.array(PIVOT)) for part in over]
         parts += dress(shoulders, shape.neck, collar, voxel)
     gaze = rng.normal(0, (12, 6))
     for side in (-1, 1):
         centre = np.array(EYE_CENTRE) * [side, 1, 1]
-        parts.append(eyeball(centre, EYE_RADIUS, gaze[0], gaze[1]).moved(_rotation(head), PIVOT))
+        parts.append(eyeball(centre, EYE_RADIUS, gaze[0], gaze[1]).moved(_rotation(head), np.array(PIVOT)))
     return Person(join(parts), _marks(shape), hair_style, {"collar": collar, **asdict(worn)})
 
 

@@ -6,7 +6,9 @@ description serves every mesh; where a face's features are stands in its :class:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import map_coordinates
@@ -68,8 +70,8 @@ class PersonSurface:
     def shade(self, rest: np.ndarray, material: np.ndarray) -> Reflectance:
         albedo = np.full((len(rest), 3), 0.02, np.float32)
         roughness, specular = np.full(len(rest), 0.4, np.float32), np.full(len(rest), 0.04, np.float32)
-        parts = {SKIN: self._skin, EYE: self._eye, HAIR: self._hair, CLOTH: self._cloth, TEETH: self._teeth}
-        parts |= {GUMS: self._gums, LASH: self._lash}
+        parts: dict[int, Callable[[np.ndarray], Any]] = {SKIN: self._skin, EYE: self._eye, HAIR: self._hair}
+        parts |= {CLOTH: self._cloth, TEETH: self._teeth, GUMS: self._gums, LASH: self._lash}
         for kind, describe in parts.items():
             chosen = np.flatnonzero(material == kind)
             if len(chosen):

@@ -101,7 +101,8 @@ def _from_bc7(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
 
     height, width, channels = shape
     padded = (height + -height % 4, width + -width % 4, BC7_CHANNELS)
-    return imagecodecs.bcn_decode(data, imagecodecs.BCN.FORMAT.BC7, shape=padded)[:height, :width, :channels]
+    decoded = np.asarray(imagecodecs.bcn_decode(data, imagecodecs.BCN.FORMAT.BC7, shape=padded))
+    return decoded[:height, :width, :channels]
 
 
 def _planes(
