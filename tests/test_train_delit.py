@@ -296,7 +296,10 @@ def test_the_flags_know_the_ideas_of_model_and_loss():
     from src.utils.hdr_codec import make_codec
 
     terms = DelitLoss(DelitLossOptions(without=("confidence", "transfer")), make_codec("log")).weights
-    assert set(script.IDEAS) == {*IDEAS, "confidence", "transfer"} and terms["confidence"] == terms["transfer"] == 0
+    assert (
+        set(script.IDEAS) == {*IDEAS, "confidence", "transfer", "flat_confidence"}
+        and terms["confidence"] == terms["transfer"] == 0
+    )
 
 
 def test_without_flags_the_defaults_are_the_documented_ones():

@@ -235,6 +235,8 @@ class BlockLatents:
 
     def _values_at(self, places: Tensor) -> Tensor:
         """D x M int32 of sorted ``places``."""
+        if not len(places):
+            return torch.zeros(self.latent_dim, 0, dtype=torch.int32, device=self.device)
         at = (places % TEXELS).int()
         blocks, which = (places // TEXELS).unique_consecutive(return_inverse=True)
         groups, of_group = (blocks // BLOCKS).unique_consecutive(return_inverse=True)
