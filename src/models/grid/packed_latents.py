@@ -31,11 +31,6 @@ def row_bytes(latent_dim: int, bits: int) -> int:
     return -(-latent_dim * bits // 8)
 
 
-def index_bytes(texels: int) -> int:
-    """Of a :class:`TexelIndex` over so many texels or blocks, valid or not."""
-    return 4 * (_WORDS_PER_RANK + 1) * -(-texels // (_WORD * _WORDS_PER_RANK))
-
-
 class TexelIndex:
     """Which row belongs to a texel: a bitmap with ranks, O(1) per texel."""
 
