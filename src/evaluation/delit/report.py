@@ -14,7 +14,6 @@ from src.data.stage.environments import mean_luminance
 from src.evaluation.delit.methods import Method
 from src.evaluation.delit.metrics import ERROR_BOUNDS
 from src.evaluation.delit.quality import STRATA, Row
-from src.evaluation.delit.video import VideoFigures
 from src.evaluation.table import markdown_table, number
 from src.utils import json_files
 from src.utils.color import linear_to_srgb
@@ -22,6 +21,7 @@ from src.utils.contact_sheet import contact_sheet
 from src.utils.image_io import write_display
 from src.utils.resize import resize_area
 from src.utils.sphere import resize_environment
+from src.utils.warp_error import VideoFigures
 
 # (heading, figure, digits) of each table
 _FLAT_LIT = (

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from src.evaluation.delit.video import backward_flow, find_videos, measure_video, measure_videos
+from src.evaluation.delit.video import find_videos, measure_videos
 from src.utils.cli import InputError
 from src.utils.video_io import VideoWriter
+from src.utils.warp_error import VideoMeasure, backward_flow, measure_video
 
 HEIGHT, WIDTH, FRAMES = 72, 96, 6
 
@@ -27,6 +28,17 @@ def panning(step: int = 2) -> list[np.ndarray]:
 
 def flickering(frames) -> list[np.ndarray]:
     return [(frame * (0.8 if t % 2 else 1.0)).astype(np.uint8) for t, frame in enumerate(frames)]
+
+
+def test_what_begins_a_shot_is_compared_with_nothing_before():
+    first, second = panning(), [frame[::-1].copy() for frame in panning()]
+    measure = VideoMeasure()
+    for index, frame in enumerate(first + second):
+        measure.add(frame, flickering([frame] * 2)[index % 2], begins_shot=index == FRAMES)
+    halves = [measure_video(part, flickering(part)) for part in (first, second)]
+    # As many pairs of frames in either half, none between them.
+    assert measure.figures().e_warp == pytest.approx((halves[0].e_warp + halves[1].e_warp) / 2)
+    assert measure.figures().e_warp_input < 2 * max(half.e_warp_input for half in halves)
 
 
 def test_a_still_video_has_no_warping_error_and_no_ratio():
