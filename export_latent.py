@@ -1,6 +1,7 @@
-"""Export a checkpoint: as one bundle, and for engines as latent map, F2's weights, F2 as TorchScript.
+"""Export a checkpoint: as one bundle, and for engines as latent map and F2 in several forms.
 
 python export_latent.py --ckpt RUN/best.ckpt --out_dir EXPORT        latent_map.npy, f2_state_dict.pt, f2_ts.pt, ...
+python export_latent.py --ckpt RUN/best.ckpt --out_dir EXPORT --onnx     f2.onnx and f2_at_hour.onnx as well
 python export_latent.py --ckpt RUN/best.ckpt --bundle day.tod        of a run with --f1 grid
 python export_latent.py --ckpt RUN --bundle BUNDLES                  of a whole set: BUNDLES/LEVEL_ID.tod
 """
@@ -34,19 +35,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--ckpt", type=Path, help="checkpoint of train.py, or a run's folder")
     parser.add_argument("--out_dir", type=Path, help="folder for the exported files (of a set: its sub-folders)")
     parser.add_argument("--bundle", type=Path, help="the bundle to write (of a set: the folder for the bundles)")
+    parser.add_argument(
+        "--onnx", action="store_true", help="also write F2 as ONNX into --out_dir (see docs/engines.md)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     arguments = parser.parse_args(argv)
     if arguments.ckpt is None or (arguments.out_dir is None and arguments.bundle is None):
         parser.error("the following arguments are required: --ckpt, and --out_dir, --bundle or both")
 
+    if arguments.onnx and arguments.out_dir is None:
+        parser.error("--onnx needs --out_dir")
+
     from src.export.bundle import write_bundle
     from src.export.grid import export_grid
-    from src.export.siren import export_siren
+    from src.export.onnx import export_onnx, require_onnx
+    from src.export.siren import export_siren, siren_f2
     from src.models import compressor
     from src.models.grid import latent_grid
+    from src.models.grid.engine_f2 import grid_f2
     from src.training.distributed import resolve_device
     from src.utils import checkpoint
 
+    if arguments.onnx:
+        require_onnx("--onnx")
     device = resolve_device(arguments.device)
     checkpoints = find_checkpoints(arguments.ckpt)
 
@@ -56,7 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.bundle and not is_grid:
             raise cli.InputError(path, "was trained with --f1 siren, bundles hold --f1 grid", "use --out_dir instead")
         if not is_grid:
-            written += export_siren(compressor.load_siren(path, device), arguments.out_dir / name)
+            model = compressor.load_siren(path, device)
+            written += export_siren(model, arguments.out_dir / name)
+            if arguments.onnx:
+                written += export_onnx(siren_f2(model), model.config.latent_dim, arguments.out_dir / name)
             continue
         decoder = latent_grid.load(path, device)
         if arguments.bundle:
@@ -64,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_bundle(written[-1], decoder)
         if arguments.out_dir:
             written += export_grid(decoder, arguments.out_dir / name)
+        if arguments.onnx:
+            written += export_onnx(grid_f2(decoder), decoder.config.z_dim, arguments.out_dir / name)
 
     for path in written:
         print(f"{path}  {path.stat().st_size / 1e6:.3g} MB")

@@ -16,7 +16,7 @@ from tests import tiny_runs
 from tests.test_train_grid import GRID, SIREN, arguments, hprc, radiance  # noqa: F401 - a fixture
 
 HOURS = (0.0, 5.9, 6.0, 12.0, 18.0)
-EXPORTS = ["day.tod", "latent_map.npy", "f2_state_dict.pt", "f2_ts.pt", "f2_config.json"]
+EXPORTS = ["day.tod", "latent_map.npy", "f2_state_dict.pt", "f2_ts.pt", "f2.pt2", "f2_config.json"]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_all_exports_and_the_bundle_at_once(grid, tmp_path, capsys):
     assert export_latent.main(["--ckpt", str(grid), "--out_dir", str(out), "--bundle", str(bundle)]) == 0
     assert sorted(path.name for path in out.iterdir()) == sorted(EXPORTS)
     assert (out / "day.tod").read_bytes() == bundle.read_bytes()
-    assert capsys.readouterr().out.count(" MB") == 6
+    assert capsys.readouterr().out.count(" MB") == 7
 
 
 def test_every_source_gives_the_same_picture(grid, bundle, tmp_path):

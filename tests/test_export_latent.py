@@ -9,16 +9,16 @@ import export_latent
 from src.utils import checkpoint
 from tests.tiny_runs import one_error_line
 
-NAMES = ["f2_config.json", "f2_state_dict.pt", "f2_ts.pt", "latent_map.npy"]
+NAMES = ["f2.pt2", "f2_config.json", "f2_state_dict.pt", "f2_ts.pt", "latent_map.npy"]
 
 
-def test_any_checkpoint_gives_the_four_files(trained, tmp_path, capsys):
+def test_any_checkpoint_gives_the_five_files(trained, tmp_path, capsys):
     for which in ("best", "last"):
         argv = ["--ckpt", str(trained / f"{which}.ckpt"), "--out_dir", str(tmp_path / which), "--device", "cpu"]
         assert export_latent.main(argv) == 0
         assert sorted(path.name for path in (tmp_path / which).iterdir()) == NAMES
         told = capsys.readouterr().out.splitlines()
-        assert len(told) == 4 and all(any(name in line for line in told) for name in NAMES)
+        assert len(told) == 5 and all(any(name in line for line in told) for name in NAMES)
 
 
 def test_the_files_are_those_that_training_exports(trained, tmp_path):

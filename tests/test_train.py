@@ -81,7 +81,7 @@ def test_a_run_leaves_what_the_help_says(day, tmp_path, capsys):
     run = tmp_path / "run"
     stored = tiny_runs.train(day, run, epochs=4, save_every=2, compute_latent=True)
     names = {path.name for path in run.iterdir()}
-    exports = {"latent_map.npy", "f2_state_dict.pt", "f2_ts.pt", "f2_config.json"}
+    exports = {"latent_map.npy", "f2_state_dict.pt", "f2_ts.pt", "f2.pt2", "f2_config.json"}
     assert names == {"best.ckpt", "last.ckpt", "config.json", "logs", "comparison.png", *exports}
     assert np.load(run / "latent_map.npy").shape == (10, 12, 4)
     assert stored["step"] == 32 and stored["best_score"] == best(run)["best_score"]

@@ -24,7 +24,7 @@ HOURS = (0.0, 5.9, 6.0, 12.0, 18.0)
 SIZES = {0: (14, 12), 7: (9, 16)}  # of the lightmaps of the set, height and width
 GRID = {"f1": "grid", "device": "cpu", "epochs": 3, "save_every": 2, "bpp": 150}  # F2 alone is 40 on tiny maps
 SIREN = {"device": "cpu", "epochs": 2, "save_every": 1, "batch_size": 200, **tiny_runs.SIZES}
-EXPORTS = {"latent_map.npy", "f2_state_dict.pt", "f2_ts.pt", "f2_config.json"}
+EXPORTS = {"latent_map.npy", "f2_state_dict.pt", "f2_ts.pt", "f2.pt2", "f2_config.json"}
 CHECKPOINTS = {"best.ckpt", "last.ckpt", "config.json", "logs", "comparison.png"}
 
 

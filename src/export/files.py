@@ -1,23 +1,21 @@
-"""The files that engines read, of either way to store a day, and how they are written."""
+"""The files that engines read, of either way to store a day: their names, the latent map, and what they weigh."""
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
 
-from src.utils import checkpoint
 from src.utils.atomic import atomic_path
 
 BUNDLE = "day.tod"
 LATENT_MAP = "latent_map.npy"
 F2_WEIGHTS = "f2_state_dict.pt"
 F2_TORCHSCRIPT = "f2_ts.pt"
+F2_PROGRAM = "f2.pt2"
+F2_ONNX = "f2.onnx"
+F2_ONNX_AT_HOUR = "f2_at_hour.onnx"
 F2_CONFIG = "f2_config.json"
 
 
@@ -27,17 +25,6 @@ def write_latent_map(path: Path, shape: tuple[int, int, int], parts: Iterable[np
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         for part in parts:
             file.write(np.ascontiguousarray(part, dtype="<f4").data)
-
-
-def write_torchscript(f2: nn.Module, latent_dim: int, path: Path) -> None:
-    """Write ``f2`` (of ``latent_dim`` channels; ``(z N x latent_dim, hours N or 1) -> N x 3``) as TorchScript."""
-    device = next(f2.parameters()).device
-    example = torch.zeros(2, latent_dim, device=device), torch.zeros(2, device=device)
-    buffer = io.BytesIO()  # a full disk then shows as OSError, not as an error inside PyTorch's zip writer
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecated or not, TorchScript is what engines with libtorch load
-        torch.jit.save(torch.jit.trace(f2.eval(), example, check_trace=False).cpu(), buffer)
-    checkpoint.write_bytes(path, buffer.getbuffer())
 
 
 def describe_sizes(source_bytes: int, values: int, exports: Sequence[Path], is_radiance: bool = False) -> str:

@@ -9,39 +9,28 @@ import numpy as np
 import torch
 
 from src.export.bundle import write_bundle
-from src.export.files import (
-    BUNDLE,
-    F2_CONFIG,
-    F2_TORCHSCRIPT,
-    F2_WEIGHTS,
-    LATENT_MAP,
-    write_latent_map,
-    write_torchscript,
-)
+from src.export.files import BUNDLE, F2_CONFIG, F2_PROGRAM, F2_TORCHSCRIPT, LATENT_MAP, write_latent_map
+from src.export.networks import write_networks
 from src.models.grid.block_latents import GROUP
 from src.models.grid.decoder import GridDecoder
 from src.models.grid.engine_f2 import float_latents, grid_f2
 from src.models.lightmap_decoder import CHUNK_TEXELS
-from src.utils import checkpoint
 from src.utils.atomic import atomic_path
 from src.utils.cli import describe_os_error
 
 
 def export_grid(decoder: GridDecoder, out_dir: Path) -> list[Path]:
-    """Write the bundle, the latent map, F2's weights, F2 as TorchScript and how to use them; returns the paths."""
-    names = (BUNDLE, LATENT_MAP, F2_WEIGHTS, F2_TORCHSCRIPT, F2_CONFIG)
-    bundle, latent_map, weights, torchscript, config = paths = [out_dir / name for name in names]
-    f2 = grid_f2(decoder).eval()
+    """Write the bundle, the latent map, F2 as weights and as programs, and how to use them; returns the paths."""
+    bundle, latent_map, config = (out_dir / name for name in (BUNDLE, LATENT_MAP, F2_CONFIG))
     try:
         write_bundle(bundle, decoder)
         _write_latent_map(decoder, latent_map)
-        checkpoint.write_tensors(weights, {name: value.cpu() for name, value in f2.state_dict().items()})
-        write_torchscript(f2, f2.latent_dim, torchscript)
+        networks = write_networks(grid_f2(decoder), decoder.config.z_dim, out_dir)
         with atomic_path(config) as temporary:
             temporary.write_text(json.dumps(_describe(decoder), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise describe_os_error(error, out_dir) from error
-    return paths
+    return [bundle, latent_map, *networks, config]
 
 
 @torch.no_grad()
@@ -87,5 +76,6 @@ def _describe(decoder: GridDecoder) -> dict:
         "between_hours": "rgb = (1 - s) rgb_first + s rgb_second with s = share of the interval, around midnight; in "
         "an interval with an event s is 0 before the event and 1 from it on",
         "torchscript": f"{F2_TORCHSCRIPT}: forward(z: N x latent_dim float32, hours: N or 1 float32) -> N x 3",
+        "torch.export": f"{F2_PROGRAM}: the same with as many hours as rows of z",
         "rgb": "linear radiance" if config.is_radiance else "values of the training images in [0, 1]",
     }

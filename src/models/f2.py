@@ -12,6 +12,8 @@ from src.utils.time_encoding import time_features
 class F2(nn.Module):
     """``(z, hour) -> RGB``: a SIREN on ``[z, time features]`` with a sigmoid head, RGB in (0, 1)."""
 
+    harmonics: Tensor
+
     def __init__(self, latent_dim: int, hidden: int, layers: int, time_harmonics: int) -> None:
         super().__init__()
         self.latent_dim = latent_dim

@@ -27,7 +27,9 @@ class HourLookup(nn.Module):
     def forward(self, hours: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         hours = torch.remainder(hours.double(), HOURS_PER_DAY)
         count = self.starts.shape[0]
-        first = torch.remainder(torch.searchsorted(self.starts, hours + SNAP_HOURS, right=True) - 1, count)
+        # counted, as searchsorted has no counterpart in ONNX
+        begun = (self.starts <= (hours + SNAP_HOURS).unsqueeze(-1)).sum(-1)
+        first = torch.remainder(begun - 1, count)
         offset = torch.remainder(hours - self.starts[first] + SNAP_HOURS, HOURS_PER_DAY) - SNAP_HOURS
         offset = torch.where(offset.abs() < 2 * SNAP_HOURS, torch.zeros_like(offset), offset)
         faded = (offset / self.lengths[first]).clamp(0.0, 1.0)

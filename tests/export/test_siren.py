@@ -17,7 +17,7 @@ from src.models.f2 import F2
 from src.utils.cli import InputError
 from src.utils.texel_grid import texel_xy
 
-NAMES = ["latent_map.npy", "f2_state_dict.pt", "f2_ts.pt", "f2_config.json"]
+NAMES = ["latent_map.npy", "f2_state_dict.pt", "f2_ts.pt", "f2.pt2", "f2_config.json"]
 
 
 @pytest.fixture
