@@ -87,7 +87,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--warmup_steps", type=cli.non_negative_int, default=100)
     add("--clip_grad", type=cli.positive_float, default=1.0, help="largest norm of the gradient")
     add("--accumulate_steps", type=cli.positive_int, default=1, help="batches per optimizer step")
-    add("--ema", type=decay, default=0.999, help="decay of the weights' moving average; 0 ships the last weights")
+    add("--ema", type=cli.share, default=0.999, help="decay of the weights' moving average; 0 ships the last weights")
     add("--amp", choices=("off", "bf16", "fp16"), default="off", help="mixed precision")
     add("--compile", action="store_true", help="compile with torch.compile (needs a C++ compiler)")
     add(
@@ -128,14 +128,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         arguments.output_dir = Path("runs") / f"delit_{arguments.data_root.resolve().name}"
     arguments.ema = arguments.ema or None
     return arguments
-
-
-def decay(text: str) -> float:
-    """A share below 1."""
-    value = cli.non_negative_float(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not below 1")
-    return value
 
 
 @cli.script

@@ -59,13 +59,19 @@ PORTRAIT_WING = (
     "data.portrait",
     "models.delit_model",
     "models.delit",
+    "models.relit_model",
+    "models.relit",
     "losses.delit_loss",
     "losses.delit_loss_check",
     "losses.delit_environment",
+    "losses.relit_loss",
     "tasks.delit_task",
     "tasks.delit_training",
+    "tasks.relit_task",
+    "tasks.relit_training",
     "inference",
     "evaluation.delit",
+    "evaluation.relit",
 )
 FOUNDATION = ("utils", "training", "evaluation.table", "evaluation.perceptual")
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "src").rglob("*.py")}

@@ -73,7 +73,7 @@ class DelitModel(nn.Module):
         """``relit``: N x 3 x H x W linear radiance of any exposure, at least 0, any size from 16 x 16 on."""
         height, width = relit.shape[-2:]
         exposure = measure_exposure(relit)  # N x 1 x 1 x 1
-        answer = self.network(_padded(relit / exposure))
+        answer = self.network(padded(relit / exposure))
         rows, columns = -(-height // TRANSFER_STRIDE), -(-width // TRANSFER_STRIDE)
         return Delit(
             flat_lit=answer.flat_lit[..., :height, :width].float(),
@@ -101,7 +101,7 @@ class DelitModel(nn.Module):
         ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             exposure = measure_exposure(relit)
             # Padded as in :meth:`forward`, so that a thumbnail shows the same there.
-            return _padded(relit / exposure), environment / exposure, _padded(flat_lit), _padded(mask)
+            return padded(relit / exposure), environment / exposure, padded(flat_lit), padded(mask)
 
         self.network.start(at_unit_exposure(*sample) for sample in samples)
 
@@ -110,7 +110,7 @@ class DelitModel(nn.Module):
         return self.codec.decode(output.environment_code) * output.exposure
 
 
-def _padded(pictures: Tensor) -> Tensor:
+def padded(pictures: Tensor) -> Tensor:
     """N x C x H x W with its last row and column repeated until both sides are multiples of :data:`STRIDE`."""
     height, width = pictures.shape[-2:]
     return F.pad(pictures, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")

@@ -178,6 +178,7 @@ positive_float = _bounded(float, "positive_float", lambda v: math.isfinite(v) an
 non_negative_float = _bounded(
     float, "non_negative_float", lambda v: math.isfinite(v) and v >= 0, "a finite number of at least 0"
 )
+share = _bounded(float, "share", lambda v: 0 <= v < 1, "below 1 and at least 0")
 
 
 def hour_list(text: str) -> list[float]:

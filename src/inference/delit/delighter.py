@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.inference.crops import Crop, Face, portrait_crop, whole_picture
-from src.inference.crops import is_portrait_crop as shows_portrait
-from src.inference.faces import find_face
+from src.inference.crops import Crop
+from src.inference.framing import frame_portrait
 from src.inference.prediction import (
     FLAT_FLOOR,
     RELIT_FLOOR,
@@ -35,7 +34,6 @@ from src.utils.resize import resize_area
 
 SMALLEST_LUMINANCE = 1e-9  # mean of a person: below, there is no brightness to keep
 SMALLEST_SIDE = 16  # that the network takes
-_SEARCHED_SIDE = 1024  # pictures are reduced to it before faces are looked for
 
 
 class Delighted(NamedTuple):
@@ -75,7 +73,7 @@ class Delighter:
 
     def __call__(self, relit: np.ndarray, is_coded: bool = False) -> Delighted:
         """``relit``: H x W x 3 linear radiance, of any size; ``is_coded``: from 8-bit sRGB, with their noise."""
-        crop, note = self.choose_crop(relit)
+        crop, note = frame_portrait(relit, self.crops)
         content = crop.cut(relit)
         (prediction,) = self.predict([self.network_input(content)])
         if is_coded or not content.any():
@@ -86,19 +84,6 @@ class Delighter:
         if prediction.exposure is not None:
             note += f"; brightness kept, x {prediction.exposure:.2f}"
         return Delighted(self.put_back(relit, crop, prediction), prediction, crop, note)
-
-    def choose_crop(self, relit: np.ndarray) -> tuple[Crop, str]:
-        """The part to show the network, and why."""
-        whole = whole_picture(*relit.shape[:2])
-        if not self.crops:
-            return whole, "whole picture, as asked"
-        face = _find_face(relit)
-        if face is None:
-            return whole, "no face found, whole picture"
-        if shows_portrait(face, *relit.shape[:2]):
-            return whole, "a portrait crop already, whole picture"
-        crop = portrait_crop(face)
-        return crop, f"face found, crop of {crop.width} x {crop.height} at ({crop.left}, {crop.top})"
 
     def network_input(self, content: np.ndarray, size: int | None = None) -> Tensor:
         """3 x h x w of an H x W x 3 crop: its long side becomes ``size`` (the model's own by default)."""
@@ -177,13 +162,3 @@ def _kept_exposure(relit: Tensor, output: Delit) -> Tensor:
     ours, flat = ((luminance(picture) * mask).sum((1, 2)) for picture in (relit, output.flat_lit))
     least = SMALLEST_LUMINANCE * mask.sum((1, 2)).clamp_min(SMALLEST_LUMINANCE)
     return torch.where((ours > least) & (flat > least), ours / flat.clamp_min(1e-12), torch.ones_like(ours))
-
-
-def _find_face(relit: np.ndarray) -> Face | None:
-    """The largest face in linear radiance: what a display would clip, or show as black, is brought into its range."""
-    scale = min(1.0, _SEARCHED_SIDE / max(relit.shape[:2]))
-    reduced = resize_area(relit, *(max(1, round(side * scale)) for side in relit.shape[:2]))
-    bright = float(np.percentile(reduced, 95))
-    exposure = 1.0 if 0.1 < bright <= 1.0 else 0.8 / max(bright, 1e-6)
-    face = find_face(np.rint(linear_to_srgb(reduced * np.float32(exposure)) * 255).astype(np.uint8))
-    return None if face is None else Face(face.x / scale, face.y / scale, face.side / scale)

@@ -1,7 +1,7 @@
 """The attention architecture for delighting.
 
-A U-Net whose coarsest features are tokens that attend to one another. It begins with a first guess in closed form
-(:mod:`src.models.delit.first_guess`), and two heads correct that:
+A U-Net whose coarsest features are tokens that attend to one another (:mod:`src.models.delit.backbone`). It begins with
+a first guess in closed form (:mod:`src.models.delit.first_guess`), and two heads correct that:
 
 - **Environment** (:mod:`src.models.delit.environment_head`): every direction of the sphere asks the tokens.
 - **Flat-lit**: three answers, mixed pixel by pixel in the logarithm, and a smooth correction from features at a quarter
@@ -20,16 +20,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from src.models.delit.backbone import Backbone
 from src.models.delit.environment_head import EnvironmentHead
 from src.models.delit.first_guess import DIM, FirstGuess
 from src.models.delit.flat_error import FlatErrorHead
-from src.models.delit.layers import AttentionBlock, ResidualBlock, enlarge
+from src.models.delit.layers import enlarge
 from src.models.delit.light_solve import LightSolve
 from src.models.delit.lobes import LOBES, lobe_weights
 from src.models.delit.outputs import NetworkOutput
@@ -37,8 +37,6 @@ from src.utils.hdr_codec import Codec
 
 IDEAS = ("first_guess", "skips", "attention_head", "shading", "light_solve")  # that it can be built without
 TRANSFER_STRIDE = 2  # pixels of the picture to one of the transfer
-TOKEN_BLOCKS = 2
-_PLACE_BANDS = 4
 _BRIGHTEST, _DARKEST = 1000.0, 0.01  # radiance of a source, and shading, at unit exposure
 _LARGEST_LOG = 8.0
 _USUAL_ALBEDO = 0.3
@@ -46,7 +44,7 @@ _INSIDE = 0.8  # coverage from which a pixel's shading counts
 _DARK_SKIN, _BRIGHT_SKIN = 0.02, 0.5  # flat-lit radiance: darker is not divided by, brighter counts no more
 
 
-class AttentionDelit(nn.Module):
+class AttentionDelit(Backbone):
     """N x 3 x H x W at unit exposure, H and W multiples of 16 -> :class:`NetworkOutput`.
 
     ``without``: of :data:`IDEAS`, to measure what each of them gives. Without the first guess it stays what it is
@@ -67,24 +65,10 @@ class AttentionDelit(nn.Module):
         without: Collection[str] = (),
         flat_confidence: bool = False,
     ) -> None:
-        super().__init__()
         if unknown := set(without) - set(IDEAS):
             raise ValueError(f"unknown ideas {sorted(unknown)}, known are {IDEAS}")
-        widths = [base_dim // 4, base_dim, 2 * base_dim, 2 * base_dim, 2 * base_dim]
-        depths = [1, 1, 2, 2]  # convolutions at 1/2, 1/4, 1/8, 1/16 of the size
-        self.stem = nn.Conv2d(3, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(n_in, n_out, 3, stride=2, padding=1), ResidualBlock(n_out, depth))
-            for (n_in, n_out), depth in zip(pairwise(widths), depths, strict=True)
-        )
-        self.token_blocks = nn.ModuleList(AttentionBlock(widths[-1], has_context=False) for _ in range(TOKEN_BLOCKS))
-        self.place = nn.Linear(4 * _PLACE_BANDS, widths[-1])
-        self.up = nn.ModuleList(
-            nn.Conv2d(n_low, n_high, 1) for n_low, n_high in zip(widths[:0:-1], widths[-2::-1], strict=True)
-        )
-        self.merge = nn.ModuleList(
-            ResidualBlock(width, depth) for width, depth in zip(widths[-2:0:-1], depths[-2::-1], strict=True)
-        )
+        super().__init__(base_dim, "skips" not in without)
+        widths = self.widths
         self.direct = nn.Conv2d(widths[1], 3, 1)
         self.correction = nn.Conv2d(widths[2], 3, 1)
         self.full = nn.Conv2d(2 * widths[0] + 6, base_dim // 2, 3, padding=1)
@@ -102,7 +86,7 @@ class AttentionDelit(nn.Module):
         self.shading = None if "shading" in without else ShadingHead(widths[1])
         self.light_solve = None if {"shading", "light_solve"} & set(without) else LightSolve()
         self.flat_error = FlatErrorHead(base_dim // 2) if flat_confidence else None
-        self.is_guess_fitted, self.has_skips = "first_guess" not in without, "skips" not in without
+        self.is_guess_fitted = "first_guess" not in without
 
     @torch.no_grad()
     def start(self, samples: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]]) -> None:
@@ -114,13 +98,13 @@ class AttentionDelit(nn.Module):
             )
 
     def forward(self, picture: Tensor) -> NetworkOutput:
-        full, levels = self._encode(picture)  # N x B/4 x H x W; from N x B x H/2 x W/2 to N x 2B x H/16 x W/16
-        tokens = self._attend(levels[-1])  # N x 2B x H/16 x W/16
+        full, levels = self.encode(picture)  # N x B/4 x H x W; from N x B x H/2 x W/2 to N x 2B x H/16 x W/16
+        tokens = self.attend(levels[-1])  # N x 2B x H/16 x W/16
         guess = self.first_guess(picture)  # light N x 3 x LOBES, log shading N x 3 x 16 x 16
         code, confidence = self.environment(tokens, guess.light)  # N x C x h x w, N x 1 x h x w
         environment = self.codec.decode(code)  # N x 3 x h x w
         light = self._through_lobes(environment)  # N x 3 x LOBES
-        fine, coarse = self._decode(tokens, levels)  # N x B x H/2 x W/2, N x 2B x H/4 x W/4
+        fine, coarse = self.decode(tokens, levels)  # N x B x H/2 x W/2, N x 2B x H/4 x W/4
         transfer, shading = self._shade(fine, light)  # N x LOBES x H/2 x W/2, N x 3 x H/2 x W/2
 
         size = picture.shape[-2:]
@@ -141,31 +125,6 @@ class AttentionDelit(nn.Module):
                 brighter = self._explain(picture, flat_lit, mask, transfer, light)  # N x 3 x LOBES
                 code = self.codec.encode(environment.float() * torch.exp(self.environment.spread(brighter)))
         return NetworkOutput(flat_lit, code, confidence, mask, transfer, flat_error)
-
-    def _encode(self, picture: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Features at the full size, and at a half, a quarter, an eighth and a sixteenth of it."""
-        full = self.stem(torch.log1p(4.0 * picture))
-        x, levels = F.silu(full), []
-        for down in self.down:
-            x = down(x)
-            levels.append(x)
-        return full if self.has_skips else torch.zeros_like(full), levels
-
-    def _attend(self, features: Tensor) -> Tensor:
-        """Features of places that have seen one another, N x D x h' x w' as they came."""
-        height, width = features.shape[-2:]
-        tokens = features.flatten(2).transpose(1, 2) + self.place(_place_features(height, width, features.device))
-        for block in self.token_blocks:
-            tokens = block(tokens)
-        return tokens.transpose(1, 2).unflatten(2, (height, width))
-
-    def _decode(self, x: Tensor, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """The features of the last two levels, the finer first."""
-        coarse = x
-        for up, merge, skip in zip(self.up[:-1], self.merge, levels[-2::-1], strict=True):
-            larger = F.interpolate(up(x), scale_factor=2.0, mode="bilinear", align_corners=False)
-            coarse, x = x, merge(skip + larger if self.has_skips else larger)
-        return x, coarse
 
     def _shade(self, features: Tensor, light: Tensor) -> tuple[Tensor | None, Tensor]:
         """Which light each pixel gets, and the shading that makes; without the idea shading 1."""
@@ -213,12 +172,3 @@ class ShadingHead(nn.Module):
     def forward(self, features: Tensor, light: Tensor) -> tuple[Tensor, Tensor]:
         transfer = torch.softmax(self.to_transfer(features).float(), dim=1)
         return transfer, torch.einsum("nkhw,nck->nchw", transfer, light).clamp_min(_DARKEST)
-
-
-def _place_features(rows: int, columns: int, device: torch.device) -> Tensor:
-    """(rows * columns) x 16: sines and cosines of a token's place in the picture, whatever the number of tokens."""
-    bands = math.pi * 2.0 ** torch.arange(_PLACE_BANDS, device=device)
-    y, x = (((torch.arange(n, device=device) + 0.5) / n)[:, None] * bands for n in (rows, columns))
-    y, x = (torch.cat([waves.sin(), waves.cos()], dim=1) for waves in (y, x))
-    grid = (y[:, None].expand(-1, columns, -1), x[None].expand(rows, -1, -1))
-    return torch.cat(grid, dim=-1).flatten(0, 1)

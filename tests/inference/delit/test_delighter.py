@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from src.inference import framing
 from src.inference.crops import Crop, Face
-from src.inference.delit import delighter as module
 from src.inference.delit.delighter import Delighter
 from src.inference.prediction import apply_gain
 from src.models.delit_model import Delit
@@ -125,7 +125,7 @@ def test_outside_of_the_mask_the_picture_is_untouched():
 
 
 def test_a_face_is_cropped_and_put_back(monkeypatch):
-    monkeypatch.setattr(module, "find_face", lambda picture: Face(150.0, 90.0, 50.0))
+    monkeypatch.setattr(framing, "find_face", lambda picture: Face(150.0, 90.0, 50.0))
     relit = textured(240, 320)
     model = GainModel(constant(0.5))
     result = Delighter(model)(relit)

@@ -45,8 +45,8 @@ def test_without_the_light_solve_the_environment_is_the_heads():
     net = network("light_solve")
     net.load_state_dict(network().state_dict(), strict=False)
     with torch.no_grad():
-        _, levels = net._encode(picture())
-        code, confidence = net.environment(net._attend(levels[-1]), net.first_guess(picture()).light)
+        _, levels = net.encode(picture())
+        code, confidence = net.environment(net.attend(levels[-1]), net.first_guess(picture()).light)
     found, whole = answers("light_solve"), answers()
     assert torch.equal(found.code, code) and torch.equal(found.confidence, confidence)
     assert torch.equal(found.flat_lit, whole.flat_lit) and not torch.allclose(found.code, whole.code)
@@ -74,9 +74,9 @@ def test_without_the_skips_the_decoder_sees_tokens_only():
     def decoded(*without: str) -> torch.Tensor:
         net = network(*without)
         with torch.no_grad():
-            full, levels = net._encode(picture())
+            full, levels = net.encode(picture())
             tokens = torch.ones_like(levels[-1])
-            fine, _ = net._decode(tokens, levels)
+            fine, _ = net.decode(tokens, levels)
         assert bool(full.any()) == (not without)
         return fine
 

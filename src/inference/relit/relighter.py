@@ -1,0 +1,115 @@
+"""A flat-lit portrait in any light: arrays in, arrays out, no files.
+
+relighter = Relighter(relit_model.load("relit.pth"))
+transport = relighter.transport(flat_lit)             # the network, once per picture
+picture = relighter.relight(transport, environment)   # one small product for every light
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.inference.crops import Crop
+from src.inference.framing import frame_portrait
+from src.inference.upsampling import resize_mask
+from src.models.relit.transport import Coverage, Transport, coverage_of
+from src.models.relit_model import RelitModel
+from src.utils.resize import resize_area
+from src.utils.sphere import perspective_directions, sample_environment
+
+CAMERA_FOV_DEGREES = 30.0  # vertical field of view of the camera that sees the environment behind the person
+_SMALLEST_SIDE = 16  # that the network takes
+_GUIDE_FLOOR = 0.01  # flat-lit radiance that is added before its logarithm guides the mask
+
+
+@dataclass(frozen=True)
+class PortraitTransport:
+    """A picture and how the portrait in it passes light on: what :meth:`Relighter.relight` needs, and no network."""
+
+    picture: np.ndarray  # H x W x 3 linear: flat-lit where the person is
+    mask: np.ndarray  # H x W in [0, 1]: the person, within the crop
+    crop: Crop  # the part that the network saw
+    note: str  # why that part
+    content: Tensor  # 1 x 3 x h x w: the crop of the picture
+    transport: Transport
+    coverage: Coverage
+
+
+class Relighter:
+    """A trained model applied to pictures of any size.
+
+    ``crops``: look for a face and show the network the portrait about it, rather than the whole picture.
+    """
+
+    def __init__(self, model: RelitModel, crops: bool = True) -> None:
+        self.model = model
+        self.device = next(model.parameters()).device
+        self.crops = crops
+
+    @torch.inference_mode()
+    def transport(
+        self, flat_lit: np.ndarray, mask: np.ndarray | None = None, crop: Crop | None = None
+    ) -> PortraitTransport:
+        """Ask the network how the portrait in H x W x 3 linear radiance, at least 0, passes light on.
+
+        ``mask`` H x W in [0, 1]: where the person is, by default what the network takes for one. ``crop``: the part to
+        show the network, by default the portrait about the face that is found.
+        """
+        height, width = flat_lit.shape[:2]
+        note = "as given"
+        if crop is None:
+            crop, note = frame_portrait(flat_lit, self.crops)
+        content = np.ascontiguousarray(crop.cut(flat_lit), np.float32)
+        rows, columns = content.shape[:2]
+        scale = self.model.config.image_size / max(rows, columns)
+        shown = resize_area(content, *(max(_SMALLEST_SIDE, round(side * scale)) for side in (rows, columns)))
+        transport = self.model.transport(_planes(shown).to(self.device))
+        if mask is None:
+            inside = resize_mask(transport.mask[0, 0].cpu().numpy(), content, _GUIDE_FLOOR)
+        else:
+            inside = resize_area(crop.cut(np.asarray(mask, np.float32)), rows, columns)
+        inside = inside * crop.feather(height, width)
+        weights = torch.from_numpy(np.ascontiguousarray(inside, np.float32))[None, None].to(self.device)
+        size = (transport.share.shape[-2], transport.share.shape[-1])
+        return PortraitTransport(
+            picture=flat_lit,
+            mask=crop.put_back(np.zeros((height, width), np.float32), inside.astype(np.float32)),
+            crop=crop,
+            note=note,
+            content=_planes(content).to(self.device),
+            transport=transport,
+            coverage=coverage_of(weights, size),
+        )
+
+    @torch.inference_mode()
+    def relight(
+        self, transport: PortraitTransport, environment: np.ndarray, background: np.ndarray | None = None
+    ) -> np.ndarray:
+        """H x W x 3 linear radiance of the portrait under an environment (h x w x 3 linear, of any size).
+
+        ``background`` H x W x 3 or 3 is what is seen behind the person, by default the picture itself. Twice the
+        environment gives twice the person, and two environments the sum.
+        """
+        light = self.model.fit_environment(environment)
+        relit = self.model.relight(transport.content, transport.transport, light, transport.coverage)
+        person = relit[0, 0].permute(1, 2, 0).cpu().numpy()
+        behind = transport.picture if background is None else np.broadcast_to(background, transport.picture.shape)
+        inside = transport.crop.cut(transport.mask)[..., None]
+        content = transport.crop.cut(behind)
+        return transport.crop.put_back(behind, content + inside * (person - content))
+
+
+def seen_behind(
+    environment: np.ndarray, height: int, width: int, fov_degrees: float = CAMERA_FOV_DEGREES
+) -> np.ndarray:
+    """``height x width x 3``: an environment as the camera sees it behind the person."""
+    return sample_environment(environment, perspective_directions(height, width, fov_degrees))
+
+
+def _planes(picture: np.ndarray) -> Tensor:
+    """H x W x 3 -> 1 x 3 x H x W."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]

@@ -1,0 +1,57 @@
+"""The relighting loss: how relit pictures differ from true ones, as they are shown and in their shadows."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from src.losses.delit_loss import masked_mean
+from src.utils.color import extended_srgb, luminance
+
+SHOWN_WEIGHT, LOG_WEIGHT, EDGES_WEIGHT, MASK_WEIGHT = 4.0, 0.5, 2.0, 0.1
+_EXPOSED_TO = 0.25  # the mean luminance of the person in a picture as it is shown
+_SHADOW = 0.05  # of pictures so exposed: darker than this, relative errors count less
+_DARKEST = 1e-6  # mean luminance
+_SMALLEST_PROBABILITY = 1e-6
+
+
+class RelitLoss(nn.Module):
+    """Named terms of relit pictures N x M x 3 x H x W against true ones, ``loss`` among them: float32 scalars.
+
+    Both are exposed as the true one asks for, so that bright light counts no more than dim light. ``relit_shown``:
+    mean difference of sRGB, whose curve goes on above white; ``relit_log``: of logarithms; ``relit_edges``: of
+    differences of neighbouring pixels, of which shadows' outlines are; ``mask``: cross entropy. ``mask`` N x 1 x H x W
+    is where the first three count; ``seen_mask`` N x 1 x H x W is the one predicted.
+    """
+
+    def forward(self, relit: Tensor, true: Tensor, mask: Tensor, seen_mask: Tensor) -> dict[str, Tensor]:
+        lights = relit.shape[1]
+        weight = mask.repeat_interleave(lights, dim=0)
+        relit, true = relit.flatten(0, 1).float(), true.flatten(0, 1).float()
+        total = weight.sum((1, 2, 3)).clamp_min(1.0)
+        mean = (luminance(true) * weight[:, 0]).sum((1, 2)) / total
+        exposure = (_EXPOSED_TO / mean.clamp_min(_DARKEST)).view(-1, 1, 1, 1)
+        relit, true = relit * exposure, true * exposure
+        shown, wanted = extended_srgb(relit), extended_srgb(true)
+        sure = seen_mask.float().clamp(_SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
+        terms = {
+            "relit_shown": masked_mean((shown - wanted).abs(), weight),
+            "relit_log": masked_mean((torch.log(relit + _SHADOW) - torch.log(true + _SHADOW)).abs(), weight),
+            "relit_edges": _edge_error(shown - wanted, weight),
+            "mask": F.binary_cross_entropy(sure, mask),
+        }
+        terms["loss"] = (
+            SHOWN_WEIGHT * terms["relit_shown"]
+            + LOG_WEIGHT * terms["relit_log"]
+            + EDGES_WEIGHT * terms["relit_edges"]
+            + MASK_WEIGHT * terms["mask"]
+        )
+        return terms
+
+
+def _edge_error(difference: Tensor, weight: Tensor) -> Tensor:
+    """Mean change of N x 3 x H x W from pixel to pixel, down and across, where both are within N x 1 x H x W."""
+    across = masked_mean(difference.diff(dim=3).abs(), weight[..., 1:] * weight[..., :-1])
+    down = masked_mean(difference.diff(dim=2).abs(), weight[..., 1:, :] * weight[..., :-1, :])
+    return across + down

@@ -1,0 +1,84 @@
+"""Training a relighting model: the loss on batches, and what it is worth on people and light it never saw."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.data.portrait.delit_dataset import DelitDataset
+from src.data.portrait.relit_batches import RelitBatch, of_pair
+from src.evaluation.relit.metrics import relit_metrics
+from src.losses.relit_loss import RelitLoss
+from src.models.relit_model import CHECKPOINT_KIND, RelitModel
+from src.training.distributed import Processes
+from src.training.task import Task
+from src.utils.color import linear_to_srgb, luminance
+from src.utils.contact_sheet import contact_sheet
+
+FIGURE_COUNT = 6
+FIGURE_COLUMNS = ("flat-lit", "relit predicted", "truth")
+_SHOWN_MEAN = 0.25  # luminance of the person in figures
+
+
+class RelitTask(Task):
+    """``validation``: pairs of held-out subjects and environments; ``score`` is minus the loss on them."""
+
+    model: RelitModel
+    kind = CHECKPOINT_KIND
+    unit = "images"
+
+    def __init__(self, model: RelitModel, loss: RelitLoss, validation: DelitDataset, processes: Processes) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self.validation = validation
+        self.processes = processes
+
+    def forward(self, batch: RelitBatch) -> dict[str, Tensor]:
+        relit, transport = self.model(batch.flat_lit, batch.environment, batch.source, batch.shown)
+        return self.loss(relit, batch.relit, batch.mask, self.model.full_mask(transport, batch.mask))
+
+    def samples(self, batch: RelitBatch) -> int:
+        return len(batch)
+
+    def describe(self, batch: RelitBatch) -> str:
+        return ", ".join(batch.name)
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Means over all pairs of the loss's terms and of the measures of ``evaluate.py relit``."""
+        mine = range(self.processes.rank, len(self.validation), self.processes.count)
+        rows = [row for part in self.processes.gather([self._measure(index) for index in mine]) for row in part]
+        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        return means | {"score": -means["loss"]}
+
+    def _measure(self, index: int) -> dict[str, float]:
+        batch = self._pair(index)
+        relit, transport = self.model(batch.flat_lit, batch.environment, batch.source, batch.shown)
+        measures = self.loss(relit, batch.relit, batch.mask, self.model.full_mask(transport, batch.mask))
+        measures |= relit_metrics(relit[:, 0], batch.relit[:, 0], batch.mask)
+        return {name: float(value) for name, value in measures.items()}
+
+    def _pair(self, index: int) -> RelitBatch:
+        return of_pair(self.validation[index].to(self.processes.device))
+
+    @torch.no_grad()
+    def figures(self) -> dict[str, np.ndarray]:
+        """Fixed validation pairs, spread evenly, both pictures shown at the exposure that the truth asks for."""
+        count = min(FIGURE_COUNT, len(self.validation))
+        rows, labels = [], []
+        for index in np.linspace(0, len(self.validation) - 1, count).round().astype(int).tolist():
+            batch = self._pair(index)
+            relit, _ = self.model(batch.flat_lit, batch.environment, batch.source, batch.shown)
+            mean = (luminance(batch.relit[0, 0]) * batch.mask[0, 0]).sum() / batch.mask.sum().clamp_min(1.0)
+            exposure = _SHOWN_MEAN / mean.clamp_min(1e-6)
+            pictures = (batch.flat_lit[0], relit[0, 0] * batch.mask[0] * exposure, batch.relit[0, 0] * exposure)
+            rows.append([linear_to_srgb(picture).permute(1, 2, 0).cpu().numpy() for picture in pictures])
+            labels.append(batch.name[0])
+        return {"validation": contact_sheet(rows, labels, FIGURE_COLUMNS)}
+
+    def model_config(self) -> dict:
+        return asdict(self.model.config)

@@ -1,0 +1,110 @@
+"""What ``train_relit.py`` does: data, model, optimizer and engine of phase 3."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from src.data.portrait.olat_stacks import OlatStacks
+from src.data.portrait.picture_cache import PictureCache
+from src.data.portrait.random_light import RandomLight
+from src.data.portrait.relit_batches import RelitBatches, RelitOptions
+from src.losses.relit_loss import RelitLoss
+from src.models import delit_model
+from src.models.relit_model import RelitConfig, RelitModel, load
+from src.tasks.delit_training import FILE_NAMES, SAMPLES_PER_EPOCH, DelitData
+from src.tasks.relit_task import RelitTask
+from src.training.distributed import Processes
+from src.training.identity import run_identity
+from src.training.run_dir import open_run_dir
+from src.training.task import Batches
+from src.training.trainer import Trainer, TrainerOptions
+from src.utils import checkpoint
+from src.utils.cli import InputError
+from src.utils.content_hash import content_hash
+
+_MODEL = ("image_size", "env_height", "base_dim")
+
+
+def train_relit(arguments: argparse.Namespace, data: DelitData, group: Processes) -> Trainer:
+    """Train to the end, continuing an interrupted run; ``arguments`` are those of ``train_relit.py``."""
+    begun_from = {"pretrained": content_hash(arguments.pretrained)} if arguments.pretrained else {}
+    description = {**data.description, **begun_from}
+    open_run_dir(arguments.output_dir, arguments, description, group, FILE_NAMES)
+    torch.manual_seed(arguments.seed)
+    model = make_model(arguments).to(group.device)
+    task = RelitTask(model, RelitLoss(), data.validation, group)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=arguments.learning_rate, weight_decay=arguments.weight_decay, fused=True
+    )
+    engine = TrainerOptions(
+        epochs=arguments.num_epochs,
+        time_budget_s=arguments.time_budget and arguments.time_budget * 60.0,
+        warmup_steps=arguments.warmup_steps,
+        clip_grad=arguments.clip_grad,
+        amp=arguments.amp,
+        save_every=1,
+        ema=arguments.ema,
+    )
+    trainer = Trainer(
+        task,
+        optimizer,
+        make_batches(arguments, data, group),
+        group,
+        arguments.output_dir,
+        options=engine,
+        identity=run_identity(arguments, description, group.count),
+        file_names=FILE_NAMES,
+    )
+    trainer.resume(None if arguments.resume in ("auto", "never") else Path(arguments.resume))
+    trainer.fit()
+    return trainer
+
+
+def make_model(arguments: argparse.Namespace) -> RelitModel:
+    """A new model, or with ``--pretrained`` one that begins from the weights of a relighting or delighting model."""
+    config = RelitConfig(**{name: getattr(arguments, name) for name in _MODEL})
+    model = RelitModel(config)
+    if arguments.pretrained is None:
+        return model
+    is_delit = checkpoint.read_kind(arguments.pretrained) == delit_model.CHECKPOINT_KIND
+    remedy = "give the same --base_dim, or another checkpoint"
+    try:
+        if is_delit:
+            model.begin_from(delit_model.load(arguments.pretrained))
+        else:
+            pretrained = load(arguments.pretrained)
+            if replace(pretrained.config, image_size=config.image_size, env_height=config.env_height) != config:
+                raise ValueError("has a network of another shape")
+            model.load_state_dict(pretrained.state_dict())
+    except ValueError as error:
+        raise InputError(arguments.pretrained, str(error), remedy) from error
+    return model
+
+
+def make_batches(arguments: argparse.Namespace, data: DelitData, group: Processes) -> Batches:
+    """Portraits of the light stage, relit anew for every batch."""
+    assert data.stage is not None, "the script asks for OLATs"
+    cache = PictureCache(arguments.cache_dir or arguments.output_dir / "cache")
+    stacks = OlatStacks(
+        data.stage,
+        cache,
+        arguments.image_size,
+        group.device,
+        max_bytes=arguments.max_memory_gb * 2**30,
+        show_progress=group.is_main,
+    )
+    light = RandomLight(data.environments, arguments.env_height, 2 * arguments.env_height, cache, group.device)
+    options = RelitOptions(
+        batch_size=arguments.batch_size,
+        lights=arguments.lights_per_portrait,
+        steps_per_epoch=max(1, SAMPLES_PER_EPOCH // (arguments.batch_size * group.count)),
+        fov_degrees=data.stage.settings.fov_degrees,
+        augment=arguments.use_augmentation,
+        seed=arguments.seed,
+        rank=group.rank,
+    )
+    return RelitBatches(stacks, light, options)

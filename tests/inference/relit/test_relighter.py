@@ -1,0 +1,59 @@
+"""Portraits of any size in any light: full resolution, masks, crops, backgrounds."""
+
+import numpy as np
+import pytest
+
+from src.inference.crops import Crop
+from src.inference.relit.relighter import Relighter, seen_behind
+from src.utils.sphere import pixel_directions, rotate_environment_y
+from tests.inference.relit_models import tiny_relit_model
+
+
+@pytest.fixture(scope="module")
+def relighter():
+    return Relighter(tiny_relit_model(), crops=False)
+
+
+def portrait(height=90, width=120):
+    return np.random.default_rng(0).uniform(0.1, 0.8, (height, width, 3)).astype(np.float32)
+
+
+def bright_light():
+    return np.random.default_rng(1).gamma(0.3, 3.0, (40, 80, 3)).astype(np.float32)
+
+
+def test_uniform_light_gives_the_picture_back_at_full_size(relighter):
+    picture = portrait()
+    transport = relighter.transport(picture)
+    np.testing.assert_allclose(relighter.relight(transport, np.ones((8, 16, 3), np.float32)), picture, atol=1e-5)
+
+
+def test_lights_add_up_and_the_rest_of_the_picture_stays(relighter):
+    picture, light = portrait(), bright_light()
+    mask = np.zeros(picture.shape[:2], np.float32)
+    mask[20:70, 30:80] = 1
+    transport = relighter.transport(picture, mask)
+    black = np.zeros(3, np.float32)
+    one, other = (relighter.relight(transport, e, black) for e in (light, rotate_environment_y(light, 90)))
+    both = relighter.relight(transport, 2 * light + rotate_environment_y(light, 90), black)
+    assert np.abs(both - 2 * one - other).max() < 1e-5 * both.mean() * 10
+    assert not both[mask == 0].any()
+    kept = relighter.relight(transport, light)
+    np.testing.assert_array_equal(kept[mask == 0], picture[mask == 0])
+    np.testing.assert_allclose(kept[mask == 1], one[mask == 1], rtol=1e-5)
+
+
+def test_a_crop_changes_nothing_outside_and_fades_at_its_border(relighter):
+    picture = portrait()
+    transport = relighter.transport(picture, np.ones(picture.shape[:2], np.float32), Crop(10, 20, 60, 60))
+    relit = relighter.relight(transport, 5 * bright_light())
+    changed = np.abs(relit - picture).max(axis=2)
+    assert not changed[:10].any() and not changed[:, 80:].any()
+    assert changed[10].max() < changed[35:45].max() / 10
+
+
+def test_the_camera_sees_what_lies_behind_the_person():
+    directions = pixel_directions(32, 64).astype(np.float32)
+    seen = seen_behind(directions, 20, 20)
+    assert np.abs(seen[9:11, 9:11].mean((0, 1)) - [0, 0, -1]).max() < 0.05
+    assert seen[0, :, 1].min() > 0 and seen[:, -1, 0].min() > 0  # up is up, right is right
