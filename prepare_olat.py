@@ -17,6 +17,10 @@ with heads of the ICT-FaceKit (github.com/ICT-VGL/ICT-FaceKit) instead of proced
 
     python prepare_olat.py --synthetic 100 --head_model ICT-FaceKit --max_yaw 80 --out_root runs/stage
 
+Clips of people who move, under light that stays and light that turns (runs/clips/clips):
+
+    python prepare_olat.py --clips 20 --num_lights 96 --image_size 128 --out_root runs/clips
+
 The same command again continues: finished subjects are kept, half-written ones are made again; what was made from
 other captures, environments or settings is refused, or with --overwrite made again. A subject that cannot be made is
 named, exit status 2; the others are made.
@@ -46,6 +50,7 @@ from src.utils.json_files import write_json
 
 if TYPE_CHECKING:
     from src.data.stage.captures import Stage
+    from src.data.stage.synthetic.people import Framing
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -86,6 +91,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--overwrite", action="store_true", help="make again what was made from other captures or settings")
     add("--contact_sheet", type=Path, help="picture of some subjects under some environments to write")
     add("--synthetic", type=positive_int, metavar="N", help="make a light stage of N people and prepare that")
+    add("--clips", type=positive_int, metavar="N", help="make N clips of people who move, alone or beside a stage")
     add("--head_model", type=Path, metavar="DIR", help="a clone of the ICT-FaceKit (default: procedural heads)")
     add("--max_yaw", type=float, default=60.0, help="degrees that people of the synthetic stage turn away, up to 80")
     add(
@@ -108,8 +114,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--num_envs", type=positive_int, default=12, help="environments of the synthetic stage")
     add("--seed", type=int, default=0, help="of the synthetic stage")
     args = parser.parse_args(argv)
-    if args.synthetic is None and (args.olat_root is None or args.env_dir is None):
+    makes_set = args.synthetic is not None or args.olat_root is not None
+    if (not makes_set and args.clips is None) or (args.olat_root is not None and args.env_dir is None):
         raise InputError("--olat_root, --env_dir", "both are needed", "give them, or --synthetic 12")
+    if not makes_set and args.contact_sheet is not None:
+        raise InputError("--contact_sheet", "shows subjects, not clips", "leave it out, or add --synthetic 12")
     if args.synthetic is not None and args.olat_root is not None:
         raise InputError("--synthetic", "makes captures of its own", "leave --olat_root out")
     if args.synthetic is not None and args.shard != (0, 1):
@@ -159,7 +168,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.utils.exr_layers import exr_layer
 
     with exr_layer(args.exr_layer):
-        return prepare(args)
+        if args.clips is not None:
+            film(args)
+        return prepare(args) if args.synthetic is not None or args.olat_root is not None else 0
+
+
+def film(args: argparse.Namespace) -> None:
+    from src.data.stage.environments import list_environments
+    from src.data.stage.synthetic.clips import ClipSettings, make_clips
+
+    settings = ClipSettings(
+        lights=args.num_lights,
+        size=args.image_size or 256,
+        seed=args.seed,
+        weights=args.weights,
+        exposure=args.exposure,
+        normalize_exposure=args.normalize_exposure,
+        framing=framing_of(args),
+    )
+    environments = tuple(list_environments(args.env_dir)) if args.env_dir is not None else ()
+    make_clips(
+        args.out_root / "clips",
+        args.clips,
+        settings,
+        head_model=args.head_model,
+        environments=environments,
+        workers=args.workers,
+    )
+    print(f"{args.clips} clips of {settings.frames} frames in {args.out_root / 'clips'}")
+
+
+def framing_of(args: argparse.Namespace) -> Framing:
+    from src.data.stage.synthetic.people import Framing
+
+    return Framing(args.max_yaw, tuple(args.focal_length), tuple(args.shot))
 
 
 def prepare(args: argparse.Namespace) -> int:
@@ -172,7 +214,6 @@ def prepare(args: argparse.Namespace) -> int:
 
     if args.synthetic is not None:
         from src.data.stage.synthetic.light_stage import make_light_stage
-        from src.data.stage.synthetic.people import Framing
 
         args.olat_root = make_light_stage(
             args.out_root / "stage",
@@ -182,7 +223,7 @@ def prepare(args: argparse.Namespace) -> int:
             size=args.image_size or 256,
             seed=args.seed,
             workers=args.workers,
-            framing=Framing(args.max_yaw, tuple(args.focal_length), tuple(args.shot)),
+            framing=framing_of(args),
             head_model=args.head_model,
         )
         args.env_dir = args.env_dir or args.out_root / "stage" / "env_maps"

@@ -42,6 +42,12 @@ class View:
         distance = self.frame_height / 2 / np.tan(np.radians(self.fov_degrees) / 2)
         return np.array([*self.centre, distance], np.float32)
 
+    def project(self, points: np.ndarray, size: int) -> np.ndarray:
+        """``(N, 2)`` columns and rows, pixel centres whole numbers, of points ``(N, 3)`` before the camera."""
+        relative = points - self.eye
+        scale = size / 2 / np.tan(np.radians(self.fov_degrees) / 2)
+        return relative[:, :2] * [1, -1] * (scale / -relative[:, 2:]) + (size / 2 - 0.5)
+
 
 @dataclass(frozen=True)
 class Samples:

@@ -26,22 +26,42 @@ _UNPAIRED = {"jawOpen", "mouthShrugLower", "mouthPucker", "mouthFunnel", "mouthR
 
 def sample_expression(rng: np.random.Generator) -> tuple[str, dict[str, float], tuple[float, float]]:
     """(name of the mood, strength of each shape, yaw and pitch of the gaze in degrees; above 0 is right and down)."""
+    mood, strengths = sample_mood(rng)
+    gaze = sample_gaze(rng)
+    strengths |= look_shapes(gaze)
+    shut = 1.0 if rng.uniform() < _LONG_SHUT else float(rng.choice([0.0, 0.0, rng.uniform(0, 0.6)]))
+    return mood, strengths | blink_shapes(shut), gaze
+
+
+def sample_mood(rng: np.random.Generator) -> tuple[str, dict[str, float]]:
+    """(name of the mood, strength of each shape); eyes open."""
     mood = str(rng.choice(list(_MOODS), p=_frequencies()))
     strengths: dict[str, float] = {}
     amount = rng.uniform(0.35, 1.0)
     for name, most in _MOODS[mood].items():
         for side in ("",) if name in _UNPAIRED else _SIDES:
             strengths[name + side] = float(np.clip(amount * most * (1 + 0.15 * rng.normal()), 0, 1.1))
-    gaze = float(np.clip(rng.normal(0, 10), -28, 28)), float(np.clip(rng.normal(0, 6), -18, 18))
-    # Lids follow the eye.
+    return mood, strengths
+
+
+def sample_gaze(rng: np.random.Generator) -> tuple[float, float]:
+    """Yaw and pitch in degrees; above 0 is right and down."""
+    return float(np.clip(rng.normal(0, 10), -28, 28)), float(np.clip(rng.normal(0, 6), -18, 18))
+
+
+def look_shapes(gaze: tuple[float, float]) -> dict[str, float]:
+    """Strengths of the shapes by which lids follow the eye."""
     across, down = gaze[0] / _GAZE_FULL_DEGREES, gaze[1] / _GAZE_FULL_DEGREES
+    strengths: dict[str, float] = {}
     for side, outwards in (("_L", across), ("_R", -across)):
         strengths["eyeLook" + ("Out" if outwards > 0 else "In") + side] = abs(outwards)
         strengths["eyeLook" + ("Down" if down > 0 else "Up") + side] = abs(down)
-    shut = 1.0 if rng.uniform() < _LONG_SHUT else float(rng.choice([0.0, 0.0, rng.uniform(0, 0.6)]))
-    if shut:
-        strengths |= {f"eyeBlink{side}": shut for side in _SIDES}
-    return mood, strengths, gaze
+    return strengths
+
+
+def blink_shapes(shut: float) -> dict[str, float]:
+    """Strengths of the shapes of lids that are ``shut``, 0 to 1."""
+    return {f"eyeBlink{side}": shut for side in _SIDES} if shut else {}
 
 
 def _frequencies() -> np.ndarray:

@@ -15,16 +15,14 @@ from torch import Tensor
 
 from src.data.stage.synthetic.clothes import neck
 from src.data.stage.synthetic.distance_fields import capsule, cone, difference, ellipsoid, smooth_max, sphere, union
-from src.data.stage.synthetic.meshes import rotation
 
 EYE_CENTRE = (0.178, 0.03, 0.392)
 EYE_RADIUS = 0.088
-PIVOT = (0.0, -0.55, -0.12)  # about which the head turns on its neck
 
 
 @dataclass(frozen=True)
 class HeadShape:
-    """What makes one head differ from another; lengths in head units, angles in degrees."""
+    """What makes one head differ from another; lengths in head units."""
 
     cranium: tuple[float, float, float]
     face_width: float
@@ -40,11 +38,10 @@ class HeadShape:
     eye_opening: float
     ear: float
     neck: float
-    pose: tuple[float, float, float] = (0.0, 0.0, 0.0)  # yaw, pitch and roll on the neck
 
 
-def sample_shape(rng: np.random.Generator, pose: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> HeadShape:
-    """A random head; ``pose`` turns it on its neck (yaw, pitch, roll)."""
+def sample_shape(rng: np.random.Generator) -> HeadShape:
+    """A random head."""
 
     def vary(mean: float, spread: float) -> float:
         return float(mean * (1 + spread * rng.uniform(-1, 1)))
@@ -64,7 +61,6 @@ def sample_shape(rng: np.random.Generator, pose: tuple[float, float, float] = (0
         eye_opening=vary(1.0, 0.22),
         ear=vary(1.0, 0.18),
         neck=vary(1.0, 0.13),
-        pose=pose,
     )
 
 
@@ -73,22 +69,16 @@ class Head:
 
     def __init__(self, shape: HeadShape) -> None:
         self.shape = shape
-        self.rotation = torch.tensor(rotation(*shape.pose), dtype=torch.float32)
-
-    def to_local(self, points: Tensor) -> Tensor:
-        """World points in the head's own frame, before it was turned on its neck."""
-        pivot = points.new_tensor(PIVOT)
-        return (points - pivot) @ self.rotation + pivot
 
     def skin(self, points: Tensor) -> Tensor:
         """Signed distance bound ``(N,)`` to face, ears and neck."""
-        x, y, z = self.to_local(points).unbind(1)
+        x, y, z = points.unbind(1)
         face = self._face(torch.stack([x.abs(), y, z], dim=1))
         return union(face, neck(points, self.shape.neck), 0.10)
 
-    def skull(self, local: Tensor) -> Tensor:
-        """Signed distance bound ``(N,)`` to the cranium, in the head's own frame."""
-        return ellipsoid(local, (0, 0.25, -0.08), self.shape.cranium)
+    def skull(self, points: Tensor) -> Tensor:
+        """Signed distance bound ``(N,)`` to the cranium."""
+        return ellipsoid(points, (0, 0.25, -0.08), self.shape.cranium)
 
     def _face(self, p: Tensor) -> Tensor:
         s = self.shape

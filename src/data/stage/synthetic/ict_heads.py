@@ -1,4 +1,4 @@
-"""People from the ICT-FaceKit's head: random identities and expressions, dressed and with hair."""
+"""People from the ICT-FaceKit's head: random identities, dressed and with hair."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from src.data.stage.synthetic.accessories import make_accessories, sample_accessories
 from src.data.stage.synthetic.clothes import dress
 from src.data.stage.synthetic.distance_fields import Field, smooth_max
-from src.data.stage.synthetic.expressions import sample_expression
-from src.data.stage.synthetic.eyes import eyeball
 from src.data.stage.synthetic.hair import make_hair, sample_hair
-from src.data.stage.synthetic.head_shapes import PIVOT
 from src.data.stage.synthetic.ict_model import HeadModel, read_head_model
-from src.data.stage.synthetic.meshes import GUMS, LASH, SKIN, TEETH, Mesh, join, make_mesh, rotation
-from src.data.stage.synthetic.people import Person, Pose
+from src.data.stage.synthetic.meshes import GUMS, LASH, SKIN, TEETH, Mesh, make_mesh
+from src.data.stage.synthetic.rig import Rig
 from src.data.stage.synthetic.skin import FaceMarks
 
 _MATERIALS = {
@@ -31,39 +27,38 @@ _MATERIALS = {
     "M_EyeLashes": LASH,
 }
 _SPREAD = 1.15  # standard deviations of identity: the model's own people are few and alike
-_NECK_TOP, _NECK_BOTTOM = -0.60, -1.0  # between them the turn of the head fades
+_NECK_BOTTOM = -1.0
 _HAIRLINE = 1.16  # of these heads over that of procedural ones
 _PLANE_REACH = 0.06  # head units from a vertex that its plane is trusted
 _OPEN_NECK, _HIGH_COLLAR = -0.95, -0.72  # heights that clothes reach on the neck
 _EAR_X, _EAR_LOW, _EAR_HIGH = 0.38, (-0.28, -0.38), (0.18, 0.12)  # a box about an ear; y and z
 
 
-def ict_person(rng: np.random.Generator, pose: Pose, hair_style: str, pixel_width: float, folder: Path) -> Person:
-    """A random person of the model in ``folder``, with the head turned by ``pose``."""
+def ict_rig(rng: np.random.Generator, hair_style: str, pixel_width: float, folder: Path) -> Rig:
+    """A random person of the model in ``folder``, in triangles for pixels of a width in head units."""
     model = read_head_model(folder)
-    face = model.neutral + np.tensordot(
-        _SPREAD * rng.normal(size=len(model.identities)).astype(np.float32), model.identities, 1
-    )
-    still = face.copy()
-    mood, strengths, gaze = sample_expression(rng)
-    for name, strength in strengths.items():
-        face += np.float32(strength) * model.expression(name)
+    deviations = _SPREAD * rng.normal(size=len(model.identities)).astype(np.float32)
+    face = model.neutral + np.tensordot(deviations, model.identities, 1)
     hair = sample_hair(rng, hair_style)
     hair = replace(hair, hairline=_HAIRLINE * hair.hairline)
     shoulders, collar = float(rng.uniform(0.88, 1.12)), float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1)]))
     voxel = float(np.clip(0.9 * pixel_width, 0.010, 0.022))
-    parts = [_skin_and_teeth(model, face)]
-    parts += [eyeball(*_eye_place(model, still, side), *gaze) for side in ("Left", "Right")]
     top = _OPEN_NECK + (_HIGH_COLLAR - _OPEN_NECK) * (0.5 + 0.5 * collar if collar else 0)
     worn = sample_accessories(rng, hair_style)
     with torch.inference_mode():
-        skull = _skull(model, still)
-        parts += make_hair(hair, skull, voxel)
-        parts += make_accessories(worn, skull, hair.thickness, _eye_front(model, still), voxel)
-        cloth = dress(shoulders, 1.0, collar, voxel, _torso(model, still, top))
-    parts = [_turned(part, pose) for part in parts]
-    about = {"mood": mood, "expression": strengths, "gaze": gaze, "collar": collar, **asdict(worn)}
-    return Person(join([*parts, *cloth]), _marks(model), hair_style, about)
+        skull = _skull(model, face)
+        on_head = make_hair(hair, skull, voxel)
+        on_head += make_accessories(worn, skull, hair.thickness, _eye_front(model, face), voxel)
+        on_body = dress(shoulders, 1.0, collar, voxel, _torso(model, face, top))
+    return Rig(
+        face=_skin_and_teeth(model, face),
+        shape=model.expression,
+        eyes=tuple(_eye_place(model, face, side) for side in ("Left", "Right")),
+        on_head=tuple(on_head),
+        on_body=tuple(on_body),
+        marks=_marks(model),
+        about={"hair": hair_style, "collar": collar, **asdict(worn)},
+    )
 
 
 def _eye_front(model: HeadModel, face: np.ndarray) -> tuple[float, float, float]:
@@ -127,16 +122,6 @@ def _distance_to(model: HeadModel, face: np.ndarray, chosen: np.ndarray) -> Fiel
         )
 
     return distance
-
-
-def _turned(mesh: Mesh, pose: Pose) -> Mesh:
-    """The head turned on its neck, which bends."""
-    weight = ((mesh.vertices[:, 1] - _NECK_BOTTOM) / (_NECK_TOP - _NECK_BOTTOM)).clip(0, 1)
-    weight = weight * weight * (3 - 2 * weight)
-    axis = Rotation.from_matrix(rotation(pose.neck_yaw, pose.pitch, pose.roll)).as_rotvec()
-    turn = Rotation.from_rotvec(weight[:, None] * axis)
-    vertices = turn.apply(mesh.vertices - np.array(PIVOT)) + PIVOT
-    return make_mesh(vertices, mesh.faces, mesh.material, turn.apply(mesh.normals), mesh.rest)
 
 
 def _marks(model: HeadModel) -> FaceMarks:

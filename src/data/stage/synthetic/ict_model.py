@@ -36,7 +36,7 @@ class HeadModel:
     landmarks: np.ndarray  # (68,) vertices, in the order of the 300-W annotation
 
     def expression(self, name: str) -> np.ndarray:
-        """Offsets ``(V, 3)`` of an expression at its full strength."""
+        """Offsets ``(V, 3)`` of an expression at its full strength; its ``name`` is ARKit's."""
         return _offsets(self.folder / f"{name}.obj", self.neutral.tobytes())
 
     def mark(self, *numbers: int) -> np.ndarray:

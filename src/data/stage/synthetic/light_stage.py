@@ -13,7 +13,8 @@ import numpy as np
 from src.data.stage.set_metadata import FRAME
 from src.data.stage.synthetic.hair import HAIR_STYLES
 from src.data.stage.synthetic.ict_model import check_head_model
-from src.data.stage.synthetic.people import Framing, Person, Pose, sample_pose, sample_view
+from src.data.stage.synthetic.people import Framing, sample_pose, sample_view
+from src.data.stage.synthetic.rig import Rig
 from src.data.stage.synthetic.sky import KINDS, make_environment
 from src.utils.atomic import atomic_folder
 from src.utils.cli import InputError
@@ -22,7 +23,7 @@ from src.utils.json_files import read_json, write_json
 from src.utils.process_pool import run_in_processes
 from src.utils.sphere import fibonacci_sphere
 
-FORMAT = "synthetic light stage 2"
+FORMAT = "synthetic light stage 3"
 _TONES = 10
 
 
@@ -65,13 +66,11 @@ def make_light_stage(
         "lights": lights,
         "size": size,
         "seed": seed,
-        "framing": {
-            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(framing).items()
-        },
+        "framing": framing.record(),
     }
     if head_model is not None:
         check_head_model(head_model)
-    _refuse_another(stage, description)
+    refuse_another(stage / "stage.json", description)
     write_json(stage / "stage.json", description)
     write_json(
         stage / "olat" / "lights.json", {"frame": FRAME, "directions": fibonacci_sphere(lights).round(6).tolist()}
@@ -91,51 +90,57 @@ def make_light_stage(
     return stage / "olat"
 
 
-def _refuse_another(stage: Path, description: dict) -> None:
-    path = stage / "stage.json"
+def refuse_another(path: Path, description: dict) -> None:
+    """Raises InputError where ``path`` describes what was made with other settings, or by an older version."""
     if not path.exists():
         return
+    remedy = "choose another --out_root, or delete it"
     found = read_json(path)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise InputError(stage, "was made by an older version", "choose another --out_root, or delete it")
+    if not isinstance(found, dict) or found.get("format") != description["format"]:
+        raise InputError(path.parent, "was made by an older version", remedy)
     changed = [name for name in description if found.get(name) != description[name]]
     if changed:
-        raise InputError(
-            stage, f"was made with another {', '.join(changed)}", "choose another --out_root, or delete it"
-        )
+        raise InputError(path.parent, f"was made with another {', '.join(changed)}", remedy)
 
 
 def capture_head(job: HeadJob) -> None:
     """Render one person under every light; the folder gets its name when it is complete."""
     from src.data.stage.synthetic.complexion import sample_complexion
-    from src.data.stage.synthetic.meshes import rotation
+    from src.data.stage.synthetic.expressions import sample_expression
+    from src.data.stage.synthetic.meshes import Scene
     from src.data.stage.synthetic.rendering import render_olats
     from src.data.stage.synthetic.skin import PersonSurface
 
     rng = np.random.default_rng([job.seed, 0, job.index])
-    # Tones and styles in an order in which any few neighbours already span the whole scale.
-    tone = job.index * 7 % _TONES
-    style = HAIR_STYLES[(job.index * 3 + job.seed) % len(HAIR_STYLES)]
+    tone, style = tone_and_style(job.index, job.seed)
     pose = sample_pose(rng, job.framing)
     view, camera = sample_view(rng, job.framing)
     complexion = sample_complexion(rng, tone)
-    person = _make_person(job, rng, pose, style, view.frame_height / job.size)
-    mesh = person.mesh.moved(rotation(pose.body_yaw, 0, 0))
+    rig = make_rig(rng, style, view.frame_height / job.size, job.head_model)
+    mood, strengths, gaze = sample_expression(rng)
+    mesh = rig.posed(pose, strengths, gaze)
     with atomic_folder(job.folder) as folder:
-        surface = PersonSurface(complexion, person.marks)
-        coverage, pictures = render_olats(mesh, surface, view, fibonacci_sphere(job.lights), job.size)
+        surface = PersonSurface(complexion, rig.marks)
+        coverage, pictures = render_olats(Scene(mesh), surface, view, fibonacci_sphere(job.lights), job.size)
         for light, picture in enumerate(pictures):
             write_linear(folder / f"{light:03d}.exr", picture)
         write_display(folder / "mask.png", coverage)
-        about = {"hair": person.hair, "pose": asdict(pose), "camera": camera, **person.about}
-        write_json(folder / "person.json", {"monk_tone": tone + 1, **about})
+        face = {"mood": mood, "expression": strengths, "gaze": gaze}
+        about = {"monk_tone": tone + 1, **rig.about, **face, "pose": asdict(pose), "camera": camera}
+        write_json(folder / "person.json", about)
 
 
-def _make_person(job: HeadJob, rng: np.random.Generator, pose: Pose, style: str, pixel_width: float) -> Person:
-    if job.head_model is not None:
-        from src.data.stage.synthetic.ict_heads import ict_person
+def tone_and_style(index: int, seed: int) -> tuple[int, str]:
+    """(skin tone 0-9, haircut) of a person: in an order in which any few neighbours already span the whole scale."""
+    return index * 7 % _TONES, HAIR_STYLES[(index * 3 + seed) % len(HAIR_STYLES)]
 
-        return ict_person(rng, pose, style, pixel_width, job.head_model)
-    from src.data.stage.synthetic.procedural_heads import procedural_person
 
-    return procedural_person(rng, pose, style, pixel_width)
+def make_rig(rng: np.random.Generator, style: str, pixel_width: float, head_model: Path | None) -> Rig:
+    """A random person with hair of a ``style`` in triangles for pixels of a width in head units."""
+    if head_model is not None:
+        from src.data.stage.synthetic.ict_heads import ict_rig
+
+        return ict_rig(rng, style, pixel_width, head_model)
+    from src.data.stage.synthetic.procedural_heads import procedural_rig
+
+    return procedural_rig(rng, style, pixel_width)

@@ -31,6 +31,10 @@ class Mesh:
         turned = (self.vertices - centre) @ matrix.T + centre
         return replace(self, vertices=turned, normals=self.normals @ matrix.T)
 
+    def shifted(self, by: np.ndarray) -> Mesh:
+        """Moved by ``(3,)``; at rest it stays where it was."""
+        return replace(self, vertices=self.vertices + np.asarray(by, np.float32))
+
 
 def make_mesh(
     vertices: np.ndarray,
@@ -76,6 +80,12 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors ``(..., 3)`` of length 1; a zero vector stays zero."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def smooth_step(value: np.ndarray, start: float | np.ndarray, end: float | np.ndarray) -> np.ndarray:
+    """0 up to ``start``, 1 from ``end`` on, smooth between."""
+    t = ((value - start) / (end - start)).clip(0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:

@@ -1,14 +1,12 @@
-"""A synthetic person as the light stage takes it, and how it stands before the camera."""
+"""How a synthetic person stands before the camera."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from src.data.stage.synthetic.camera import View
-from src.data.stage.synthetic.meshes import Mesh
-from src.data.stage.synthetic.skin import FaceMarks
 
 HEAD_HEIGHT = 1.45  # head units
 _MOST_NECK_YAW = 35.0
@@ -23,6 +21,10 @@ class Framing:
     focal_length: tuple[float, float] = (45.0, 135.0)  # millimetres on full frame, from and to
     shot: tuple[float, float] = (1.15, 2.4)  # picture height in heads: a tight face 1, half a body 3.5
 
+    def record(self) -> dict:
+        """As it comes back from a JSON file."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -36,16 +38,6 @@ class Pose:
     @property
     def body_yaw(self) -> float:
         return self.yaw - self.neck_yaw
-
-
-@dataclass(frozen=True)
-class Person:
-    """One posed person in head units; the body still faces the camera."""
-
-    mesh: Mesh
-    marks: FaceMarks
-    hair: str
-    about: dict = field(default_factory=dict)  # what else is worth writing down
 
 
 def sample_pose(rng: np.random.Generator, framing: Framing) -> Pose:

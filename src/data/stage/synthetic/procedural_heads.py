@@ -10,48 +10,40 @@ import torch
 from src.data.stage.synthetic.accessories import make_accessories, sample_accessories
 from src.data.stage.synthetic.clothes import dress
 from src.data.stage.synthetic.distance_fields import isosurface
-from src.data.stage.synthetic.eyes import eyeball
+from src.data.stage.synthetic.face_shapes import FaceShapes
 from src.data.stage.synthetic.hair import make_hair, sample_hair
-from src.data.stage.synthetic.head_shapes import EYE_CENTRE, EYE_RADIUS, PIVOT, Head, HeadShape, sample_shape
-from src.data.stage.synthetic.meshes import SKIN, Mesh, join, make_mesh
-from src.data.stage.synthetic.people import Person, Pose
+from src.data.stage.synthetic.head_shapes import EYE_CENTRE, EYE_RADIUS, Head, HeadShape, sample_shape
+from src.data.stage.synthetic.meshes import SKIN
+from src.data.stage.synthetic.rig import Rig
 from src.data.stage.synthetic.skin import FaceMarks
 
 _FINEST, _COARSEST = 0.008, 0.02  # voxels of faces; lids and lips need the first in close-ups
 
 
-def procedural_person(rng: np.random.Generator, pose: Pose, hair_style: str, pixel_width: float) -> Person:
-    """A random person with their head turned by ``pose``, in triangles for pixels of a width in head units."""
+def procedural_rig(rng: np.random.Generator, hair_style: str, pixel_width: float) -> Rig:
+    """A random person in triangles for pixels of a width in head units."""
     voxel = float(np.clip(0.8 * pixel_width, _FINEST, _COARSEST))
-    shape = sample_shape(rng, (pose.neck_yaw, pose.pitch, pose.roll))
+    shape = sample_shape(rng)
     head = Head(shape)
     hair = sample_hair(rng, hair_style)
     shoulders, collar = float(rng.uniform(0.88, 1.12)), float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1)]))
-    parts: list[Mesh] = []
+    worn = sample_accessories(rng, hair_style)
     with torch.inference_mode():
         skin = isosurface(head.skin, (-0.72, -1.35, -0.85), (0.72, 0.90, 0.85), voxel, SKIN)
         assert skin is not None, "a head without skin"
-        parts.append(_at_rest(skin, head))
-        worn = sample_accessories(rng, hair_style)
         eye = (*EYE_CENTRE[:2], EYE_CENTRE[2] + EYE_RADIUS)
-        over = make_hair(hair, head.skull, voxel)
-        over += make_accessories(worn, head.skull, hair.thickness, eye, voxel)
-        parts += [part.moved(_rotation(head), np.array(PIVOT)) for part in over]
-        parts += dress(shoulders, shape.neck, collar, voxel)
-    gaze = rng.normal(0, (12, 6))
-    for side in (-1, 1):
-        centre = np.array(EYE_CENTRE) * [side, 1, 1]
-        parts.append(eyeball(centre, EYE_RADIUS, gaze[0], gaze[1]).moved(_rotation(head), np.array(PIVOT)))
-    return Person(join(parts), _marks(shape), hair_style, {"collar": collar, **asdict(worn)})
-
-
-def _rotation(head: Head) -> np.ndarray:
-    return head.rotation.numpy()
-
-
-def _at_rest(mesh: Mesh, head: Head) -> Mesh:
-    rest = head.to_local(torch.from_numpy(mesh.vertices)).numpy()
-    return make_mesh(mesh.vertices, mesh.faces, mesh.material, mesh.normals, rest)
+        on_head = make_hair(hair, head.skull, voxel)
+        on_head += make_accessories(worn, head.skull, hair.thickness, eye, voxel)
+        on_body = dress(shoulders, shape.neck, collar, voxel)
+    return Rig(
+        face=skin,
+        shape=FaceShapes(skin.vertices, shape),
+        eyes=tuple((np.array(EYE_CENTRE) * [side, 1, 1], EYE_RADIUS) for side in (1, -1)),
+        on_head=tuple(on_head),
+        on_body=tuple(on_body),
+        marks=_marks(shape),
+        about={"hair": hair_style, "collar": collar, **asdict(worn)},
+    )
 
 
 def _marks(s: HeadShape) -> FaceMarks:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from src.data.stage.synthetic.camera import Samples, Surface, View, look
-from src.data.stage.synthetic.meshes import Mesh, Scene
+from src.data.stage.synthetic.meshes import Scene
 from src.data.stage.synthetic.transport import LIFT, SIDEWAYS, Bounce, diffusion, tangents
 
 LAMP_RADIUS_DEGREES = 1.5  # a light stage's lamp seen from the middle
@@ -21,7 +21,7 @@ _BLOCK = 16  # lights at a time
 
 
 def render_olats(
-    mesh: Mesh,
+    scene: Scene,
     surface: Surface,
     view: View,
     lights: np.ndarray,
@@ -34,7 +34,6 @@ def render_olats(
 
     lamp_radius: degrees; 0 has sharp shadows. Without ``indirect`` light neither bounces nor goes below the skin.
     """
-    scene = Scene(mesh)
     samples = look(scene, surface, view, size)
     pictures = _Pictures(scene, surface, view, samples, np.radians(lamp_radius), indirect)
     return samples.coverage(), pictures.under(np.asarray(lights, np.float32))

@@ -72,18 +72,18 @@ def test_every_shape_that_is_asked_for_is_in_the_model():
 
 @needs_model
 def test_people_of_the_model_differ_and_turn():
-    from src.data.stage.synthetic.ict_heads import ict_person
+    from src.data.stage.synthetic.ict_heads import ict_rig
 
-    front, turned = Pose(0, 0, 0, 0), Pose(30, 30, 0, 0)
-    first = ict_person(np.random.default_rng(1), front, "bald", 0.05, MODEL)
-    again = ict_person(np.random.default_rng(1), front, "bald", 0.05, MODEL)
-    other = ict_person(np.random.default_rng(2), front, "bald", 0.05, MODEL)
-    aside = ict_person(np.random.default_rng(1), turned, "bald", 0.05, MODEL)
-    np.testing.assert_array_equal(first.mesh.vertices, again.mesh.vertices)
+    first, again, other = (ict_rig(np.random.default_rng(seed), "bald", 0.05, MODEL) for seed in (1, 1, 2))
+    front, again_front, other_front = (rig.posed(Pose(0, 0, 0, 0), {}, (0, 0)) for rig in (first, again, other))
+    aside = first.posed(Pose(30, 30, 0, 0), {"jawOpen": 1.0}, (0, 0))
+    np.testing.assert_array_equal(front.vertices, again_front.vertices)
     head = len(read_head_model(MODEL).neutral)
-    assert np.abs(first.mesh.vertices[:head] - other.mesh.vertices[:head]).max() > 0.02
-    nose, chest = read_head_model(MODEL).landmarks[30], int(first.mesh.vertices[:head, 1].argmin())
-    assert aside.mesh.vertices[nose, 0] > first.mesh.vertices[nose, 0] + 0.15
-    np.testing.assert_allclose(aside.mesh.vertices[chest], first.mesh.vertices[chest], atol=1e-6)
-    np.testing.assert_array_equal(aside.mesh.rest, first.mesh.rest)
-    assert {SKIN, EYE, TEETH} <= set(np.unique(first.mesh.material))
+    assert np.abs(front.vertices[:head] - other_front.vertices[:head]).max() > 0.02
+    nose, chin, chest = (*read_head_model(MODEL).landmarks[[30, 8]], int(front.vertices[:head, 1].argmin()))
+    assert aside.vertices[nose, 0] > front.vertices[nose, 0] + 0.15
+    assert aside.vertices[chin, 1] < front.vertices[chin, 1] - 0.05
+    np.testing.assert_allclose(aside.vertices[chest], front.vertices[chest], atol=1e-5)
+    np.testing.assert_array_equal(aside.rest, front.rest)
+    np.testing.assert_array_equal(aside.faces, front.faces)
+    assert {SKIN, EYE, TEETH} <= set(np.unique(front.material))

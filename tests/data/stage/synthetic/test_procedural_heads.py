@@ -6,9 +6,10 @@ from src.data.stage.synthetic.camera import View, look
 from src.data.stage.synthetic.complexion import MONK_TONES, hex_to_linear, sample_complexion
 from src.data.stage.synthetic.distance_fields import isosurface, sphere
 from src.data.stage.synthetic.hair import HAIR_STYLES
-from src.data.stage.synthetic.meshes import CLOTH, EYE, HAIR, SKIN, Scene
-from src.data.stage.synthetic.people import Person, Pose
-from src.data.stage.synthetic.procedural_heads import procedural_person
+from src.data.stage.synthetic.meshes import CLOTH, EYE, HAIR, SKIN, Mesh, Scene, rotation
+from src.data.stage.synthetic.people import Pose
+from src.data.stage.synthetic.procedural_heads import procedural_rig
+from src.data.stage.synthetic.rig import PIVOT, Rig
 from src.data.stage.synthetic.skin import Noise, PersonSurface
 
 FRONT = Pose(yaw=0, neck_yaw=0, pitch=0, roll=0)
@@ -16,8 +17,13 @@ VIEW = View(fov_degrees=25, frame_height=2.0)
 
 
 @pytest.fixture(scope="module")
-def person() -> Person:
-    return procedural_person(np.random.default_rng(3), FRONT, "short", 0.03)
+def rig() -> Rig:
+    return procedural_rig(np.random.default_rng(3), "short", 0.03)
+
+
+@pytest.fixture(scope="module")
+def front(rig) -> Mesh:
+    return rig.posed(FRONT, {}, (0, 0))
 
 
 def test_a_ball_from_its_field_is_one():
@@ -33,35 +39,66 @@ def test_a_ball_from_its_field_is_one():
 
 @pytest.mark.parametrize("style", HAIR_STYLES)
 def test_every_style_is_a_person(style):
-    person = procedural_person(np.random.default_rng(1), FRONT, style, 0.04)
-    samples = look(
-        Scene(person.mesh), PersonSurface(sample_complexion(np.random.default_rng(0), 4), person.marks), VIEW, 48
-    )
+    rig = procedural_rig(np.random.default_rng(1), style, 0.04)
+    mesh = rig.posed(FRONT, {}, (0, 0))
+    samples = look(Scene(mesh), PersonSurface(sample_complexion(np.random.default_rng(0), 4), rig.marks), VIEW, 48)
     assert 0.25 < samples.coverage().mean() < 0.9
-    assert (HAIR in person.mesh.material) == (style != "bald")
-    assert np.isfinite(person.mesh.vertices).all()
-    np.testing.assert_allclose(np.linalg.norm(person.mesh.normals, axis=1), 1, atol=1e-3)
+    assert (HAIR in mesh.material) == (style != "bald")
+    assert np.isfinite(mesh.vertices).all()
+    np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=1), 1, atol=1e-3)
 
 
-def test_seen_from_the_front_there_is_skin_with_two_eyes_under_hair(person):
-    scene = Scene(person.mesh)
+def test_seen_from_the_front_there_is_skin_with_two_eyes_under_hair(front):
+    scene = Scene(front)
     x, y = np.meshgrid(np.linspace(-0.5, 0.5, 60), np.linspace(-1.1, 0.8, 100))
     origins = np.stack([x, y, np.full_like(x, 3)], -1).reshape(-1, 3)
     hits = scene.first_hits(origins, np.broadcast_to([0, 0, -1], origins.shape))
-    material, point = person.mesh.material[hits.face], origins[hits.ray]
+    material, point = front.material[hits.face], origins[hits.ray]
     mean_y = {kind: point[material == kind, 1].mean() for kind in (SKIN, EYE, HAIR, CLOTH)}
     assert mean_y[HAIR] > mean_y[EYE] > mean_y[SKIN] > mean_y[CLOTH]
     eyes = point[material == EYE, 0]
     assert (eyes > 0).sum() > 3 and (eyes < 0).sum() > 3
 
 
-def test_features_stay_on_the_skin_when_the_head_turns(person):
-    """The same place at rest has the same colour; a turned head has the same rest positions."""
-    turned = procedural_person(np.random.default_rng(3), Pose(30, 30, 0, 0), "short", 0.03)
-    skin = turned.mesh.rest[np.unique(turned.mesh.faces[turned.mesh.material == SKIN])]
-    face = skin[skin[:, 1] > -0.3]
-    still = person.mesh.rest[np.unique(person.mesh.faces[person.mesh.material == SKIN])]
-    np.testing.assert_allclose(face.max(axis=0), still[still[:, 1] > -0.3].max(axis=0), atol=0.02)
+def test_a_turned_head_keeps_its_triangles_and_rest_positions_and_its_body_stays(rig, front):
+    turned = rig.posed(Pose(30, 30, 0, 0), {}, (0, 0))
+    np.testing.assert_array_equal(turned.rest, front.rest)
+    np.testing.assert_array_equal(turned.faces, front.faces)
+    crown, chest = rig.face.vertices[:, 1].argmax(), rig.face.vertices[:, 1].argmin()
+    np.testing.assert_allclose(turned.vertices[chest], front.vertices[chest], atol=1e-5)
+    nose = rig.face.vertices[:, 2].argmax()
+    offset = front.vertices[nose] - np.float32(PIVOT)
+    expected = rotation(30, 0, 0) @ offset + PIVOT
+    np.testing.assert_allclose(turned.vertices[nose], expected, atol=1e-4)
+    assert np.linalg.norm(turned.vertices[crown] - front.vertices[crown]) > 0.005
+
+
+def seen_share(mesh: Mesh, material: int) -> float:
+    x, y = np.meshgrid(np.linspace(-0.3, 0.3, 90), np.linspace(-0.1, 0.15, 60))
+    origins = np.stack([x, y, np.full_like(x, 3)], -1).reshape(-1, 3)
+    hits = Scene(mesh).first_hits(origins, np.broadcast_to([0, 0, -1], origins.shape))
+    return float((mesh.material[hits.face] == material).mean())
+
+
+def test_lids_close_over_the_eyes(rig):
+    shut, half, wide = (
+        seen_share(rig.posed(FRONT, {f"{shape}_L": strength, f"{shape}_R": strength}, (0, 0)), EYE)
+        for shape, strength in (("eyeBlink", 1.0), ("eyeBlink", 0.5), ("eyeWide", 1.0))
+    )
+    still = seen_share(rig.posed(FRONT, {}, (0, 0)), EYE)
+    assert shut < 0.1 * still < still and 0.25 * still < half < 0.8 * still and wide > 1.15 * still
+
+
+def test_faces_move_on_the_side_that_is_asked_for(rig):
+    vertices = rig.face.vertices
+    smile = rig.shape("mouthSmile_L")
+    corner = np.argmin(np.linalg.norm(vertices - [0.145, -0.303, 0.46], axis=1))
+    other = np.argmin(np.linalg.norm(vertices - [-0.145, -0.303, 0.46], axis=1))
+    assert smile[corner, 0] > 0.01 and smile[corner, 1] > 0.01 and np.abs(smile[other]).max() < 1e-3
+    chin, brow = vertices[:, 1] < -0.5, (vertices[:, 1] > 0.1) & (vertices[:, 2] > 0)
+    jaw = rig.shape("jawOpen")
+    assert jaw[chin & (vertices[:, 2] > 0.4), 1].max() < -0.04 and np.abs(jaw[brow]).max() < 1e-6
+    assert rig.shape("tongueOut") is None
 
 
 def test_skin_tones_span_the_monk_scale():
@@ -70,9 +107,9 @@ def test_skin_tones_span_the_monk_scale():
     np.testing.assert_allclose(hex_to_linear("ffffff"), 1, atol=1e-6)
 
 
-def test_lips_are_redder_than_the_forehead(person):
-    surface = PersonSurface(sample_complexion(np.random.default_rng(5), 2), person.marks)
-    places = np.float32([[0.0, person.marks.lips[:, 1].min() + 0.02, 0.5], [0.0, 0.28, 0.45]])
+def test_lips_are_redder_than_the_forehead(rig):
+    surface = PersonSurface(sample_complexion(np.random.default_rng(5), 2), rig.marks)
+    places = np.float32([[0.0, rig.marks.lips[:, 1].min() + 0.02, 0.5], [0.0, 0.28, 0.45]])
     lip, forehead = surface.shade(places, np.array([SKIN, SKIN])).albedo
     assert lip[0] / lip[1] > 1.15 * forehead[0] / forehead[1]
 

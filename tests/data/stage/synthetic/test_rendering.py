@@ -85,7 +85,7 @@ def brute_force(mesh: Mesh, pixel: tuple[int, int], light: np.ndarray) -> tuple[
 @pytest.mark.parametrize("light", [(0.5, 0.4, 0.77), (0, 0, 1.0), (-0.7, 0.5, 0.5)])
 def test_direct_light_and_shadows_are_those_of_brute_force(scene, light):
     light = unit(np.array(light))
-    coverage, pictures = render_olats(scene, Painted(), VIEW, light[None], SIZE, lamp_radius=0, indirect=False)
+    coverage, pictures = render_olats(Scene(scene), Painted(), VIEW, light[None], SIZE, lamp_radius=0, indirect=False)
     picture = next(pictures)
     rng = np.random.default_rng(0)
     rows, columns = np.nonzero(coverage == 1)
@@ -105,7 +105,7 @@ def test_direct_light_and_shadows_are_those_of_brute_force(scene, light):
 
 def test_the_mask_is_the_share_of_the_pixel(scene):
     """A disc's area, to the precision of 16 rays a pixel."""
-    coverage, _ = render_olats(ball((0, 0, 0), 0.5, SKIN), Painted(), VIEW, np.array([[0, 0, 1.0]]), 64)
+    coverage, _ = render_olats(Scene(ball((0, 0, 0), 0.5, SKIN)), Painted(), VIEW, np.array([[0, 0, 1.0]]), 64)
     distance = VIEW.eye[2]
     silhouette = 0.5 / np.sqrt(1 - (0.5 / distance) ** 2)  # of a ball seen from nearby
     expected = np.pi * silhouette**2 / VIEW.frame_height**2
@@ -115,7 +115,7 @@ def test_the_mask_is_the_share_of_the_pixel(scene):
 
 
 def test_pictures_are_premultiplied_with_the_mask(scene):
-    coverage, pictures = render_olats(scene, Painted(), VIEW, np.array([[0, 0, 1.0]]), SIZE, indirect=False)
+    coverage, pictures = render_olats(Scene(scene), Painted(), VIEW, np.array([[0, 0, 1.0]]), SIZE, indirect=False)
     picture = next(pictures)
     assert (picture[coverage == 0] == 0).all() and picture[coverage == 1].min() > 0
 
@@ -123,9 +123,9 @@ def test_pictures_are_premultiplied_with_the_mask(scene):
 def test_a_sum_of_lights_is_the_sum_of_pictures(scene):
     """Light behind the two: each alone, and rendered in another block of another size."""
     lights = fibonacci_sphere(20)
-    together = list(render_olats(scene, Painted(0.04), VIEW, lights, 24)[1])
+    together = list(render_olats(Scene(scene), Painted(0.04), VIEW, lights, 24)[1])
     for index in (0, 7, 17):
-        alone = next(render_olats(scene, Painted(0.04), VIEW, lights[index : index + 1], 24)[1])
+        alone = next(render_olats(Scene(scene), Painted(0.04), VIEW, lights[index : index + 1], 24)[1])
         np.testing.assert_allclose(together[index], alone, atol=1e-6)
 
 
@@ -137,7 +137,7 @@ def test_no_more_light_is_reflected_than_falls_in(scene):
             return Reflectance(np.ones((len(rest), 3)), np.full(len(rest), 0.5), np.full(len(rest), self.specular))
 
     for specular in (0.0, 0.04):
-        coverage, pictures = render_olats(scene, White(specular), VIEW, fibonacci_sphere(200), 24)
+        coverage, pictures = render_olats(Scene(scene), White(specular), VIEW, fibonacci_sphere(200), 24)
         flat = sum(pictures) * (4 * np.pi / 200)
         inside = flat[coverage == 1]
         assert 0.85 < inside.mean() < 1.02 and np.percentile(inside, 99) < 1.1
@@ -147,7 +147,7 @@ def test_light_goes_sideways_below_skin_but_is_not_lost(scene):
     skin = ball((0, 0, 0), 0.8, SKIN)
     cloth = ball((0, 0, 0), 0.8, CLOTH)
     light = unit(np.array([[1.0, 0.0, 0.2]]))
-    pictures = [next(render_olats(mesh, Painted(), VIEW, light, 96)[1]) for mesh in (skin, cloth)]
+    pictures = [next(render_olats(Scene(mesh), Painted(), VIEW, light, 96)[1]) for mesh in (skin, cloth)]
     total = [picture.sum(axis=(0, 1)) for picture in pictures]
     np.testing.assert_allclose(total[0], total[1], rtol=0.02)
     difference = np.abs(pictures[0] - pictures[1]).max(axis=(0, 1))
