@@ -43,9 +43,15 @@ class Origins:
     def is_same(self, job: Job) -> bool:
         """Whether what is there was made from what the job would make it from now, whether or not all of it is."""
         try:
-            known = json.loads(_read_comment(job) or "{}")
+            return self.matches(job, json.loads(_read_comment(job) or "{}"))
+        except (InputError, ValueError):  # nothing there, or broken: said when it is worked on
+            return False
+
+    def matches(self, job: Job, known: Mapping) -> bool:
+        """Whether an origin, as :meth:`of` gave it before, is what it would give now."""
+        try:
             now = json.loads(self.of(job, known))
-        except (InputError, ValueError):  # nothing there, or broken, or a source that is: said when it is worked on
+        except InputError:  # a source that is broken: said when it is worked on
             return False
         contents = [origin.get("source", {}).get("content") for origin in (known, now)]
         return contents[0] == contents[1] and all(known.get(key) == value for key, value in self._made_by.items())

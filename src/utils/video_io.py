@@ -136,7 +136,11 @@ class FrameFolder:
             yield TimedFrame(picture, index / self.fps, 1 / self.fps)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for path in self._paths:
+        return self.since(0)
+
+    def since(self, first: int) -> Iterator[np.ndarray]:
+        """The frames from the ``first``-th on, without reading those before."""
+        for path in self._paths[first:]:
             is_linear = path.suffix.lower() in image_io.HDR_SUFFIXES
             frame = linear_to_srgb(image_io.read_linear(path)) if is_linear else image_io.read_display(path)
             if frame.shape[:2] != self.size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -55,7 +55,9 @@ class Frame:
     start: Fraction  # seconds
     duration: Fraction
     begins_second: bool  # the first of a second of the video
+    is_cut: bool  # the first of a shot
     starts_anew: bool  # what is shown has nothing to do with the frame before
+    face: Face | None
     crop: Crop
     shown: Tensor  # 3 x h x w linear
     trust: float  # how far it holds more than noise
@@ -72,8 +74,6 @@ def delight_video(
     frames = open_frames(job.source, options.folder_fps)
     audio = job.source if job.source.is_file() else None
     collected = _Collected(job, options)
-    smoother = Smoother()
-    batches = _batches(frames.timed(), delighter, options.batch_size)
     writer = VideoWriter(
         job.output(names.FLAT_LIT_VIDEO),
         frames.fps,
@@ -86,30 +86,50 @@ def delight_video(
         tqdm(total=frames.frame_count, unit="frame", desc=job.source.name, disable=not show_progress) as bar,
     ):
 
-        def write(finished: list[tuple[Frame, Prediction]]) -> None:
-            for frame, prediction in finished:
-                flat_lit = put_back_u8(frame.picture, frame.crop, prediction)
-                video.write(flat_lit, frame.start, frame.duration)
-                collected.sample(frame, prediction, flat_lit)
-                bar.update()
+        def write(frame: Frame, prediction: Prediction) -> None:
+            flat_lit = put_back_u8(frame.picture, frame.crop, prediction)
+            video.write(flat_lit, frame.start, frame.duration)
+            collected.sample(frame, prediction, flat_lit)
+            bar.update()
 
-        with produced(batches, _BATCHES_AHEAD) as decoded, Consumer(write, _BATCHES_AHEAD) as encoder:
-            for batch in decoded:
-                predictions = [
-                    replace(prediction, trust=frame.trust)
-                    for frame, prediction in zip(
-                        batch, delighter.predict([frame.shown for frame in batch]), strict=True
-                    )
-                ]
-                collected.add(predictions)
-                if options.smooth:
-                    predictions = [
-                        smoother(prediction, frame.starts_anew, float(frame.duration))
-                        for frame, prediction in zip(batch, predictions, strict=True)
-                    ]
-                encoder.put(list(zip(batch, predictions, strict=True)))
+        delight_frames(frames.timed(), delighter, options, write, collected.add)
         collected.write()
     return collected.note()
+
+
+def delight_frames(
+    timed: Iterable[TimedFrame],
+    delighter: Delighter,
+    options: VideoOptions,
+    write: Callable[[Frame, Prediction], None],
+    seen: Callable[[list[Prediction]], None] | None = None,
+) -> None:
+    """Call ``write`` for every frame in turn, on a thread of its own, with its prediction made steady.
+
+    ``seen`` is called before with the predictions of every few frames, as the network makes them.
+    Decoding, the network and ``write`` run side by side, a few batches apart.
+    """
+    smoother = Smoother()
+
+    def write_all(finished: list[tuple[Frame, Prediction]]) -> None:
+        for frame, prediction in finished:
+            write(frame, prediction)
+
+    batches = _batches(timed, delighter, options.batch_size)
+    with produced(batches, _BATCHES_AHEAD) as decoded, Consumer(write_all, _BATCHES_AHEAD) as encoder:
+        for batch in decoded:
+            predictions = [
+                replace(prediction, trust=frame.trust)
+                for frame, prediction in zip(batch, delighter.predict([frame.shown for frame in batch]), strict=True)
+            ]
+            if seen is not None:
+                seen(predictions)
+            if options.smooth:
+                predictions = [
+                    smoother(prediction, frame.starts_anew, float(frame.duration))
+                    for frame, prediction in zip(batch, predictions, strict=True)
+                ]
+            encoder.put(list(zip(batch, predictions, strict=True)))
 
 
 def put_back_u8(picture: np.ndarray, crop: Crop, prediction: Prediction) -> np.ndarray:
@@ -211,7 +231,9 @@ def _batches(frames: Iterable[TimedFrame], delighter: Delighter, size: int) -> I
                     start,
                     duration,
                     begins_second=begins_second(start, before),
+                    is_cut=cut,
                     starts_anew=starts_anew,
+                    face=face,
                     crop=crop,
                     shown=delighter.network_input(_LINEAR[content]),
                     trust=trust_in(content),
