@@ -23,7 +23,7 @@ def cos_turns(x: Tensor, out: Tensor) -> Tensor:
     """
     if x.device.type != "cpu":
         return torch.cos(x.mul_(2.0 * math.pi), out=out)
-    constants, leading = _coefficients()
+    constants, leading = coefficients()
     square = x.sub_(torch.round(x, out=out)).square_()
     torch.add(constants[-1], square, alpha=leading, out=out)
     for constant in reversed(constants[:-1]):
@@ -32,7 +32,7 @@ def cos_turns(x: Tensor, out: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def _coefficients() -> tuple[list[Tensor], float]:
+def coefficients() -> tuple[list[Tensor], float]:
     """Of ``cos(2 pi sqrt(s))``, s in [0, 1/4], by interpolation at Chebyshev's points: the rising ones, the leading."""
     fit = np.polynomial.Chebyshev.interpolate(lambda s: np.cos(2.0 * math.pi * np.sqrt(s)), DEGREE, domain=[0.0, 0.25])
     *constants, leading = fit.convert(kind=np.polynomial.Polynomial).coef
