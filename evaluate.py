@@ -2,6 +2,7 @@
 
 python evaluate.py lightmap --data_dir DIR --bundle day.tod
 python evaluate.py delit --data_root DIR --checkpoint RUN/checkpoint_best.pth
+python evaluate.py relit --data_root DIR --checkpoint RUN/checkpoint_best.pth
 """
 
 from __future__ import annotations
@@ -33,6 +34,15 @@ DELIT = """Delighting against the true flat-lit pictures and environments: table
 Beside what is given stand, on the same pairs: the input picture itself taken for flat-lit, the training set's mean
 environment, and with --olat_root the oracle, least squares on the person's true OLATs.
 """
+RELIT = """Relighting against true pictures in light that was not trained on: tables, JSON, the worst cases as pictures.
+
+  python evaluate.py relit --data_root DIR --checkpoint RUN/checkpoint_best.pth --contact_sheet worst.jpg
+  python evaluate.py relit --data_root DIR --checkpoint RUN/checkpoint_best.pth --olat_root OLATS
+  python evaluate.py relit --videos RESULTS --video_inputs VIDEOS
+
+Beside a model stand, on the same pairs: the model in light that is not the picture's, flat-lit in the light's mean
+colour, and flat-lit shaded by the light's spherical harmonics of order 2. --olat_root adds light that was turned.
+"""
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -42,6 +52,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
     add_lightmap(tasks)
     add_delit(tasks)
+    add_relit(tasks)
     return parser.parse_args(argv)
 
 
@@ -89,6 +100,28 @@ def add_delit(tasks: argparse._SubParsersAction) -> None:
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
 
+def add_relit(tasks: argparse._SubParsersAction) -> None:
+    relit = tasks.add_parser("relit", help="relighting against true pictures", description=RELIT)
+    relit.set_defaults(run=evaluate_relit)
+    add = relit.add_argument
+    add("--data_root", type=Path, help="training set as prepare_olat.py writes it")
+    add("--checkpoint", type=Path, nargs="+", metavar="FILE", help="of train_relit.py; rows for each")
+    add("--delit_checkpoint", type=Path, metavar="FILE", help="delight what was relit, and compare: the circle")
+    add("--split", choices=("val", "train", "all"), default="val", help="which pairs (splits.json, or as below)")
+    add("--val_subjects", nargs="+", metavar="NAME", help="held out: names, or how many")
+    add("--val_envs", nargs="+", metavar="NAME", help="held out: names, or how many")
+    add("--image_size", type=cli.positive_int, help="pictures are compared at (default: the first checkpoint's, 512)")
+    add("--olat_root", type=Path, help="the subjects' OLATs: pictures in turned light, and true normals")
+    add("--exr_layer", metavar="NAME", help="of EXR files with several layers, the one to read")
+    add("--lights", type=Path, help="of --olat_root (default: lights.json in it)")
+    add("--videos", type=Path, metavar="DIR", help="NAME_relit.mp4, measured for steadiness")
+    add("--video_inputs", type=Path, metavar="DIR", help="their inputs, NAME.mp4 ... (default: in --videos)")
+    add("--json", type=Path, help="write all figures, also of every pair, to this file")
+    add("--contact_sheet", type=sheet_path, metavar="FILE", help="picture of the first row's worst cases (png or jpg)")
+    add("--lpips_weights", type=Path, help="AlexNet weights of LPIPS (default: torch's cache, else no LPIPS)")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
 def peer_list(text: str) -> list[str]:
     """``'pca,avif'`` or ``'all'`` -> names of peers in the order given."""
     names = list(PEER_NAMES) if text == "all" else text.split(",")
@@ -120,6 +153,14 @@ def evaluate_lightmap(arguments: argparse.Namespace) -> int:
 
 def evaluate_delit(arguments: argparse.Namespace) -> int:
     from src.evaluation.delit.run import run
+    from src.training.distributed import resolve_device
+
+    arguments.device = resolve_device(arguments.device)
+    return run(arguments)
+
+
+def evaluate_relit(arguments: argparse.Namespace) -> int:
+    from src.evaluation.relit.run import run
     from src.training.distributed import resolve_device
 
     arguments.device = resolve_device(arguments.device)

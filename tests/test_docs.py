@@ -25,7 +25,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
 SCRIPTS = ("train", "export_latent", "infer", "prepare_olat", "train_delit", "inference_delit", "train_relit")
 COMMANDS = {name: ([name], []) for name in SCRIPTS}
-COMMANDS |= {f"evaluate {task}": (["evaluate"], [task]) for task in ("lightmap", "delit")}
+COMMANDS |= {f"evaluate {task}": (["evaluate"], [task]) for task in ("lightmap", "delit", "relit")}
 OF_OTHER_PROGRAMS = {"--nproc_per_node", "--logdir", "--check", "--help"}
 # What benchmarks.gpu writes is quoted once it comes from the machine that the documents name.
 TABLES = sorted({path.name for path in ROOT.glob("results/*.tsv")} - {"gpu.tsv"})

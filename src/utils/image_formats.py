@@ -141,5 +141,5 @@ def _says_adobe_rgb(picture) -> bool:
     """Whether a camera says so the way DCF 2.0 does: by its file's interoperability index, without a profile."""
     try:
         return str(picture.getexif().get_ifd(_EXIF_INTEROPERABILITY).get(1, "")).startswith("R03")
-    except _BROKEN:
+    except (*_BROKEN, KeyError):  # Pillow 12.3 raises the latter where there is no Exif part at all
         return False

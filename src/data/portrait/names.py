@@ -4,6 +4,7 @@ from __future__ import annotations
 
 FLAT_LIT, FLAT_LIT_LINEAR = "_flat_lit.png", "_flat_lit.exr"
 FLAT_LIT_VIDEO = "_flat_lit.mp4"
+RELIT_VIDEO = "_relit.mp4"
 ENV, ENV_PREVIEW, ENV_CONFIDENCE = "_env.hdr", "_env_preview.png", "_env_confidence.png"
 FLAT_CONFIDENCE = "_flat_confidence.png"
 ENV_AVERAGE = "_env_avg.hdr"  # of a video

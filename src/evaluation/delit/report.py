@@ -66,7 +66,7 @@ def format_tables(rows: Sequence[Row]) -> str:
             ("Error of log flat-lit but for brightness: expected, found, and found by what is expected", _CALIBRATION),
             ("Light per cell of the stage", _LIGHT),
         )
-        if (table := _table(rows, columns))
+        if (table := figure_table(rows, columns))
     ]
     if strata := _strata_table(rows):
         parts.append(f"Flat-lit picture by skin tone (median luminance of the true one)\n{strata}")
@@ -164,7 +164,8 @@ def write_contact_sheet(path: Path, method: Method, row: Row, dataset: DelitData
     write_display(path, contact_sheet(pictures, labels, columns))
 
 
-def _table(rows: Sequence[Row], columns: Sequence[tuple[str, str, int]]) -> str | None:
+def figure_table(rows: Sequence[Row], columns: Sequence[tuple[str, str, int]]) -> str | None:
+    """A line per row with the means of (heading, figure, digits) columns that any row has; None where none has one."""
     shown = [column for column in columns if any(row.mean(column[1]) is not None for row in rows)]
     lines = [
         [row.name, str(len(row.pairs)), *(number(row.mean(figure), digits) for _, figure, digits in shown)]
