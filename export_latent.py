@@ -3,6 +3,7 @@
 python export_latent.py --ckpt RUN/best.ckpt --out_dir EXPORT        latent_map.npy, f2_state_dict.pt, f2_ts.pt, ...
 python export_latent.py --ckpt RUN/best.ckpt --out_dir EXPORT --onnx     f2.onnx and f2_at_hour.onnx as well
 python export_latent.py --ckpt RUN/best.ckpt --bundle day.tod        of a run with --f1 grid
+python export_latent.py --ckpt RUN/best.ckpt --viewer day.html       a page that shows the day in a browser, offline
 python export_latent.py --ckpt RUN --bundle BUNDLES                  of a whole set: BUNDLES/LEVEL_ID.tod
 """
 
@@ -38,10 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--onnx", action="store_true", help="also write F2 as ONNX into --out_dir (see docs/engines.md)"
     )
+    parser.add_argument(
+        "--viewer", type=Path, metavar="FILE.html", help="page that shows the day (of a set: all of them)"
+    )
+    parser.add_argument("--data_dir", type=Path, help="the run's images: --viewer shows truth and error beside the day")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     arguments = parser.parse_args(argv)
-    if arguments.ckpt is None or (arguments.out_dir is None and arguments.bundle is None):
-        parser.error("the following arguments are required: --ckpt, and --out_dir, --bundle or both")
+    if arguments.ckpt is None or not (arguments.out_dir or arguments.bundle or arguments.viewer):
+        parser.error("the following arguments are required: --ckpt, and --out_dir, --bundle or --viewer")
+    if arguments.data_dir and not arguments.viewer:
+        parser.error("--data_dir needs --viewer")
 
     if arguments.onnx and arguments.out_dir is None:
         parser.error("--onnx needs --out_dir")
@@ -50,9 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.export.grid import export_grid
     from src.export.onnx import export_onnx, require_onnx
     from src.export.siren import export_siren, siren_f2
+    from src.export.viewer.page import write_viewer
     from src.models import compressor
     from src.models.grid import latent_grid
     from src.models.grid.engine_f2 import grid_f2
+    from src.tasks.day_viewer import viewed_bundle
     from src.training.distributed import resolve_device
     from src.utils import checkpoint
 
@@ -61,11 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = resolve_device(arguments.device)
     checkpoints = find_checkpoints(arguments.ckpt)
 
-    written = []
+    written, viewed = [], []
     for name, path in checkpoints.items():
         is_grid = checkpoint.read_kind(path) == latent_grid.CHECKPOINT_KIND
-        if arguments.bundle and not is_grid:
-            raise cli.InputError(path, "was trained with --f1 siren, bundles hold --f1 grid", "use --out_dir instead")
+        if (arguments.bundle or arguments.viewer) and not is_grid:
+            problem = "was trained with --f1 siren, bundles and the viewer hold --f1 grid"
+            raise cli.InputError(path, problem, "use --out_dir instead")
         if not is_grid:
             model = compressor.load_siren(path, device)
             written += export_siren(model, arguments.out_dir / name)
@@ -80,6 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             written += export_grid(decoder, arguments.out_dir / name)
         if arguments.onnx:
             written += export_onnx(grid_f2(decoder), decoder.config.z_dim, arguments.out_dir / name)
+        if arguments.viewer:
+            viewed.append(viewed_bundle(name or path.resolve().parent.name, decoder, arguments.data_dir))
+    if arguments.viewer:
+        written.append(write_viewer(arguments.viewer, viewed))
 
     for path in written:
         print(f"{path}  {path.stat().st_size / 1e6:.3g} MB")

@@ -1,8 +1,12 @@
 """export_latent.py and infer.py with bundles and with radiance."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import export_latent
 import infer
@@ -140,13 +144,35 @@ def test_a_damaged_bundle_is_one_line(bundle, tmp_path, capsys, damage):
     assert not (tmp_path / "a.png").exists()
 
 
+def test_a_viewer_holds_the_bundle_and_what_it_was_trained_on(grid, bundle, tmp_path):
+    plain, with_truth = tmp_path / "plain.html", tmp_path / "truth.html"
+    assert export_latent.main(["--ckpt", str(grid), "--viewer", str(plain)]) == 0
+    data = grid.parent / "day"
+    assert export_latent.main(["--ckpt", str(grid), "--viewer", str(with_truth), "--data_dir", str(data)]) == 0
+    embedded = base64.b64encode(bundle.read_bytes()).decode()
+    for page in (plain, with_truth):
+        assert (
+            page.read_text(encoding="utf-8").count(f'<script type="text/plain" id="bundle-0">{embedded}</script>') == 1
+        )
+    assert 'id="truth-0-0"' not in plain.read_text(encoding="utf-8")
+    lines = with_truth.read_text(encoding="utf-8").split('id="truth-0-0">')[1].split("</script>")[0].split()
+    assert len(lines) == len(HOURS)
+    noon = Image.open(io.BytesIO(base64.b64decode(lines[HOURS.index(12.0)]))).convert("RGB")
+    truth = radiance(12.0, 12, 16)
+    shown = (np.asarray(noon) / 255) ** 3 * truth.max()
+    assert np.abs(shown - truth).max() < 0.1 * truth.max()
+
+
 def test_what_cannot_be_exported(day, grid, tmp_path, capsys):
     run = tmp_path / "run"
     assert train.main(arguments(day, run, **SIREN, hours=tiny_runs.HOURS)) == 0
     capsys.readouterr()
     for argv, words in (
         (["--ckpt", run / "best.ckpt", "--bundle", tmp_path / "a.tod"], "was trained with --f1 siren"),
-        (["--ckpt", run / "best.ckpt"], "--ckpt, and --out_dir, --bundle or both"),
+        (["--ckpt", run / "best.ckpt", "--viewer", tmp_path / "a.html"], "was trained with --f1 siren"),
+        (["--ckpt", run / "best.ckpt"], "--ckpt, and --out_dir, --bundle or --viewer"),
+        (["--ckpt", grid, "--out_dir", tmp_path / "x", "--data_dir", day], "--data_dir needs --viewer"),
+        (["--ckpt", grid, "--viewer", tmp_path / "a.html", "--data_dir", day], "holds 4 images, the run has 5 hours"),
         (["--ckpt", day, "--out_dir", tmp_path / "x"], "holds no best.ckpt"),
         (["--ckpt", day / "tod_0.png", "--out_dir", tmp_path / "x"], "cannot be read as a checkpoint"),
     ):

@@ -51,6 +51,7 @@ LIGHTMAP_WING = (
     "tasks.grid_sizes",
     "tasks.made_frames",
     "tasks.budget_search",
+    "tasks.day_viewer",
     "export",
     "evaluation.lightmap",
 )
