@@ -153,7 +153,7 @@ function unrolledNetwork({ weights, constants }) {
     const values = weights.subarray(at, (at += 4));
     return values.some((value) => value) ? `vec4(${Array.from(values, literal).join(",")})` : null;
   };
-  const lines = ["vec4 tod_h[TOD_H4];", "void tod_hidden() {"];
+  const lines = ["void tod_hidden() {"];
   for (let layer = 0; layer < layers; layer++) {
     for (let k = 0; k < outputs; k++) {
       const terms = [next() || "vec4(0)"];

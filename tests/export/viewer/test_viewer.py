@@ -1,0 +1,289 @@
+"""The viewer's page in Chromium: what it decodes, shows and says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.export.bundle import decode_bundle, encode_bundle
+from src.export.viewer.page import LightmapPart, ViewedBundle, write_viewer
+from src.export.viewer.truth import truth_pictures
+from src.utils.color import linear_to_srgb
+from tests.export.test_bundle import STORED, STORED_2, STORED_3, example_decoder
+from tests.export.test_c import CASES, REGIONS, changed
+from tests.export.viewer.browser import Viewer, chromium
+from tests.lightmap_example import HOURS, example_frames
+
+SHOWN = (0.0, 5.95, 6.0, 10.5, 18.05, 22.5, 23.999)
+ENGINES = {  # which opens what of test_c's bundles
+    "webgpu": ("version 2", "version 3", "display values"),
+    "webgl2-baked": ("version 2", "version 3"),
+    "webgl2": ("version 1", "version 3", "4 bits", "many weights"),
+    "wasm": tuple(CASES),
+}
+DESKTOP, PHONE = (1100, 760), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def viewer(browser) -> Iterator[Callable[..., Viewer]]:
+    """``viewer(file, hash, size, script)`` opens a page; at the end none of them has complained or asked for more."""
+    opened = []
+
+    def make(file: Path, hash_: str = "", size: tuple[int, int] = DESKTOP, script: str = "", **context) -> Viewer:
+        page = browser.new_context(viewport={"width": size[0], "height": size[1]}, locale="en-GB", **context).new_page()
+        if script:
+            page.add_init_script(script)
+        opened.append(Viewer(page))
+        return opened[-1].open(file, hash_)
+
+    yield make
+    for one in opened:
+        assert one.errors == [] and len(one.requests) == 1
+        one.page.context.close()
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of one bundle with the images it stands for."""
+    content = STORED_3.read_bytes()
+    frames, mask = example_frames()
+    truth = truth_pictures(decode_bundle(content), frames, HOURS, mask)
+    bundle = ViewedBundle("courtyard", content, [LightmapPart("", 40, 48, truth)])
+    return write_viewer(tmp_path_factory.mktemp("page") / "day.html", [bundle])
+
+
+@pytest.fixture(scope="module")
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of a bundle of two lightmaps, and one that is damaged."""
+    content = encode_bundle(changed(example_decoder(5, 8, (), True), regions=REGIONS))
+    parts = [LightmapPart(name, height, width) for name, _, height, width in REGIONS]
+    damaged = ViewedBundle("attic", STORED_3.read_bytes()[:-50], [LightmapPart("", 40, 48)])
+    return write_viewer(
+        tmp_path_factory.mktemp("page") / "rooms.html", [ViewedBundle("house", content, parts), damaged]
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_decodes_as_python_does(viewer, day: Path, engine: str) -> None:
+    page = viewer(day, f"engine={engine}")
+    for case in ENGINES[engine]:
+        content = CASES[case]()
+        page.js("document.documentElement.dataset.engine = ''")
+        page.drop(content, f"{case}.tod")
+        page.page.wait_for_function(f"byId('name').textContent === '{case}' && document.documentElement.dataset.engine")
+        assert page.state("engine") == engine, page.state("refused")
+        for hour, frame in zip(SHOWN, decode_bundle(content).render(SHOWN), strict=True):
+            assert np.abs(page.decoded(hour) - frame[::3, ::2]).max() < 1e-5 * frame.max(), (case, hour)
+
+
+def test_a_network_too_large_to_unroll_takes_the_loop(viewer, day: Path) -> None:
+    page = viewer(day, "engine=webgl2-baked")
+    page.drop(CASES["many weights"](), "large.tod")
+    page.page.wait_for_function("document.documentElement.dataset.engine === 'webgl2'")
+    assert "the network is large" in page.state("refused")
+
+
+@pytest.mark.parametrize("engine", ["webgpu", "webgl2", "wasm"])
+def test_the_window_shows_the_colours(viewer, day: Path, engine: str) -> None:
+    page = viewer(day, f"engine={engine}&hour=10.5")
+    colours = decode_bundle(STORED_3.read_bytes()).render([10.5])[0]
+    peak = page.js("app.shown.white")
+    page.js("app.choose('exposure', -1)")
+    page.settle()
+    for x, y in ((5, 5), (20, 30), (40, 12)):
+        expected = 255 * linear_to_srgb(colours[y, x] / peak / 2)
+        assert np.abs(page.shown(x, y) - expected).max() < 2
+    page.js("app.choose('filter', 'bilinear')")
+    page.settle()
+    expected = 255 * linear_to_srgb(colours[30, 20] / peak / 2)
+    assert np.abs(page.shown(20, 30) - expected).max() < 4  # a pixel's middle is near a texel's
+    page.js("app.choose('tone', 'reinhard')")
+    page.settle()
+    value = colours[30, 20] / peak / 2
+    assert np.abs(page.shown(20, 30) - 255 * linear_to_srgb(value * (1 + value / 16) / (1 + value))).max() < 4
+
+
+@pytest.mark.parametrize(
+    "broken, engine, reason",
+    [
+        ("WebGL2RenderingContext.prototype.linkProgram = () => {}", "wasm", "webgl2: "),
+        ("const get = HTMLCanvasElement.prototype.getContext; HTMLCanvasElement.prototype.getContext = function (kind,"
+         " ...rest) { return kind === '2d' ? get.call(this, kind, ...rest) : null; }", "wasm", "no WebGL2"),
+        ("let times = 0; const read = WebGL2RenderingContext.prototype.getBufferSubData;"
+         "WebGL2RenderingContext.prototype.getBufferSubData = function (...all) "
+         "{ read.apply(this, all); if (times++ === 0) all[2].fill(0); }", "webgl2", "colours differ"),
+        ("WebGL2RenderingContext.prototype.getBufferSubData = () => {}", "wasm", "webgl2: colours differ"),
+    ],
+    ids=["does not link", "no context", "one shader gives zeros", "all shaders give zeros"],
+)  # fmt: skip
+def test_what_a_browser_lacks_or_does_wrong_is_not_used(
+    viewer, day: Path, broken: str, engine: str, reason: str
+) -> None:
+    page = viewer(day, "engine=webgl2-baked&hour=12", script=broken)
+    assert page.state("engine") == engine and reason in page.state("refused")
+    frame = decode_bundle(STORED_3.read_bytes()).render([12.0])[0]
+    assert np.abs(page.shown(20, 30) - 255 * linear_to_srgb(frame[30, 20] / page.js("app.shown.white"))).max() < 2
+
+
+def test_an_imitated_graphics_card_is_left_alone(viewer, day: Path) -> None:
+    page = viewer(day)
+    assert page.state("engine") == "wasm"
+    assert page.state("refused").count("without a graphics card") == 3
+
+
+def test_dragging_the_slider_changes_the_picture(viewer, day: Path) -> None:
+    page = viewer(day, "hour=3")
+    before = page.shown(20, 30)
+    box = page.page.locator("#hour").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.page.mouse.move(box["x"] + box["width"] * 3 / 24, middle)
+    page.page.mouse.down()
+    for hour in (6, 9, 12):
+        page.page.mouse.move(box["x"] + box["width"] * hour / 24, middle)
+    page.page.mouse.up()
+    page.settle()
+    assert abs(float(page.state("hour")) - 12) < 0.2
+    assert page.page.locator("#clock").text_content().startswith(("11:5", "12:0"))
+    assert np.abs(page.shown(20, 30).astype(int) - before).max() > 50
+
+
+def test_all_moves_of_the_slider_between_two_pictures_are_one_decoding(viewer, day: Path) -> None:
+    page = viewer(day, "engine=wasm&hour=3")
+    move = "byId('hour').value = 8 + k / 50; byId('hour').dispatchEvent(new Event('input'));"
+    calls = page.js(
+        """async (move) => {
+          const hours = [], decode = app.engine.decode.bind(app.engine), moved = new Function("k", move);
+          app.engine.decode = (hour) => { hours.push(hour); decode(hour); };
+          for (let k = 0; k <= 200; k++) moved(k);
+          await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+          return hours;
+        }""",
+        move,
+    )
+    assert calls == [12.0] and float(page.state("hour")) == 12
+
+
+def test_keys_and_play(viewer, day: Path) -> None:
+    page = viewer(day, "hour=6")
+    press = page.page.keyboard.press
+    press("ArrowRight")
+    press("Shift+ArrowRight")
+    page.settle()
+    assert float(page.state("hour")) == 7.25
+    press("Space")
+    page.page.wait_for_function("Number(document.documentElement.dataset.hour) > 7.3")
+    press("Space")
+    assert not page.js("app.timeline.isPlaying")
+    press("b")
+    press("t")
+    press("]")
+    assert page.js("[app.bilinear, app.tone, byId('exposure').value]") == [True, "reinhard", "0.5"]
+    zoom = page.js("app.view.zoom")
+    press("+")
+    assert page.js("app.view.zoom") > zoom
+    press("0")
+    assert page.js("app.view.zoom") == zoom
+    press("l")
+    assert (
+        page.page.locator("[data-say=display]").text_content() == "显示"
+        and page.js("document.documentElement.lang") == "zh"
+    )
+
+
+def test_a_tapped_texel_shows_its_numbers_and_its_day(viewer, day: Path) -> None:
+    page = viewer(day, "hour=12")
+    box = page.page.locator("#stage").bounding_box()
+    zoom, left, top = page.js("[app.view.zoom, app.view.panX, app.view.panY]")
+    page.page.mouse.click(box["x"] + left + 30.5 * zoom, box["y"] + top + 10.5 * zoom)
+    page.settle()
+    assert page.page.locator("#where").text_content() == "30, 10"
+    numbers = [float(text) for text in page.page.locator("#rgb b").all_text_contents()]
+    decoder = decode_bundle(STORED_3.read_bytes())
+    assert np.allclose(numbers, decoder.render([12.0])[0][10, 30], rtol=6e-3)
+    baked = page.js("app.day.baked.map(({rgb}) => [...rgb])")
+    assert np.abs(np.array(baked) - decoder.render(list(HOURS))[:, 10, 30]).max() < 1e-4
+    page.page.wait_for_function("app.day.truth.length === 10")
+    truth = np.array(page.js("app.day.truth.map(({rgb}) => [...rgb])"))
+    assert np.abs(truth - example_frames()[0][:, 10, 30]).max() < 0.1
+    page.page.mouse.click(box["x"] + left + 0.5 * zoom, box["y"] + top + 0.5 * zoom)
+    page.settle()
+    assert "not valid" in page.page.locator("#hint").text_content()
+
+
+def test_truth_and_error_stand_beside_the_day(viewer, day: Path) -> None:
+    page = viewer(day, "hour=11&compare")
+    page.page.wait_for_function("app.truthScale")
+    page.settle()
+    assert page.state("hour") == "12.0000"  # the nearest baked one
+    assert re.fullmatch(r"Decoded|Truth|Error.* dB .*", page.page.locator("#labels span").nth(2).text_content())
+    truth = example_frames()[0][HOURS.index(12.0)]
+    white = page.js("app.shown.white")
+    for x, y in ((20, 30), (40, 12)):
+        assert np.abs(page.shown(x, y, panel=1) - 255 * linear_to_srgb(truth[y, x] / white)).max() < 8
+
+
+def test_other_lightmaps_and_a_damaged_one(viewer, rooms: Path) -> None:
+    page = viewer(rooms)
+    assert page.page.locator("#name").text_content() == REGIONS[0][0]
+    page.page.keyboard.press("PageDown")
+    page.page.wait_for_function(f"byId('name').textContent === '{REGIONS[1][0]}'")
+    expected = decode_bundle(encode_bundle(changed(example_decoder(5, 8, (), True), regions=REGIONS)))
+    frame = expected.lightmap(REGIONS[1][0]).render([12.0])[0]
+    assert np.abs(page.decoded(12.0) - frame[::3, ::2]).max() < 1e-5 * frame.max()
+    page.page.click("#gallery-open")
+    page.page.wait_for_function("byId('cards').textContent.includes('attic: cannot be opened')")
+    assert page.page.locator("#cards button").count() == 3
+    page.page.locator("#cards button").nth(2).click()
+    page.page.wait_for_selector("#toast.on")
+    assert "attic: cannot be opened: the bundle is truncated or damaged" in page.page.locator("#toast").text_content()
+    page.page.locator("#gallery-open").click()
+    page.page.locator("#cards button").nth(0).click()
+    page.page.wait_for_function(f"byId('name').textContent === '{REGIONS[0][0]}'")
+
+
+@pytest.mark.parametrize("language, words", [("en", "is truncated or damaged"), ("zh", "被截断或已损坏")])
+def test_a_page_of_a_damaged_file_is_a_sentence(viewer, tmp_path: Path, language: str, words: str) -> None:
+    damaged = ViewedBundle("attic", STORED_3.read_bytes()[:-50], [LightmapPart("", 40, 48)])
+    page = viewer(write_viewer(tmp_path / "a.html", [damaged]), f"lang={language}")
+    assert page.page.locator("#message").is_visible() and words in page.page.locator("#message").text_content()
+    page.drop(STORED_2.read_bytes(), "other.tod")
+    page.page.wait_for_function("byId('name').textContent === 'other'")
+    assert not page.page.locator("#message").is_visible()
+
+
+def test_dropped_files(viewer, day: Path) -> None:
+    page = viewer(day)
+    page.drop(STORED.read_bytes(), "first.tod")
+    page.page.wait_for_function("byId('name').textContent === 'first'")
+    assert page.js("app.shown.bundle.version") == 1 and page.page.locator("#compare-row").is_hidden()
+    page.drop(b"%PDF-1.7" + bytes(200), "letter.tod")
+    page.page.wait_for_selector("#toast.on")
+    assert page.page.locator("#toast").text_content() == (
+        "letter.tod: cannot be opened: this is not a bundle: it does not start as one"
+    )
+    assert page.page.locator("#name").text_content() == "first"
+
+
+def test_a_phone(viewer, day: Path) -> None:
+    page = viewer(day, "hour=12", size=PHONE, has_touch=True, is_mobile=True, device_scale_factor=2)
+    assert page.js("document.scrollingElement.scrollWidth") <= PHONE[0]
+    for name in ("#stage canvas", "#play", "#hour", ".thumb.now"):
+        box = page.page.locator(name).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= PHONE[0] and box["y"] + box["height"] <= PHONE[1], name
+    box = page.page.locator("#stage").bounding_box()
+    page.page.touchscreen.tap(box["x"] + 0.6 * box["width"], box["y"] + 0.5 * box["height"])
+    page.settle()
+    assert page.page.locator("#where").text_content() == "28, 20"
+    page.js("(button) => document.querySelector('.thumb').click()")
+    page.settle()
+    assert page.state("hour") == "0.0000"
