@@ -27,6 +27,7 @@ peak is the tile's largest value, mean over tiles and hours. bpp are bits per te
 """
 DELIT = """Delighting against the true flat-lit pictures and environments: tables, JSON, the worst cases as pictures.
 
+  python evaluate.py delit --data_root DIR
   python evaluate.py delit --data_root DIR --checkpoint RUN/checkpoint_best.pth --contact_sheet worst.jpg
   python evaluate.py delit --data_root DIR --predictions RESULTS --olat_root OLATS
   python evaluate.py delit --videos RESULTS --video_inputs VIDEOS
@@ -82,7 +83,8 @@ def add_delit(tasks: argparse._SubParsersAction) -> None:
     add = delit.add_argument
     add("--data_root", type=Path, help="training set as prepare_olat.py writes it")
     answers = delit.add_mutually_exclusive_group()
-    answers.add_argument("--checkpoint", type=Path, nargs="+", metavar="FILE", help="one row for each")
+    answers.add_argument("--checkpoint", type=Path, nargs="+", metavar="FILE", help="one row for each (default: "
+        "weights/delit.pth of the repository)")  # fmt: skip
     answers.add_argument("--predictions", type=Path, metavar="DIR", help="what inference wrote for subjects/")
     add("--split", choices=("val", "train", "all"), default="val", help="which pairs (splits.json, or as below)")
     add("--val_subjects", nargs="+", metavar="NAME", help="held out: names, or how many")

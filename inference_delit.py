@@ -1,8 +1,10 @@
 """Lit portraits -> flat-lit portraits and the environments that lit them.
 
-    python inference_delit.py --checkpoint runs/delit/checkpoint_best.pth --input portrait.jpg --output_dir out
-    python inference_delit.py --checkpoint runs/delit/checkpoint_best.pth --input clip.mp4 --output_dir out
-    python inference_delit.py --checkpoint runs/delit/checkpoint_best.pth --input folder --output_dir out
+    python inference_delit.py --input portrait.jpg
+    python inference_delit.py --input clip.mp4 --output_dir out
+    python inference_delit.py --input folder --output_dir out --checkpoint runs/delit/checkpoint_best.pth
+
+Without --checkpoint it is done by weights/delit.pth, which comes with the repository.
 
 A picture (png, jpg, webp, avif, exr, hdr) gives NAME_flat_lit.png, NAME_env.hdr and NAME_env_preview.png, and how sure
 the model is of them, NAME_flat_confidence.png and NAME_env_confidence.png; a video (mp4, mov, mkv, webm, with --frames
@@ -32,9 +34,9 @@ NOT_OF_RESULTS |= {"save_exr", "self_check", "pseudo_labels", "keep", "dry_run",
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(__doc__)
     add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, help="of train_delit.py")
+    add("--checkpoint", type=Path, help="of train_delit.py (default: weights/delit.pth of the repository)")
     add("--input", type=Path, required=True, help="picture, video, or folder of them")
-    add("--output_dir", type=Path, required=True)
+    add("--output_dir", type=Path, default=Path("out"), help="(default: out)")
     add("--save_exr", action="store_true", help="pictures: NAME_flat_lit.exr in linear radiance too")
     add("--exposure", choices=("keep", "predicted"), help="flat-lit as bright as the input within the mask, or as the "
         "model takes the skin to be (default: keep; predicted for --pseudo_labels)")  # fmt: skip
@@ -84,10 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.inference.origin import Origins
     from src.inference.runner import Summary
     from src.inference.work_list import describe_passed_over, find_jobs, find_passed_over
+    from src.models.delit.shipped import shipped_checkpoint
     from src.models.delit_model import load
     from src.training.distributed import processes
     from src.utils.exr_layers import exr_layer
 
+    args.checkpoint = args.checkpoint or shipped_checkpoint()
     stage = open_stage(args.olat_root, args.lights) if args.olat_root else None
     check = SelfCheck(stage) if args.self_check else None
     decisive = {name: value for name, value in vars(args).items() if name not in NOT_OF_RESULTS}

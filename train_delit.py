@@ -99,7 +99,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--num_workers", type=cli.non_negative_int, default=4, help="processes that load pairs")
     add("--val_every", type=cli.positive_int, default=1, help="epochs between validations")
     add("--save_every", type=cli.positive_int, default=1, help="epochs between checkpoints")
-    add("--pretrained", type=Path, metavar="CKPT", help="begin from these weights, of a model with the same sizes")
+    add(
+        "--pretrained",
+        metavar="CKPT",
+        help="begin from these weights alone, of a model with the same sizes but for the picture's; "
+        "default: weights/delit.pth of the repository",
+    )
     add(
         "--resume",
         default="auto",
@@ -134,10 +139,14 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
 
+    from src.models.delit.shipped import shipped_checkpoint
     from src.tasks.delit_training import open_delit_data, train_delit
     from src.training.distributed import processes
     from src.training.trainer import BEST
 
+    if arguments.pretrained is not None:
+        is_shipped = arguments.pretrained == "default"
+        arguments.pretrained = shipped_checkpoint("--pretrained") if is_shipped else Path(arguments.pretrained)
     with processes(arguments.device) as group:
         with group.together():
             data = open_delit_data(arguments, group.is_main)

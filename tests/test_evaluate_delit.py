@@ -19,12 +19,14 @@ from src.data.stage.olat import LightCells
 from src.evaluation.delit.methods import model_method
 from src.evaluation.delit.quality import STRATA, measure_methods, skin_stratum
 from src.models import delit_model
+from src.models.delit import shipped
 from src.models.delit_model import CHECKPOINT_KIND, DelitConfig, DelitModel
 from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.image_io import image_size, read_linear, write_linear
 from src.utils.metrics import LPIPS_BACKBONES
 from src.utils.video_io import VideoWriter
+from tests.tiny_runs import one_error_line
 from tests.tiny_stage import write_stage
 
 SIZES = {"image_size": 16, "env_height": 16, "env_width": 32}
@@ -96,6 +98,17 @@ def test_checkpoints_beside_references_as_tables_json_and_sheet(stage, checkpoin
     printed = capsys.readouterr().out
     for text in (*own, "Environment: three spheres", "skin tone", "skipped LPIPS", "mirror deg"):
         assert text in printed
+
+
+def test_without_a_checkpoint_the_model_in_the_box_is_measured(stage, checkpoints, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shipped, "SHIPPED", checkpoints[0])
+    assert evaluate.main(["delit", "--data_root", str(stage / "set"), "--json", "r.json"]) == 0
+    assert json.loads(Path("r.json").read_text())["rows"][0]["name"] == "attention/checkpoint_best.pth"
+    monkeypatch.setattr(shipped, "SHIPPED", tmp_path / "delit.pth")
+    capsys.readouterr()
+    assert evaluate.main(["delit", "--data_root", str(stage / "set")]) == 2
+    assert "--checkpoint: the default" in one_error_line(capsys.readouterr().err)
 
 
 def test_predictions_that_are_the_truth_have_no_error(stage, tmp_path):
@@ -184,12 +197,18 @@ def test_strata_are_parted_by_the_median_within_the_mask():
         (["--data_root", "{set}", "--checkpoint", "{ckpt}", "--predictions", "x"], "--predictions: not allowed with"),
         (["--data_root", "{set}", "--contact_sheet", "x.gif"], "--contact_sheet: 'x.gif' does not end in"),
         (["--data_root", "{set}", "--val_subjects", "ID009"], "--val_subjects: there is no ID009"),
-        (["--data_root", "{set}", "--olat_root", "{set}/subjects"], "ID002: has no 000.exr"),
-        (["--data_root", "{set}", "--lights", "{set}/splits.json"], "splits.json: has neither directions nor"),
+        (["--data_root", "{set}", "--checkpoint", "{ckpt}", "--olat_root", "{set}/subjects"], "ID002: has no 000.exr"),
+        (
+            ["--data_root", "{set}", "--checkpoint", "{ckpt}", "--lights", "{set}/splits.json"],
+            "splits.json: has neither directions nor",
+        ),
         (["--data_root", "{set}/absent"], "absent"),
         (["--data_root", "{set}", "--device", "toaster"], "--device: 'toaster' is not one of auto"),
         (["--videos", "{set}"], "holds no NAME_flat_lit.mp4: write some with inference_delit.py"),
-        (["--data_root", "{set}", "--lpips_weights", "absent.pth"], "absent.pth: no such file"),
+        (
+            ["--data_root", "{set}", "--checkpoint", "{ckpt}", "--lpips_weights", "absent.pth"],
+            "absent.pth: no such file",
+        ),
     ],
 )
 def test_wrong_input_is_one_line_and_status_2(flags, line, stage, checkpoints, capsys):

@@ -25,6 +25,7 @@ from src.data.portrait.pair_batches import PairBatches
 from src.data.portrait.relight_batches import RelightBatches
 from src.data.portrait.splits import read_splits
 from src.models import delit_model
+from src.models.delit import shipped
 from src.tasks import delit_task, delit_training
 from src.training import meter
 from src.training.distributed import processes
@@ -471,6 +472,22 @@ def test_captures_are_taken_as_they_were_prepared(tmp_path, capsys):
     shares = torch.einsum("lp,np->nl", stacks.light_matrices(8, 16)[0], environment)[:, None].expand(-1, 3, -1)
     np.testing.assert_allclose(stacks.relight(0, shares)[1].permute(1, 2, 0), 3 * flat_lit, rtol=0.01, atol=6e-3)
     assert batches.options.fov_degrees == 60
+
+
+def test_training_begins_from_the_model_in_the_box_at_another_size(stage, tmp_path, monkeypatch, capsys):
+    train(stage, tmp_path / "first", num_epochs=1)
+    box = tmp_path / "delit.pth"
+    shipped.write_half(tmp_path / "first" / BEST, box)
+    monkeypatch.setattr(shipped, "SHIPPED", box)
+    flags = {"pretrained": "default", "num_epochs": 1, "ema": 0, "image_size": 16}
+    run = train(stage, tmp_path / "run", **flags, learning_rate=1e-30, weight_decay=0)
+    assert run["model"]["config"]["image_size"] == 16
+    for name, value in checkpoint.read(box, "delit")["model"]["state"].items():
+        torch.testing.assert_close(run["model"]["state"][name], value.float(), rtol=0, atol=1e-12, msg=name)
+    box.unlink()
+    capsys.readouterr()
+    assert script.main(arguments(stage, tmp_path / "lost", **flags)) == 2
+    assert "--pretrained: the default" in one_error_line(capsys.readouterr().err)
 
 
 def test_training_begins_from_other_weights(stage, tmp_path, capsys):

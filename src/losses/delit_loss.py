@@ -30,6 +30,7 @@ SPHERE_WEIGHTS = {"env_log": 0.1, "env_chroma": 0.4, "env_multiscale": 0.1, "env
 # Terms that say nothing of pairs without an environment.
 ENVIRONMENT_TERMS = frozenset({*SPHERE_WEIGHTS, "env_rgb_l1", "env_log_mse", "confidence", "physical"})
 ALIGNED_WEIGHT = 8.0  # a picture does not say how bright skin is under a light of unknown brightness, but its pattern
+BRIGHTNESS_WEIGHT = 0.05  # weak: it keeps a picture whose brightness is free near what is usual
 TRANSFER_WEIGHT = 0.25
 FLAT_CONFIDENCE_WEIGHT = 0.1
 FLAT_EXPOSURES = ("true", "free")
@@ -59,9 +60,10 @@ class DelitLoss(nn.Module):
     """``(output, batch) -> {"flat_l1": ..., ..., "loss": weighted sum}``: float32 scalars, under autocast too.
 
     Terms are unweighted. Always: ``flat_l1 flat_aligned``, and ``env_log env_chroma env_multiscale env_sh`` or, for the
-    original environment loss, ``env_rgb_l1 env_log_mse``. Where their input exists: ``flat_lpips``, ``mask``,
-    ``flat_confidence``, ``confidence``, ``physical``, ``transfer``. The environment is compared relative to the
-    exposure the model measured; its terms are means over the pairs that have one, 0 with no gradient where none has.
+    original environment loss, ``env_rgb_l1 env_log_mse``. With a free exposure ``flat_brightness``. Where their input
+    exists: ``flat_lpips``, ``mask``, ``flat_confidence``, ``confidence``, ``physical``, ``transfer``. The environment
+    is compared relative to the exposure the model measured; its terms are means over the pairs that have one, 0 with
+    no gradient where none has.
     ``lpips``: see :func:`src.utils.metrics.load_lpips`; needed for a ``lambda_flat_lpips`` above 0.
     """
 
@@ -79,6 +81,7 @@ class DelitLoss(nn.Module):
         self.weights = {
             "flat_l1": options.lambda_flat,
             "flat_aligned": ALIGNED_WEIGHT * options.lambda_flat,
+            "flat_brightness": BRIGHTNESS_WEIGHT * options.lambda_flat,
             "mask": options.lambda_flat,
             "flat_confidence": FLAT_CONFIDENCE_WEIGHT * options.lambda_flat,
             "flat_lpips": options.lambda_flat_lpips,
@@ -102,13 +105,17 @@ class DelitLoss(nn.Module):
     def _flat_terms(self, output: Delit, batch: PairBatch) -> dict[str, Tensor]:
         predicted, true = _exact(output.flat_lit), _exact(batch.flat_lit).clamp_min(0.0)
         mask = self._mask(batch)
+        brightness = {}
         if self.options.flat_exposure == "free":
-            predicted = predicted * exposure_factor(predicted, true, mask)
+            factor = exposure_factor(predicted, true, mask)
+            brightness["flat_brightness"] = torch.log(factor).abs().mean()
+            predicted = predicted * factor
         # The curve goes on above white, so that a picture that is too bright has a gradient.
         shown, wanted = extended_srgb(predicted), extended_srgb(true)
         terms = {
             "flat_l1": masked_mean((shown - wanted).abs(), mask),
             "flat_aligned": masked_mean((aligned(shown, wanted, mask) - wanted).abs(), mask),
+            **brightness,
         }
         if self._lpips is not None and self.options.lambda_flat_lpips > 0:
             seen = [extended_srgb(picture).clamp_max(1.0) * mask for picture in (true, predicted)]

@@ -103,7 +103,8 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
     """Train to the end, continuing an interrupted run; ``arguments`` are those of ``train_delit.py``."""
     open_run_dir(arguments.output_dir, arguments, data.description, group, FILE_NAMES)
     torch.manual_seed(arguments.seed)
-    model = make_model(arguments).to(group.device)
+    # Channels last: twice as fast in mixed precision, and no slower without.
+    model = make_model(arguments).to(group.device, memory_format=torch.channels_last)
     lpips = load_lpips(arguments.lpips_net, arguments.lpips_weights, download=True) if arguments.use_lpips else None
     others = {*NETWORK_IDEAS, *_OUTSIDE_NETWORK, *WILD}
     terms = tuple(name for name in arguments.without if name not in others)
@@ -144,7 +145,10 @@ def train_delit(arguments: argparse.Namespace, data: DelitData, group: Processes
 
 
 def make_model(arguments: argparse.Namespace) -> DelitModel:
-    """A new model, or with ``--pretrained`` one that begins from another checkpoint's weights, of the same shape."""
+    """A new model, or with ``--pretrained`` one that begins from another checkpoint's weights.
+
+    Those must be of the same sizes, but for the pictures': they fit pictures of any.
+    """
     without = tuple(name for name in NETWORK_IDEAS if name in arguments.without)
     has_confidence = arguments.arch == "attention" and "flat_confidence" not in arguments.without
     config = DelitConfig(
@@ -153,13 +157,15 @@ def make_model(arguments: argparse.Namespace) -> DelitModel:
     if arguments.pretrained is None:
         return DelitModel(config)
     pretrained = load(arguments.pretrained)
-    if replace(pretrained.config, flat_confidence=has_confidence) != config:
-        differing = [name for name in (*_MODEL, "without") if getattr(pretrained.config, name) != getattr(config, name)]
+    own = {"flat_confidence": has_confidence, "image_size": config.image_size}  # which no weights depend on, or few
+    if replace(pretrained.config, **own) != config:
+        shape = [name for name in (*_MODEL, "without") if name not in own]
+        differing = [name for name in shape if getattr(pretrained.config, name) != getattr(config, name)]
         values = ", ".join(f"{name} is {getattr(pretrained.config, name)}" for name in differing)
         raise InputError(arguments.pretrained, f"its model has another shape ({values})", "give the same flags")
     model = DelitModel(config)
     # A model that was trained before there was one learns its confidence in flat-lit now.
-    model.load_state_dict(pretrained.state_dict(), strict=pretrained.config == config)
+    model.load_state_dict(pretrained.state_dict(), strict=pretrained.config.flat_confidence == has_confidence)
     return model
 
 

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -514,9 +515,12 @@ def test_free_exposure_asks_for_flat_lit_up_to_one_factor_of_brightness():
     brighter = loss(output._replace(flat_lit=output.flat_lit * torch.tensor([2.0, 0.3]).view(2, 1, 1, 1)), batch)
     for name in ("flat_l1", "flat_aligned"):
         torch.testing.assert_close(brighter[name], terms[name], rtol=1e-4, atol=1e-6)
+    factors = [math.log(1.3), math.log(1.3 * 2.0), math.log(1.3 * 0.3)]
+    assert float(terms["flat_brightness"]) == pytest.approx(factors[0], abs=0.01)
+    assert float(brighter["flat_brightness"]) == pytest.approx((factors[1] - factors[2]) / 2, abs=0.01)
     # The sample is 1.3 times its truth, which only the free one forgives; another colour neither does.
     strict = DelitLoss(DelitLossOptions(), make_codec("log"))(output, batch)
-    assert terms["flat_l1"] < 1e-5 and strict["flat_l1"] > 0.01
+    assert "flat_brightness" not in strict and terms["flat_l1"] < 1e-5 and strict["flat_l1"] > 0.01
     tinted = output._replace(flat_lit=output.flat_lit * torch.tensor([1.2, 1.0, 0.8]).view(3, 1, 1))
     assert loss(tinted, batch)["flat_l1"] > 0.01
     with pytest.raises(ValueError, match="flat_exposure"):

@@ -246,6 +246,14 @@ def test_camera_that_says_adobe_rgb_in_exif_only(tmp_path):
     np.testing.assert_allclose(image_io.read_linear(tmp_path / "a.jpg")[0, 0], expected, atol=4e-4)
 
 
+def test_camera_whose_exif_says_nothing_of_interoperability(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 1
+    picture = Image.new("RGB", (8, 8), (60, 160, 90))
+    picture.save(tmp_path / "a.jpg", exif=exif, quality=100, subsampling=0)
+    np.testing.assert_allclose(image_io.read_display(tmp_path / "a.jpg")[0, 0] * 255, (60, 160, 90), atol=2)
+
+
 BROKEN = {
     "no header": b"x" * 300,
     "empty": b"",

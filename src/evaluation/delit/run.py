@@ -27,6 +27,7 @@ from src.evaluation.delit.report import format_tables, format_videos, write_cont
 from src.evaluation.delit.video import measure_videos
 from src.evaluation.perceptual import find_lpips
 from src.models import delit_model
+from src.models.delit.shipped import shipped_checkpoint
 from src.models.delit_model import DelitModel
 from src.utils.cli import InputError
 from src.utils.sphere import fibonacci_sphere
@@ -69,7 +70,8 @@ def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], s
     held_out = (arguments.val_subjects, arguments.val_envs)
     pairs = choose_pairs(arguments.data_root, arguments.split, *held_out)
     train = choose_pairs(arguments.data_root, "train", *held_out)
-    models = [(path, delit_model.load(path, arguments.device)) for path in arguments.checkpoint or ()]
+    paths = arguments.checkpoint or ([] if arguments.predictions else [shipped_checkpoint()])
+    models = [(path, delit_model.load(path, arguments.device)) for path in paths]
     first = models[0][1].config if models else None
     image_size = arguments.image_size or (first.image_size if first else DEFAULT_IMAGE_SIZE)
     env_height = arguments.env_height or (first.env_height if first else DEFAULT_ENV_HEIGHT)
