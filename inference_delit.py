@@ -40,6 +40,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--save_exr", action="store_true", help="pictures: NAME_flat_lit.exr in linear radiance too")
     add("--exposure", choices=("keep", "predicted"), help="flat-lit as bright as the input within the mask, or as the "
         "model takes the skin to be (default: keep; predicted for --pseudo_labels)")  # fmt: skip
+    add("--mask", default="own", help="where people are: own (the model's), mediapipe, rembg, or a picture of it")
+    add("--faces", choices=("auto", "cascade", "mediapipe"), default="auto", help="what finds them: scikit-image's "
+        "cascade (frontal), or mediapipe (to the profile, aligned by the eyes) where it is installed")  # fmt: skip
     add("--no_crop", action="store_true", help="show the network whole pictures instead of the portrait about the face")
     add("--flat_size", type=positive_int, help="long side of pictures' flat-lit; tiles above image_size, the default")
     add("--exr_layer", metavar="NAME", help="of EXR files with several layers, the one to read")
@@ -83,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.inference.delit.self_check import SelfCheck
     from src.inference.delit.stills import StillOutputs
     from src.inference.delit.video import VideoOptions
+    from src.inference.faces import chosen_finder, face_finder
+    from src.inference.masks import OWN, PersonMasks
     from src.inference.origin import Origins
     from src.inference.runner import Summary
     from src.inference.work_list import describe_passed_over, find_jobs, find_passed_over
@@ -92,15 +97,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.utils.exr_layers import exr_layer
 
     args.checkpoint = args.checkpoint or shipped_checkpoint()
+    masks = None if args.mask == OWN else PersonMasks(args.mask, args.input)
+    args.faces = chosen_finder(args.faces)
     stage = open_stage(args.olat_root, args.lights) if args.olat_root else None
     check = SelfCheck(stage) if args.self_check else None
     decisive = {name: value for name, value in vars(args).items() if name not in NOT_OF_RESULTS}
-    decisive["stage"] = stage and stage.stamp()
+    decisive |= {"stage": stage and stage.stamp(), "mask": masks and masks.stamp()}
 
     with processes(args.device) as group, exr_layer(args.exr_layer):
         model = load(args.checkpoint, group.device)
         videos = VideoOptions(args.batch_size, args.temporal == "ema", args.fps, check)
         how = {"flat_size": args.flat_size, "crops": not args.no_crop, "keep_exposure": args.exposure == "keep"}
+        how |= {"faces": face_finder(args.faces), "masks": masks}
         share = args.shard[0] + args.shard[1] * group.rank, args.shard[1] * group.count
         if args.pseudo_labels:
             origins = Origins(args.checkpoint, {**decisive, "frames": args.frames_as, "envs": args.env_per_frame})

@@ -115,7 +115,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of the synthetic stage")
     args = parser.parse_args(argv)
     makes_set = args.synthetic is not None or args.olat_root is not None
-    if (not makes_set and args.clips is None) or (args.olat_root is not None and args.env_dir is None):
+    is_captured = args.olat_root is not None and args.synthetic is None
+    if (not makes_set and args.clips is None) or (is_captured and args.env_dir is None):
         raise InputError("--olat_root, --env_dir", "both are needed", "give them, or --synthetic 12")
     if not makes_set and args.contact_sheet is not None:
         raise InputError("--contact_sheet", "shows subjects, not clips", "leave it out, or add --synthetic 12")

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -15,11 +16,12 @@ import inference_delit
 from src.inference.crops import portrait_crop
 from src.inference.delit import stills as delit_stills
 from src.inference.delit.delighter import Delighter
-from src.inference.faces import FaceTracker, find_face
+from src.inference.faces import FaceTracker, find_face, find_faces
 from src.inference.temporal import CutDetector
 from src.models.delit import shipped
 from src.utils.color import linear_to_srgb
 from src.utils.image_io import image_size, read_alpha, read_display, read_linear, write_display, write_linear
+from src.utils.resize import resize_area
 from src.utils.video_io import VideoReader, VideoWriter
 from tests.inference.models import write_checkpoint
 from tests.tiny_runs import one_error_line, ranks
@@ -238,11 +240,11 @@ def test_an_interrupted_video_leaves_nothing_under_its_name(checkpoint, tmp_path
     write_video(tmp_path / "clip.mp4", frames=12)
     calls = []
 
-    def interrupting(self, pictures):
+    def interrupting(self, pictures, masks=None):
         calls.append(len(pictures))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return original(self, pictures)
+        return original(self, pictures, masks)
 
     original = Delighter.predict
     monkeypatch.setattr(Delighter, "predict", interrupting)
@@ -384,6 +386,39 @@ def test_the_faces_of_real_portraits_are_found():
         height, width = shown.shape[:2]
         assert (face.x / width, face.y / height) == pytest.approx((x, y), abs=0.05), name
         assert face.side / width == pytest.approx(side, rel=0.2), name
+
+
+@needs_portraits
+def test_both_faces_of_a_picture_and_one_that_is_tilted_are_found():
+    first, second = (read_linear(PORTRAITS / name) for name in ("grace_hopper.jpg", "luciano_codait_cc0.png"))
+    pair = np.concatenate([resize_area(picture, 400, 400) for picture in (first, second)], axis=1)
+    faces = find_faces(np.rint(linear_to_srgb(pair) * 255).astype(np.uint8))
+    assert len(faces) == 2
+    assert sorted(face.x > 400 for face in faces) == [False, True]
+    matrix = cv2.getRotationMatrix2D((200, 200), -35, 1.0)  # clockwise
+    tilted = cv2.warpAffine(linear_to_srgb(pair[:, 400:]), matrix, (400, 400), borderMode=cv2.BORDER_REPLICATE)
+    (face,) = find_faces(np.rint(tilted * 255).astype(np.uint8))
+    assert face.roll in (20.0, 40.0)
+    expected = matrix @ (0.5 * 400, 0.33 * 400, 1)
+    assert np.hypot(*(expected - (face.x, face.y))) < 0.12 * 400
+
+
+def test_a_mask_that_is_given_says_what_changes(checkpoint, tmp_path, capsys):
+    write_display(tmp_path / "a.png", picture())
+    mask = np.zeros((72, 60))
+    mask[:, 30:] = 1
+    write_display(tmp_path / "mask.png", mask)
+    flags = ("--no_crop", "--exposure", "predicted", "--mask", tmp_path / "mask.png")
+    assert run(checkpoint, tmp_path / "a.png", tmp_path / "out", *flags) == 0
+    difference = np.abs(read_display(tmp_path / "out" / "a_flat_lit.png") - read_display(tmp_path / "a.png"))
+    assert difference[:, :30].max() < 0.01 and difference[:, 30:].mean() > 0.02
+    write_display(tmp_path / "mask.png", 1 - mask)  # another mask under the same name
+    assert run(checkpoint, tmp_path / "a.png", tmp_path / "out", *flags) == 0
+    difference = np.abs(read_display(tmp_path / "out" / "a_flat_lit.png") - read_display(tmp_path / "a.png"))
+    assert difference[:, 30:].max() < 0.01
+    capsys.readouterr()
+    assert run(checkpoint, tmp_path / "a.png", tmp_path / "new", "--mask", tmp_path / "missing.png") == 2
+    assert "missing.png: no such file" in one_error_line(capsys.readouterr().err)
 
 
 @needs_portraits

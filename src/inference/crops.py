@@ -14,7 +14,9 @@ _DOWN_PER_FACE = 0.12
 _SQUARE_ASPECT = 1.25
 _SIZE_RATIO = 1.4
 _CENTRE_DISTANCE = 0.15
+_UPRIGHT = 12.0  # degrees
 _FEATHER = 0.08  # of the crop's side
+_LEAST_ROLL = 4.0  # degrees from which on a crop is turned: heads that are trained on are about as upright as that
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,22 @@ class Face:
     x: float
     y: float
     side: float
+    roll: float = 0.0  # degrees that it is turned clockwise in the picture, by its eyes
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A rectangle of whole pixels that may reach over the picture's border."""
+    """A rectangle of whole pixels that may reach over the picture's border.
+
+    With a ``roll`` it is the square about a square that is turned clockwise by so many degrees: what the network is
+    shown, see :mod:`src.inference.alignment`.
+    """
 
     top: int
     left: int
     height: int
     width: int
+    roll: float = 0.0
 
     def cut(self, picture: np.ndarray) -> np.ndarray:
         """``(height, width, ...)`` of ``(H, W, ...)``; beyond the border the border's pixels are repeated."""
@@ -59,7 +67,7 @@ class Crop:
             (self.height, self.top > 0, self.top + self.height < picture_height),
             (self.width, self.left > 0, self.left + self.width < picture_width),
         )
-        rows, columns = (_ramp(*fade) for fade in fades)
+        rows, columns = (ramp(*fade) for fade in fades)
         return rows[:, None] * columns
 
 
@@ -68,22 +76,27 @@ def whole_picture(height: int, width: int) -> Crop:
 
 
 def portrait_crop(face: Face) -> Crop:
-    """The square about the head and some neck, at the scale of the training portraits."""
-    side = max(16, round(face.side * CROP_PER_FACE))
-    centre_y = face.y + _DOWN_PER_FACE * face.side
-    return Crop(round(centre_y - side / 2), round(face.x - side / 2), side, side)
+    """The square about the head and some neck, at the scale of the training portraits, turned as the face is."""
+    roll = face.roll if abs(face.roll) >= _LEAST_ROLL else 0.0
+    sine, cosine = np.sin(np.radians(roll)), np.cos(np.radians(roll))
+    side = max(16, round(face.side * CROP_PER_FACE * (abs(sine) + cosine)))
+    down = _DOWN_PER_FACE * face.side
+    return Crop(
+        round(face.y + down * cosine - side / 2), round(face.x - down * sine - side / 2), side, side, float(roll)
+    )
 
 
 def is_portrait_crop(face: Face, height: int, width: int) -> bool:
     """Whether a picture shows the face about as large and as central as a portrait crop of it would."""
-    if max(height, width) > _SQUARE_ASPECT * min(height, width):
+    if max(height, width) > _SQUARE_ASPECT * min(height, width) or abs(face.roll) > _UPRIGHT:
         return False
     crop, side = portrait_crop(face), (height + width) / 2
     distance = np.hypot(crop.left + crop.width / 2 - width / 2, crop.top + crop.height / 2 - height / 2)
     return side / _SIZE_RATIO < crop.height < side * _SIZE_RATIO and bool(distance < _CENTRE_DISTANCE * side)
 
 
-def _ramp(length: int, fades_at_start: bool, fades_at_end: bool) -> np.ndarray:
+def ramp(length: int, fades_at_start: bool, fades_at_end: bool) -> np.ndarray:
+    """``(length,)`` weights in [0, 1] that fade out towards the ends that are to."""
     position = (np.arange(length, dtype=np.float32) + 0.5) / length
     weights = np.ones(length, np.float32)
     for fades, distance in ((fades_at_start, position), (fades_at_end, 1 - position)):

@@ -1,15 +1,24 @@
-"""Faces in pictures and in videos, by the LBP cascade that scikit-image brings along (no weights to download)."""
+"""Faces in pictures and in videos, by the LBP cascade that scikit-image brings along (no weights to download).
+
+It knows faces from the front. Those that are tilted are found in the picture turned; profiles are not, see
+:mod:`src.inference.mediapipe_models`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 
+from src.inference import mediapipe_models
 from src.inference.crops import Face
 from src.utils.resize import resize_area
+
+FaceFinder = Callable[[np.ndarray], list[Face]]
 
 _LONG_SIDES = (320, 512)  # of the reduced pictures that are searched, until one shows a face
 _SMALLEST_FACE = 24  # pixels there; the cascade's own window
@@ -21,24 +30,76 @@ _SEARCH_GROWTH = 1.5
 _SEARCH_SIDE = 48
 # Code of a video's frame below which its brightest parts are dark, and what those are drawn as.
 _DARK, _MADE_BRIGHT = 48, 192
+_ROLLS = (20.0, -20.0, 40.0, -40.0)  # degrees at which tilted faces are looked for
+_MOST_TRIED = 20  # candidates of one search, the largest
+_LEAST_OF_SEVERAL = 0.3  # of the largest face's side that others in the picture have
+_MOST_MOVED = 1.5  # face sides between two looks at one face
 _FRESH_SHARE = 0.5  # of a new box in the smoothed one
 
 
+def chosen_finder(wanted: str) -> str:
+    """``cascade`` or ``mediapipe``; ``auto`` is the latter where it is installed."""
+    if wanted == "auto":
+        return "mediapipe" if mediapipe_models.is_installed() else "cascade"
+    return wanted
+
+
+def face_finder(kind: str) -> FaceFinder:
+    """What finds faces: the ``cascade`` or ``mediapipe``; InputError where that is not installed."""
+    if kind == "cascade":
+        return find_faces
+    mediapipe_models.require_mediapipe(f"--faces {kind}")
+    return mediapipe_models.find_faces
+
+
 def find_face(picture: np.ndarray) -> Face | None:
-    """The largest face of an H x W x 3 uint8 sRGB picture; None where there is none of 1/20 of the long side.
+    """The largest face of an H x W x 3 uint8 sRGB picture; None where there is none of 1/20 of the long side."""
+    return next(iter(find_faces(picture)), None)
+
+
+def find_faces(picture: np.ndarray) -> list[Face]:
+    """The faces of an H x W x 3 uint8 sRGB picture, the largest first; upright ones, or where there are none, tilted.
 
     What the cascade takes for a face has to be found once more at another scale: most patterns that are none are not.
     """
-    height, width = picture.shape[:2]
     for long_side in _LONG_SIDES:
-        scale = min(1.0, long_side / max(height, width))
-        small = _resize(picture, max(1, round(height * scale)), max(1, round(width * scale)))
-        for found in sorted(_detect(small, _SMALLEST_FACE, min(small.shape[:2])), key=lambda face: -face.side):
-            face = _scaled(found, 1 / scale)
-            again = follow_face(picture, face)
-            if again is not None:
-                return _between(face, again, 0.5)
-    return None
+        if faces := _find_upright(picture, long_side):
+            return faces
+    for roll in _ROLLS:
+        turned, back = _turned(picture, roll)
+        if faces := [replace(back(face), roll=roll) for face in _find_upright(turned, _LONG_SIDES[0])]:
+            return faces
+    return []
+
+
+def _find_upright(picture: np.ndarray, long_side: int) -> list[Face]:
+    """Faces of the picture reduced to a long side, none of them smaller than a share of the largest."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, long_side / max(height, width))
+    small = _resize(picture, max(1, round(height * scale)), max(1, round(width * scale)))
+    faces: list[Face] = []
+    candidates = sorted(_detect(small, _SMALLEST_FACE, min(small.shape[:2])), key=lambda face: -face.side)
+    for found in candidates[:_MOST_TRIED]:
+        face = _scaled(found, 1 / scale)
+        again = None if faces and face.side < _LEAST_OF_SEVERAL * faces[0].side else follow_face(picture, face)
+        if again is not None and all(_distance(again, other) > other.side for other in faces):
+            faces.append(_between(face, again, 0.5))
+    return faces
+
+
+def _turned(picture: np.ndarray, roll: float) -> tuple[np.ndarray, Callable[[Face], Face]]:
+    """The picture turned so that faces of a roll are upright in it, and the way back of what is found there."""
+    height, width = picture.shape[:2]
+    side = int(np.ceil(np.hypot(height, width)))
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), roll, 1.0)  # counter-clockwise
+    matrix[:, 2] += (side / 2 - width / 2, side / 2 - height / 2)
+    inverse = cv2.invertAffineTransform(matrix)
+
+    def back(face: Face) -> Face:
+        x, y = inverse @ (face.x, face.y, 1.0)
+        return replace(face, x=float(x), y=float(y))
+
+    return cv2.warpAffine(picture, matrix, (side, side)), back
 
 
 def follow_face(picture: np.ndarray, last: Face) -> Face | None:
@@ -57,7 +118,7 @@ def follow_face(picture: np.ndarray, last: Face) -> Face | None:
         _scaled(face, 1 / scale, left, top)
         for face in _detect(small, smallest, min(*small.shape[:2], round(expected * _SEARCH_GROWTH)))
     ]
-    return min(found, key=lambda face: np.hypot(face.x - last.x, face.y - last.y), default=None)
+    return min(found, key=lambda face: _distance(face, last), default=None)
 
 
 class FaceTracker:
@@ -66,8 +127,10 @@ class FaceTracker:
     A face that is lost stays where it was. A cut begins anew.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, finder: FaceFinder | None = None) -> None:
+        """``finder``: what finds the faces of a frame; :func:`find_faces` is also told where to look."""
         self._face: Face | None = None
+        self._finder = None if finder is find_faces else finder
 
     def track(self, frames: Sequence[np.ndarray], is_cut: Sequence[bool]) -> list[Face | None]:
         """The face of each H x W x 3 uint8 frame of the next block; ``is_cut`` marks frames that begin a shot."""
@@ -81,13 +144,23 @@ class FaceTracker:
     def _track_shot(self, frames: Sequence[np.ndarray], is_new: bool) -> list[Face | None]:
         if is_new or self._face is None:
             # A shot that fades in shows its face at the end of the block at the earliest.
-            self._face = find_face(_brightened(frames[0])) or find_face(_brightened(frames[-1]))
+            self._face = self._find(_brightened(frames[0])) or self._find(_brightened(frames[-1]))
         if self._face is None:
             return [None] * len(frames)
-        before, seen = self._face, follow_face(_brightened(frames[-1]), self._face)
+        before, seen = self._face, self._follow(_brightened(frames[-1]), self._face)
         after = before if seen is None else _between(before, seen, _FRESH_SHARE)
         self._face = after
         return [_between(before, after, (index + 1) / len(frames)) for index in range(len(frames))]
+
+    def _find(self, frame: np.ndarray) -> Face | None:
+        return find_face(frame) if self._finder is None else next(iter(self._finder(frame)), None)
+
+    def _follow(self, frame: np.ndarray, last: Face) -> Face | None:
+        if self._finder is None:
+            seen = follow_face(frame, last)
+            return None if seen is None else replace(seen, roll=last.roll)
+        near = [face for face in self._finder(frame) if _distance(face, last) < _MOST_MOVED * last.side]
+        return min(near, key=lambda face: _distance(face, last), default=None)
 
 
 def _brightened(picture: np.ndarray) -> np.ndarray:
@@ -138,6 +211,10 @@ def _scaled(face: Face, scale: float, left: float = 0.0, top: float = 0.0) -> Fa
     return Face(left + face.x * scale, top + face.y * scale, face.side * scale)
 
 
+def _distance(first: Face, second: Face) -> float:
+    return float(np.hypot(first.x - second.x, first.y - second.y))
+
+
 def _between(first: Face, second: Face, share: float) -> Face:
-    pairs = ((first.x, second.x), (first.y, second.y), (first.side, second.side))
+    pairs = ((first.x, second.x), (first.y, second.y), (first.side, second.side), (first.roll, second.roll))
     return Face(*(a + share * (b - a) for a, b in pairs))

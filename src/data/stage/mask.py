@@ -79,11 +79,13 @@ def require_rembg() -> None:
     try:
         import rembg  # noqa: F401
     except ImportError:
-        raise InputError("--mask rembg", "rembg is not installed", "pip install rembg, or use --mask olat") from None
+        raise InputError(
+            "--mask rembg", "rembg is not installed", "pip install rembg, or give another --mask"
+        ) from None
     home = Path(os.environ.get("U2NET_HOME", Path.home() / ".u2net"))
     model = home / f"{_REMBG_MODEL}.onnx"
     if not model.is_file():
-        raise InputError(model, "the model file of rembg is missing", "put it there, or use --mask olat")
+        raise InputError(model, "the model file of rembg is missing", "put it there, or give another --mask")
 
 
 def cut_out(picture: np.ndarray) -> np.ndarray:

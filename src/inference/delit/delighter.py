@@ -14,8 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.inference.crops import Crop
-from src.inference.framing import frame_portrait
+from src.inference.alignment import straighten, tilt_back
+from src.inference.crops import Crop, whole_picture
+from src.inference.faces import FaceFinder, find_faces
+from src.inference.framing import crops_of, faces_of
+from src.inference.masks import PersonMasks
 from src.inference.prediction import (
     FLAT_FLOOR,
     RELIT_FLOOR,
@@ -40,16 +43,50 @@ class Delighted(NamedTuple):
     """One picture without its light, and that light."""
 
     flat_lit: np.ndarray  # H x W x 3 linear radiance under a uniform environment of radiance 1, where the person is
-    prediction: Prediction
+    prediction: Prediction  # of the largest face; its light is the mean of all
     crop: Crop
     note: str  # what the network was shown
+    others: tuple[tuple[Crop, Prediction], ...] = ()  # of further faces
+
+    @property
+    def parts(self) -> tuple[tuple[Crop, Prediction], ...]:
+        """All crops with what was said of them, the largest face first."""
+        return (self.crop, self.prediction), *self.others
+
+
+class View(NamedTuple):
+    """One crop of a picture on its way to the network and back."""
+
+    crop: Crop
+    shown: Tensor  # 3 x h x w linear
+    inside: np.ndarray | None  # in [0, 1], at the size of the crop: where people are, where that is given
+
+    def shown_mask(self) -> np.ndarray | None:
+        """``inside`` as the network sees the crop."""
+        height, width = self.shown.shape[-2:]
+        if self.inside is None:
+            return None
+        return (
+            straighten(self.inside, self.crop.roll, height)
+            if self.crop.roll
+            else resize_area(self.inside, height, width)
+        )
+
+    def settle(self, prediction: Prediction) -> Prediction:
+        """What the network said, as it holds in the picture: turned back, and within the given mask at full size."""
+        if self.inside is None:
+            return tilt_back(prediction, self.crop.roll)
+        faded = tilt_back(replace(prediction, mask=None), self.crop.roll)
+        mask = self.inside if faded.mask is None else self.inside * resize_area(faded.mask, *self.inside.shape)
+        return replace(faded, mask=mask)
 
 
 class Delighter:
     """A trained model applied to pictures of any size.
 
     ``flat_size``: long side at which flat-lit is predicted; above the model's own, tiles refine it.
-    ``crops``: look for a face and show the network the portrait about it, rather than the whole picture.
+    ``crops``: look for faces and show the network the portrait about each, rather than the whole picture.
+    ``faces``: what finds them; ``masks``: what says where people are, instead of the model.
     ``keep_exposure``: flat-lit has the picture's mean luminance within the mask, since none tells skin's brightness
     from that of the light; otherwise it is as bright as the network takes the skin to be.
     ``slices``: how many shares pictures go through the network in side by side, by default one per core of a CPU; 1
@@ -63,61 +100,105 @@ class Delighter:
         crops: bool = True,
         slices: int | None = None,
         keep_exposure: bool = False,
+        faces: FaceFinder = find_faces,
+        masks: PersonMasks | None = None,
     ) -> None:
         self.model = model.to(memory_format=torch.channels_last)
         self.device = next(model.parameters()).device
         self.image_size = model.config.image_size
         self.flat_size = max(flat_size or self.image_size, self.image_size)
         self.crops, self.keep_exposure = crops, keep_exposure
+        self.faces, self.masks = faces, masks
         self.slices = worker_count(self.device) if slices is None else slices
 
     def __call__(self, relit: np.ndarray, is_coded: bool = False) -> Delighted:
         """``relit``: H x W x 3 linear radiance, of any size; ``is_coded``: from 8-bit sRGB, with their noise."""
-        crop, note = frame_portrait(relit, self.crops)
-        content = crop.cut(relit)
-        (prediction,) = self.predict([self.network_input(content)])
-        if is_coded or not content.any():
-            prediction = replace(prediction, trust=trust_in(linear_to_srgb(content) * 255))
-            note += "" if prediction.trust else "; too dark to tell, left as it is"
-        if self.flat_size > self.image_size and max(content.shape[:2]) > self.image_size:
-            prediction = self._refined(prediction, content)
-        if prediction.exposure is not None:
-            note += f"; brightness kept, x {prediction.exposure:.2f}"
-        return Delighted(self.put_back(relit, crop, prediction), prediction, crop, note)
+        height, width = relit.shape[:2]
+        crops, note = [whole_picture(height, width)], "whole picture, as asked"
+        if self.crops:
+            crops, note = crops_of(faces_of(relit, self.faces), height, width)
+        mask = None if self.masks is None else self.masks.of(relit)
+        contents = [crop.cut(relit) for crop in crops]
+        views = [self.view(crop, content, mask) for crop, content in zip(crops, contents, strict=True)]
+        parts = list[tuple[Crop, Prediction]]()
+        for view, content, said in zip(views, contents, self.predict_views(views), strict=True):
+            prediction = said
+            if is_coded or not content.any():
+                prediction = replace(prediction, trust=trust_in(linear_to_srgb(content) * 255))
+            if self.flat_size > self.image_size and max(content.shape[:2]) > self.image_size:
+                prediction = self._refined(prediction, content, view.crop.roll)
+            parts.append((view.crop, view.settle(prediction)))
+        note += "" if any(prediction.trust for _, prediction in parts) else "; too dark to tell, left as it is"
+        if self.keep_exposure:
+            note += "; brightness kept, " + ", ".join(f"x {prediction.exposure:.2f}" for _, prediction in parts)
+        crop, first = parts[0]
+        environment, confidence = _mean_light(parts)
+        parts[0] = crop, replace(first, environment=environment, confidence=confidence)
+        return Delighted(self.put_back(relit, parts), parts[0][1], crop, note, tuple(parts[1:]))
 
-    def network_input(self, content: np.ndarray, size: int | None = None) -> Tensor:
-        """3 x h x w of an H x W x 3 crop: its long side becomes ``size`` (the model's own by default)."""
-        scale = (size or self.image_size) / max(content.shape[:2])
-        height, width = (max(SMALLEST_SIDE, round(side * scale)) for side in content.shape[:2])
-        return torch.from_numpy(np.ascontiguousarray(resize_area(content, height, width).transpose(2, 0, 1)))
+    def view(self, crop: Crop, content: np.ndarray, mask: np.ndarray | None = None) -> View:
+        """How the network is shown the h x w x 3 linear ``content`` of a crop; ``mask`` H x W of the whole picture."""
+        shown = self.network_input(content, roll=crop.roll)
+        return View(crop, shown, None if mask is None else crop.cut(mask))
 
-    def predict(self, pictures: Sequence[Tensor]) -> list[Prediction]:
+    def network_input(self, content: np.ndarray, size: int | None = None, roll: float = 0.0) -> Tensor:
+        """3 x h x w of an H x W x 3 crop: its long side becomes ``size`` (the model's own by default).
+
+        With a ``roll``, of the square that is turned by so many degrees in it.
+        """
+        size = size or self.image_size
+        if roll:
+            shown = straighten(content, roll, size)
+        else:
+            scale = size / max(content.shape[:2])
+            shown = resize_area(content, *(max(SMALLEST_SIDE, round(side * scale)) for side in content.shape[:2]))
+        return torch.from_numpy(np.ascontiguousarray(shown.transpose(2, 0, 1)))
+
+    def predict_views(self, views: Sequence[View]) -> list[Prediction]:
+        """What the network says of each, as it is shown; :meth:`View.settle` brings it into the picture."""
+        return self.predict([view.shown for view in views], [view.shown_mask() for view in views])
+
+    def predict(self, pictures: Sequence[Tensor], masks: Sequence[np.ndarray | None] | None = None) -> list[Prediction]:
         """Predictions of 3 x h x w pictures; those of one size go through the network together.
 
-        Each slice of them goes from the first layer to the last on its own.
+        ``masks``: h x w where people are in each, instead of what the network takes for them. Each slice of the
+        pictures goes from the first layer to the last on its own.
         """
         groups: dict[torch.Size, list[int]] = {}
         for index, picture in enumerate(pictures):
             groups.setdefault(picture.shape, []).append(index)
         share = -(-len(pictures) // self.slices)
         parts = [part[at : at + share] for part in groups.values() for at in range(0, len(part), share)]
-        results = run_parallel([self._forward_function([pictures[index] for index in part]) for part in parts])
+        given = masks or [None] * len(pictures)
+        results = run_parallel(
+            [self._forward_function([pictures[k] for k in part], [given[k] for k in part]) for part in parts]
+        )
         predictions: dict[int, Prediction] = {}
         for part, result in zip(parts, results, strict=True):
             predictions.update(zip(part, result, strict=True))
         return [predictions[index] for index in range(len(pictures))]
 
-    def put_back(self, relit: np.ndarray, crop: Crop, prediction: Prediction) -> np.ndarray:
-        """The full frame with the gain applied within ``crop`` where the mask (or else all of the crop) says so."""
-        content = crop.cut(relit)
-        changed = content + change_weights(relit.shape, crop, content, prediction) * (
-            apply_gain(content, prediction) - content
-        )
-        return crop.put_back(relit, changed)
+    def put_back(self, relit: np.ndarray, parts: Sequence[tuple[Crop, Prediction]]) -> np.ndarray:
+        """The full frame with each gain applied within its crop where the mask (or else all of the crop) says so.
 
-    def _refined(self, coarse: Prediction, content: np.ndarray) -> Prediction:
+        Where crops overlap, each counts as much as it is to change there.
+        """
+        if len(parts) == 1:
+            crop, prediction = parts[0]
+            content = crop.cut(relit)
+            weights = change_weights(relit.shape, crop, content, prediction)
+            return crop.put_back(relit, content + weights * (apply_gain(content, prediction) - content))
+        total, change = np.zeros((*relit.shape[:2], 1), np.float32), np.zeros_like(relit)
+        for crop, prediction in parts:
+            content = crop.cut(relit)
+            weights = change_weights(relit.shape, crop, content, prediction)
+            total += crop.put_back(np.zeros_like(total), weights)
+            change += crop.put_back(np.zeros_like(relit), weights * (apply_gain(content, prediction) - content))
+        return relit + change / np.maximum(total, 1)
+
+    def _refined(self, coarse: Prediction, content: np.ndarray, roll: float) -> Prediction:
         """``coarse`` with the gain of overlapping tiles at ``flat_size`` (or the crop's own size, if that is less)."""
-        picture = self.network_input(content, min(self.flat_size, max(content.shape[:2])))
+        picture = self.network_input(content, min(self.flat_size, max(content.shape[:2])), roll)
 
         def tile_gains(tiles: list[Tensor]) -> list[np.ndarray]:
             return [prediction.log_gain for prediction in self.predict(tiles)]
@@ -125,12 +206,17 @@ class Delighter:
         gain = refine_log_gain(picture, coarse.log_gain, self.image_size, tile_gains)
         return replace(coarse, log_gain=gain)
 
-    def _forward_function(self, pictures: list[Tensor]) -> Callable[[], list[Prediction]]:
-        return lambda: self._forward(torch.stack(pictures))
+    def _forward_function(
+        self, pictures: list[Tensor], masks: list[np.ndarray | None]
+    ) -> Callable[[], list[Prediction]]:
+        return lambda: self._forward(torch.stack(pictures), masks)
 
-    def _forward(self, relit: Tensor) -> list[Prediction]:
+    def _forward(self, relit: Tensor, masks: list[np.ndarray | None]) -> list[Prediction]:
         relit = relit.to(self.device).contiguous(memory_format=torch.channels_last)
         output = self.model(relit)
+        if masks[0] is not None:
+            given = torch.from_numpy(np.stack([np.asarray(mask, np.float32) for mask in masks]))
+            output = output._replace(mask=given[:, None].to(self.device))
         floor = RELIT_FLOOR * measure_exposure(relit)
         log_gain = torch.log((output.flat_lit + FLAT_FLOOR) / (relit + floor)).permute(0, 2, 3, 1).cpu().numpy()
         environment = self.model.environment(output).permute(0, 2, 3, 1).cpu().numpy()
@@ -154,6 +240,18 @@ class Delighter:
             )
             for k in range(len(relit))
         ]
+
+
+def _mean_light(parts: Sequence[tuple[Crop, Prediction]]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Environment and confidence: one light falls on all, so the mean of what was said of it, by the crops' areas."""
+    weights = np.array([crop.height * crop.width for crop, _ in parts], np.float32)
+    weights /= weights.sum()
+
+    def mean(maps: list[np.ndarray]) -> np.ndarray:
+        return np.tensordot(weights, np.stack(maps), 1)
+
+    confidences = [prediction.confidence for _, prediction in parts if prediction.confidence is not None]
+    return mean([prediction.environment for _, prediction in parts]), mean(confidences) if confidences else None
 
 
 def _kept_exposure(relit: Tensor, output: Delit) -> Tensor:

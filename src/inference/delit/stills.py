@@ -54,7 +54,7 @@ def delight_still(job: Job, delighter: Delighter, outputs: StillOutputs, origin:
     if alpha is not None:
         relit = read_linear(job.source).clip(0, None)
         relit[alpha == 0] = 0
-        flat_lit = delighter.put_back(relit, result.crop, result.prediction)
+        flat_lit = delighter.put_back(relit, result.parts)
     prediction = result.prediction
     if outputs.self_check is not None:
         report = outputs.self_check.of_picture(job.source, shown, result)
@@ -73,11 +73,13 @@ def delight_still(job: Job, delighter: Delighter, outputs: StillOutputs, origin:
 
 def write_flat_confidence(path: Path, size: tuple[int, int], result: Delighted) -> None:
     """``exp(-expected error)`` of log flat-lit at the picture's size, grey in [0, 1]; 1 where nothing was changed."""
-    assert result.prediction.flat_error is not None
     certain = np.ones((*size, 1), np.float32)
-    crop = result.crop
-    confidence = np.exp(-resize_area(result.prediction.flat_error, *crop.cut(certain).shape[:2]))
-    write_display(path, crop.put_back(certain, confidence[..., None])[..., 0])
+    for crop, prediction in result.parts:
+        assert prediction.flat_error is not None
+        content = crop.cut(certain)
+        confidence = np.exp(-resize_area(prediction.flat_error, *content.shape[:2]))
+        certain = crop.put_back(certain, np.minimum(content, confidence[..., None]))
+    write_display(path, certain[..., 0])
 
 
 def write_preview(path: Path, environment: np.ndarray) -> None:

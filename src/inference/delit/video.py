@@ -8,12 +8,11 @@ from fractions import Fraction
 from itertools import islice
 
 import numpy as np
-from torch import Tensor
 from tqdm import tqdm
 
 from src.data.portrait import names
 from src.inference.crops import Crop, Face, is_portrait_crop, portrait_crop, whole_picture
-from src.inference.delit.delighter import Delighted, Delighter
+from src.inference.delit.delighter import Delighted, Delighter, View
 from src.inference.delit.self_check import SelfCheck
 from src.inference.delit.stills import write_preview
 from src.inference.faces import FaceTracker
@@ -59,7 +58,7 @@ class Frame:
     starts_anew: bool  # what is shown has nothing to do with the frame before
     face: Face | None
     crop: Crop
-    shown: Tensor  # 3 x h x w linear
+    view: View  # what the network is shown of it
     trust: float  # how far it holds more than noise
 
 
@@ -118,9 +117,10 @@ def delight_frames(
     batches = _batches(timed, delighter, options.batch_size)
     with produced(batches, _BATCHES_AHEAD) as decoded, Consumer(write_all, _BATCHES_AHEAD) as encoder:
         for batch in decoded:
+            asked = delighter.predict_views([frame.view for frame in batch])
             predictions = [
-                replace(prediction, trust=frame.trust)
-                for frame, prediction in zip(batch, delighter.predict([frame.shown for frame in batch]), strict=True)
+                replace(frame.view.settle(prediction), trust=frame.trust)
+                for frame, prediction in zip(batch, asked, strict=True)
             ]
             if seen is not None:
                 seen(predictions)
@@ -214,7 +214,7 @@ class Framing:
 
 def _batches(frames: Iterable[TimedFrame], delighter: Delighter, size: int) -> Iterator[list[Frame]]:
     """Frames with what the network is to be shown of them, ``size`` at a time."""
-    cuts, tracker, framing, stream, index = CutDetector(), FaceTracker(), Framing(), iter(frames), 0
+    cuts, tracker, framing, stream, index = CutDetector(), FaceTracker(delighter.faces), Framing(), iter(frames), 0
     before: Fraction | None = None
     while timed := list(islice(stream, size)):
         pictures = [frame.picture for frame in timed]
@@ -224,6 +224,7 @@ def _batches(frames: Iterable[TimedFrame], delighter: Delighter, size: int) -> I
         for (picture, start, duration), cut, face in zip(timed, is_cut, faces, strict=True):
             crop, starts_anew = framing(face, cut, *picture.shape[:2])
             content = crop.cut(picture)
+            mask = None if delighter.masks is None else delighter.masks.of(_LINEAR[picture])
             batch.append(
                 Frame(
                     index,
@@ -235,7 +236,7 @@ def _batches(frames: Iterable[TimedFrame], delighter: Delighter, size: int) -> I
                     starts_anew=starts_anew,
                     face=face,
                     crop=crop,
-                    shown=delighter.network_input(_LINEAR[content]),
+                    view=delighter.view(crop, _LINEAR[content], mask),
                     trust=trust_in(content),
                 )
             )

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from src.inference import framing
 from src.inference.crops import Crop, Face
 from src.inference.delit.delighter import Delighter
 from src.inference.prediction import apply_gain
@@ -124,16 +123,56 @@ def test_outside_of_the_mask_the_picture_is_untouched():
     np.testing.assert_allclose(half, (relit + full) / 2, atol=1e-6)
 
 
-def test_a_face_is_cropped_and_put_back(monkeypatch):
-    monkeypatch.setattr(framing, "find_face", lambda picture: Face(150.0, 90.0, 50.0))
+def test_a_face_is_cropped_and_put_back():
     relit = textured(240, 320)
     model = GainModel(constant(0.5))
-    result = Delighter(model)(relit)
+    result = Delighter(model, faces=lambda picture: [Face(150.0, 90.0, 50.0)])(relit)
     assert model.sizes == [(1, 3, 64, 64)] and result.crop == Crop(41, 95, 110, 110)
     inside, outside = np.s_[60:130, 120:180], np.ones((240, 320), bool)
     outside[41:151, 95:205] = False
     np.testing.assert_array_equal(result.flat_lit[outside], relit[outside])
     assert np.abs(result.flat_lit[inside] / (0.5 * relit[inside]) - 1).mean() < 0.02
+
+
+def test_several_faces_are_each_delit_and_overlaps_are_not_delit_twice():
+    faces = [Face(150.0, 90.0, 50.0), Face(200.0, 95.0, 45.0), Face(40.0, 200.0, 20.0)]
+    relit = textured(240, 320)
+    model = GainModel(constant(0.5))
+    result = Delighter(model, faces=lambda picture: faces)(relit)
+    assert len(result.parts) == 3 and model.sizes == [(3, 3, 64, 64)] and "3 faces found" in result.note
+    for rows, columns in (((60, 130), (120, 150)), ((80, 120), (170, 190)), ((190, 210), (30, 50))):
+        inside = np.s_[rows[0] : rows[1], columns[0] : columns[1]]
+        assert np.abs(result.flat_lit[inside] / (0.5 * relit[inside]) - 1).mean() < 0.02
+    np.testing.assert_array_equal(result.flat_lit[:, 290:], relit[:, 290:])
+    change = (result.flat_lit / relit).mean(axis=2)
+    assert change.min() > 0.4 and np.abs(np.diff(change[90])).max() < 0.15  # no seam between the two
+
+
+def test_a_tilted_face_is_shown_upright_and_its_gain_goes_back_to_where_it_is():
+    """The network darkens the upper half of what it sees: of a head turned by 90 degrees, the picture's right."""
+    upper = GainModel(lambda y, x: torch.where(y < 0.5, 0.5, 1.0) + 0 * x)
+    relit = textured(200, 200)
+    result = Delighter(upper, faces=lambda picture: [Face(100.0, 100.0, 50.0, roll=90.0)])(relit)
+    assert "turned by 90 degrees" in result.note
+    change = result.flat_lit / relit
+    assert np.abs(change[80:120, 115:130] - 0.5).mean() < 0.05 and np.abs(change[80:120, 55:75] - 1).mean() < 0.02
+    np.testing.assert_array_equal(result.flat_lit[:, 180:], relit[:, 180:])
+
+
+class HalfMasks:
+    def of(self, picture):
+        mask = np.zeros(picture.shape[:2], np.float32)
+        mask[:, 100:] = 1
+        return mask
+
+
+@pytest.mark.parametrize("faces", [[], [Face(100.0, 90.0, 60.0)], [Face(100.0, 90.0, 60.0, roll=30.0)]])
+def test_a_given_mask_takes_the_place_of_the_models(faces):
+    relit = textured(200, 200)
+    delighter = Delighter(GainModel(constant(0.5), mask=1.0), faces=lambda _: faces, masks=HalfMasks())
+    change = delighter(relit).flat_lit / relit
+    np.testing.assert_allclose(change[:, :95], 1, atol=0.02)
+    assert np.abs(change[80:120, 105:125] - 0.5).mean() < 0.03
 
 
 def test_no_face_and_no_crop_mean_the_whole_picture():

@@ -42,7 +42,7 @@ def test_frames_in_8_bits_are_those_of_pictures(crop):
     gain, mask = rng.normal(0, 0.5, (16, 16, 3)).astype(np.float32), rng.random((16, 16)).astype(np.float32)
     prediction = Prediction(gain, 0.01, mask, np.zeros((2, 4, 3)), None)
     linear = srgb_to_linear(frame.astype(np.float32) / 255)
-    expected = linear_to_srgb(Delighter(tiny_model()).put_back(linear, crop, prediction)) * 255
+    expected = linear_to_srgb(Delighter(tiny_model()).put_back(linear, [(crop, prediction)])) * 255
     result = put_back_u8(frame, crop, prediction)
     assert np.abs(result - expected).max() <= 0.6
     untouched = Prediction(gain, 0.01, np.zeros((16, 16), np.float32), np.zeros((2, 4, 3)), None)
