@@ -23,7 +23,16 @@ ROOT = Path(__file__).resolve().parents[1]
 FRONT_PAGES = ("README.md", "README.zh-CN.md")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
-SCRIPTS = ("train", "export_latent", "infer", "prepare_olat", "train_delit", "inference_delit", "train_relit")
+SCRIPTS = (
+    "train",
+    "export_latent",
+    "infer",
+    "prepare_olat",
+    "train_delit",
+    "inference_delit",
+    "train_relit",
+    "inference_relit",
+)
 COMMANDS = {name: ([name], []) for name in SCRIPTS}
 COMMANDS |= {f"evaluate {task}": (["evaluate"], [task]) for task in ("lightmap", "delit", "relit")}
 OF_OTHER_PROGRAMS = {"--nproc_per_node", "--logdir", "--check", "--help"}

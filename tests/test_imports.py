@@ -74,7 +74,7 @@ PORTRAIT_WING = (
     "evaluation.delit",
     "evaluation.relit",
 )
-FOUNDATION = ("utils", "training", "evaluation.table", "evaluation.perceptual")
+FOUNDATION = ("utils", "training", "models.shipped", "evaluation.table", "evaluation.perceptual")
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "src").rglob("*.py")}
 
 

@@ -43,6 +43,12 @@ class Crop:
     width: int
     roll: float = 0.0
 
+    def inside(self, picture_height: int, picture_width: int) -> Crop:
+        """The part of it that lies in a picture of that size."""
+        top, left = max(self.top, 0), max(self.left, 0)
+        bottom, right = min(self.top + self.height, picture_height), min(self.left + self.width, picture_width)
+        return Crop(top, left, bottom - top, right - left)
+
     def cut(self, picture: np.ndarray) -> np.ndarray:
         """``(height, width, ...)`` of ``(H, W, ...)``; beyond the border the border's pixels are repeated."""
         height, width = picture.shape[:2]

@@ -39,6 +39,11 @@ class Job:
                 path.unlink()
 
 
+def is_video(source: Path) -> bool:
+    """Whether a file, or a folder of frames, is taken for a video."""
+    return source.is_dir() or source.suffix.lower() in VIDEO_SUFFIXES
+
+
 def find_jobs(source: Path, output_dir: Path, folders_are_videos: bool = False) -> list[Job]:
     """A file, or all pictures and videos below a folder, in natural order; hidden files and folders are left out.
 
@@ -64,10 +69,7 @@ def find_jobs(source: Path, output_dir: Path, folders_are_videos: bool = False) 
                 source, f"holds no pictures and no videos{others and f' ({others})'}", "give a folder that does"
             )
     prefixes = _prefixes(sources, root, output_dir)
-    return [
-        Job(path, prefix, path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES)
-        for path, prefix in zip(sources, prefixes, strict=True)
-    ]
+    return [Job(path, prefix, is_video(path)) for path, prefix in zip(sources, prefixes, strict=True)]
 
 
 def find_passed_over(source: Path, output_dir: Path) -> list[Path]:

@@ -22,10 +22,21 @@ class RelitLoss(nn.Module):
     Both are exposed as the true one asks for, so that bright light counts no more than dim light. ``relit_shown``:
     mean difference of sRGB, whose curve goes on above white; ``relit_log``: of logarithms; ``relit_edges``: of
     differences of neighbouring pixels, of which shadows' outlines are; ``mask``: cross entropy. ``mask`` N x 1 x H x W
-    is where the first three count; ``seen_mask`` N x 1 x H x W is the one predicted.
+    is where the first three count; ``seen_mask`` N x 1 x H x W is the one predicted. With the true ``transfer`` of
+    light through lobes, N x 3 x K x h x w, and the ``predicted`` one, ``transfer``: how far the shares are apart, as
+    Kullback-Leibler divergence, which says of every light at once what pictures say of a few. ``guidance``: its weight.
     """
 
-    def forward(self, relit: Tensor, true: Tensor, mask: Tensor, seen_mask: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self,
+        relit: Tensor,
+        true: Tensor,
+        mask: Tensor,
+        seen_mask: Tensor,
+        transfer: Tensor | None = None,
+        predicted: Tensor | None = None,
+        guidance: float = 0.0,
+    ) -> dict[str, Tensor]:
         lights = relit.shape[1]
         weight = mask.repeat_interleave(lights, dim=0)
         relit, true = relit.flatten(0, 1).float(), true.flatten(0, 1).float()
@@ -47,7 +58,17 @@ class RelitLoss(nn.Module):
             + EDGES_WEIGHT * terms["relit_edges"]
             + MASK_WEIGHT * terms["mask"]
         )
+        if transfer is not None and predicted is not None:
+            terms["transfer"] = _divergence(transfer, predicted.float(), mask)
+            terms["loss"] = terms["loss"] + guidance * terms["transfer"]
         return terms
+
+
+def _divergence(true: Tensor, predicted: Tensor, mask: Tensor) -> Tensor:
+    """Mean over pixels within the mask and colours of ``sum_k t_k log(t_k / p_k)``."""
+    logs = torch.log(true + _SMALLEST_PROBABILITY) - torch.log(predicted + _SMALLEST_PROBABILITY)
+    height, width = true.shape[-2:]
+    return masked_mean((true * logs).sum(2), F.adaptive_avg_pool2d(mask, (height, width)))
 
 
 def _edge_error(difference: Tensor, weight: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from src.training.task import Task
 from src.utils.color import linear_to_srgb, luminance
 from src.utils.contact_sheet import contact_sheet
 
+GUIDANCE = 0.5  # weight of the transfer to begin with; it fades out, since pictures are what counts
 FIGURE_COUNT = 6
 FIGURE_COLUMNS = ("flat-lit", "relit predicted", "truth")
 _SHOWN_MEAN = 0.25  # luminance of the person in figures
@@ -39,7 +40,9 @@ class RelitTask(Task):
 
     def forward(self, batch: RelitBatch) -> dict[str, Tensor]:
         relit, transport = self.model(batch.flat_lit, batch.environment, batch.source, batch.shown)
-        return self.loss(relit, batch.relit, batch.mask, self.model.full_mask(transport, batch.mask))
+        seen_mask = self.model.full_mask(transport, batch.mask)
+        guidance = GUIDANCE * (1.0 - self.progress)
+        return self.loss(relit, batch.relit, batch.mask, seen_mask, batch.transfer, transport.diffuse, guidance)
 
     def samples(self, batch: RelitBatch) -> int:
         return len(batch)

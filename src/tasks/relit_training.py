@@ -14,6 +14,7 @@ from src.data.portrait.random_light import RandomLight
 from src.data.portrait.relit_batches import RelitBatches, RelitOptions
 from src.losses.relit_loss import RelitLoss
 from src.models import delit_model
+from src.models.delit.lobes import lobe_shares
 from src.models.relit_model import RelitConfig, RelitModel, load
 from src.tasks.delit_training import FILE_NAMES, SAMPLES_PER_EPOCH, DelitData
 from src.tasks.relit_task import RelitTask
@@ -107,4 +108,4 @@ def make_batches(arguments: argparse.Namespace, data: DelitData, group: Processe
         seed=arguments.seed,
         rank=group.rank,
     )
-    return RelitBatches(stacks, light, options)
+    return RelitBatches(stacks, light, options, lobe_shares)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
-MAX_HOURS = 100_000
+MAX_HOURS = MAX_ANGLES = 100_000
 
 # Windows has no disk quota of this kind.
 _NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -197,6 +197,25 @@ def hour_list(text: str) -> list[float]:
     count = math.ceil((stop - start) / step - 1e-9)
     if count > MAX_HOURS:
         raise argparse.ArgumentTypeError(f"{text!r} means {count} hours, at most {MAX_HOURS} are allowed")
+    return [start + k * step for k in range(count)]
+
+
+def angle_list(text: str) -> list[float]:
+    """``'30'``, ``'0,90,180'`` or ``'start:stop:step'`` (stop excluded) -> degrees, finite, of either sign."""
+    try:
+        parts = [float(part) for part in re.split("[,:]", text)]
+    except ValueError:
+        parts = []
+    if not parts or not all(map(math.isfinite, parts)) or ("," in text and ":" in text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an angle, a list 0,90,180 or a range 0:360:2")
+    if ":" not in text:
+        return parts
+    if len(parts) != 3 or parts[2] == 0 or (parts[1] - parts[0]) / parts[2] <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not start:stop:step with a step from start towards stop")
+    start, stop, step = parts
+    count = math.ceil((stop - start) / step - 1e-9)
+    if count > MAX_ANGLES:
+        raise argparse.ArgumentTypeError(f"{text!r} means {count} angles, at most {MAX_ANGLES} are allowed")
     return [start + k * step for k in range(count)]
 
 

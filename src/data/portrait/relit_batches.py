@@ -5,13 +5,14 @@ A network says once how a portrait passes light on; so a sample has one pose and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from src.data.portrait.augmentation import move, random_pose, skin_factor, still_pose
+from src.data.portrait.augmentation import Pose, move, random_pose, skin_factor, still_pose
 from src.data.portrait.olat_stacks import OlatStacks
 from src.data.portrait.pair_batch import PairBatch
 from src.data.portrait.random_light import RandomLight
@@ -19,6 +20,9 @@ from src.utils.compositing import put_before
 from src.utils.seeding import generator
 from src.utils.sphere import perspective_directions
 from src.utils.sphere_torch import sample
+
+LobeShares = Callable[[Tensor], Tensor]
+_DARKEST_FLAT = 1e-4  # radiance, where it is divided by
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class RelitBatch:
     relit: Tensor  # N x M x 3 x S x S, black outside the mask
     name: list[str]
     source: Tensor  # N: index of the kind of pictures
+    # N x 3 x K x S/2 x S/2: how much of flat-lit's light comes through each of the model's lobes, where OLATs tell
+    transfer: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.flat_lit)
@@ -71,12 +77,17 @@ class RelitBatches:
     others before black, as a light stage shows them.
     """
 
-    def __init__(self, stacks: OlatStacks, light: RandomLight, options: RelitOptions) -> None:
-        self.stacks, self.light, self.options = stacks, light, options
+    def __init__(self, stacks: OlatStacks, light: RandomLight, options: RelitOptions, lobes: LobeShares) -> None:
+        """``lobes``: unit directions L x 3 -> K x L, how a light is dealt to lobes; sums to 1 over K."""
+        self.stacks, self.light, self.options, self._lobes = stacks, light, options, lobes
         self.steps_per_epoch, self.device = options.steps_per_epoch, stacks.device
         side = stacks.image_size
         self._rays = torch.from_numpy(perspective_directions(side, side, options.fov_degrees)).float().to(self.device)
         self._matrices = stacks.light_matrices(*light.size)
+        cells = [stacks.cells[capture.light_set] for capture in stacks.stage.captures]
+        self._directions = [torch.from_numpy(one.directions).float().to(self.device) for one in cells]
+        exposure = stacks.stage.settings.exposure
+        self._solid_angles = [torch.from_numpy(one.solid_angles() * exposure).float().to(self.device) for one in cells]
 
     def epoch(self, epoch: int, start: int) -> Iterator[RelitBatch]:
         for index in range(start, self.steps_per_epoch):
@@ -113,7 +124,25 @@ class RelitBatches:
             relit=relit.unflatten(1, (lights, 3)),
             name=[self.stacks.stage.captures[k].name for k in subjects.tolist()],
             source=torch.zeros(count, dtype=torch.long, device=self.device),
+            transfer=self._transfer(subjects, pose if options.augment else None),
         )
+
+    def _transfer(self, subjects: Tensor, pose: Pose | None) -> Tensor:
+        """N x 3 x K x S/2 x S/2, sums to 1 over the lobes."""
+        side = self.stacks.image_size
+        planes = []
+        for n, k in enumerate(subjects.tolist()):
+            directions = self._directions[k]
+            if pose is not None:
+                directions = directions @ pose.rotation[n].to(self.device).T
+            shares = self._lobes(directions) * self._solid_angles[k]  # K x L
+            through = (shares @ self.stacks.olats(k)).unflatten(2, (side, side))  # 3 x K x S x S
+            planes.append(F.avg_pool2d(through, 2).flatten(0, 1))
+        transfer = torch.stack(planes)
+        if pose is not None:
+            transfer = move(transfer, pose._replace(grid=pose.grid[:, ::2, ::2] * 0.5 + pose.grid[:, 1::2, 1::2] * 0.5))
+        transfer = transfer.unflatten(1, (3, -1)).clamp_min(0)
+        return transfer / transfer.sum(2, keepdim=True).clamp_min(_DARKEST_FLAT)
 
     def _relight(self, subjects: Tensor, lights: Tensor) -> Tensor:
         """N x M x 3 x S x S of the subjects under N x M x 3 x h x w; nothing is behind them."""

@@ -19,9 +19,7 @@ from src.inference.upsampling import resize_mask
 from src.models.relit.transport import Coverage, Transport, coverage_of
 from src.models.relit_model import RelitModel
 from src.utils.resize import resize_area
-from src.utils.sphere import perspective_directions, sample_environment
 
-CAMERA_FOV_DEGREES = 30.0  # vertical field of view of the camera that sees the environment behind the person
 _SMALLEST_SIDE = 16  # that the network takes
 _GUIDE_FLOOR = 0.01  # flat-lit radiance that is added before its logarithm guides the mask
 
@@ -101,13 +99,6 @@ class Relighter:
         inside = transport.crop.cut(transport.mask)[..., None]
         content = transport.crop.cut(behind)
         return transport.crop.put_back(behind, content + inside * (person - content))
-
-
-def seen_behind(
-    environment: np.ndarray, height: int, width: int, fov_degrees: float = CAMERA_FOV_DEGREES
-) -> np.ndarray:
-    """``height x width x 3``: an environment as the camera sees it behind the person."""
-    return sample_environment(environment, perspective_directions(height, width, fov_degrees))
 
 
 def _planes(picture: np.ndarray) -> Tensor:

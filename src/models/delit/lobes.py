@@ -24,5 +24,11 @@ def blend_weights(height: int, width: int) -> Tensor:
     return torch.from_numpy(blend / blend.sum(axis=1, keepdims=True)).float()
 
 
+def lobe_shares(directions: Tensor) -> Tensor:
+    """L x 3 unit directions -> LOBES x L: how a light from there is dealt to the lobes about it; columns sum to 1."""
+    axes = torch.from_numpy(fibonacci_sphere(LOBES)).to(directions)
+    return torch.softmax(2 * SHARPNESS * (axes @ directions.T), dim=0)
+
+
 def _cosines(height: int, width: int) -> np.ndarray:
     return pixel_directions(height, width).reshape(-1, 3) @ fibonacci_sphere(LOBES).T

@@ -1,0 +1,94 @@
+"""The whole command for phase 3, on a tiny light stage."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import prepare_olat
+import train_relit as script
+from src.models import relit_model
+from src.tasks import relit_training
+from src.training import meter
+from src.utils import checkpoint
+from tests.inference.models import write_checkpoint
+from tests.tiny_runs import one_error_line
+from tests.tiny_stage import write_stage
+
+LATEST, BEST = "checkpoint_latest.pth", "checkpoint_best.pth"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory) -> Path:
+    root = write_stage(tmp_path_factory.mktemp("stage"), subjects=4, environments=4)
+    folders = ["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(root / "set")]
+    assert prepare_olat.main([*folders, "--val_subjects", "1", "--val_envs", "2", "--workers", "1"]) == 0
+    return root
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Three steps an epoch."""
+    monkeypatch.setattr(relit_training, "SAMPLES_PER_EPOCH", 6)
+    monkeypatch.setattr(meter, "LOG_SECONDS", -1.0)
+
+
+def train(stage: Path, run: Path, *flags: object) -> int:
+    argv = ["--data_root", stage / "set", "--olat_root", stage / "olat", "--output_dir", run, "--image_size", 32]
+    argv += ["--env_height", 8, "--base_dim", 32, "--batch_size", 2, "--num_epochs", 2, "--warmup_steps", 2]
+    return script.main([str(word) for word in [*argv, "--device", "cpu", "--cache_dir", stage / "cache", *flags]])
+
+
+def state(run: Path) -> dict:
+    return checkpoint.read(run / LATEST, "relit")["model"]["state"]
+
+
+def test_a_run_leaves_a_model_and_learns(stage, tmp_path, capsys):
+    flags = ["--num_epochs", 5, "--learning_rate", 3e-3, "--ema", 0.5]
+    assert train(stage, tmp_path / "run", *flags) == 0
+    assert "best validation loss" in capsys.readouterr().out
+    stored = checkpoint.read(tmp_path / "run" / LATEST, "relit")
+    model = relit_model.load(tmp_path / "run" / BEST)
+    assert model.config.image_size == 32 and stored["step"] == 15
+    assert train(stage, tmp_path / "short", "--num_epochs", 1, "--learning_rate", 1e-6) == 0
+    assert stored["best_score"] > checkpoint.read(tmp_path / "short" / LATEST, "relit")["best_score"] + 0.02
+
+
+def test_interrupted_and_continued_equals_uninterrupted(stage, tmp_path, monkeypatch):
+    assert train(stage, tmp_path / "whole") == 0
+    forward, calls = relit_training.RelitTask.forward, []
+
+    def interrupted(self, batch):
+        calls.append(None)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return forward(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(relit_training.RelitTask, "forward", interrupted)
+        assert train(stage, tmp_path / "parts") == 130
+    assert train(stage, tmp_path / "parts") == 0
+    whole, parts = state(tmp_path / "whole"), state(tmp_path / "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_training_begins_from_delighting_or_relighting_weights(stage, tmp_path, capsys):
+    delit = write_checkpoint(tmp_path / "delit.pth")
+    still = ["--num_epochs", 1, "--learning_rate", 1e-9, "--ema", 0, "--weight_decay", 0]
+    assert train(stage, tmp_path / "a", "--pretrained", delit, *still) == 0
+    theirs = checkpoint.read(delit, "delit")["model"]["state"]["network.stem.weight"]
+    torch.testing.assert_close(state(tmp_path / "a")["network.stem.weight"], theirs, atol=1e-6, rtol=0)
+    assert train(stage, tmp_path / "b", "--pretrained", tmp_path / "a" / BEST, *still) == 0
+    torch.testing.assert_close(state(tmp_path / "b"), state(tmp_path / "a"), atol=1e-6, rtol=0)
+    capsys.readouterr()
+    assert train(stage, tmp_path / "c", "--pretrained", delit, "--base_dim", 64) == 2
+    assert "delit.pth: has no backbone and shading head of this width" in one_error_line(capsys.readouterr().err)
+
+
+def test_wrong_input_is_one_line(stage, tmp_path, capsys):
+    assert script.main([]) == 2
+    assert "--data_root: no training set given" in one_error_line(capsys.readouterr().err)
+    assert script.main(["--data_root", str(stage / "set")]) == 2
+    assert "--olat_root: there is no" in one_error_line(capsys.readouterr().err)
+    assert train(stage, tmp_path, "--ema", 1) == 2
+    assert "--ema: 1 is not below 1" in one_error_line(capsys.readouterr().err)
