@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from src.inference.crops import Crop
-from src.inference.relit.relighter import Relighter, seen_behind
+from src.inference.relit.background import open_background
+from src.inference.relit.relighter import Relighter
 from src.utils.sphere import pixel_directions, rotate_environment_y
 from tests.inference.relit_models import tiny_relit_model
 
@@ -54,6 +55,6 @@ def test_a_crop_changes_nothing_outside_and_fades_at_its_border(relighter):
 
 def test_the_camera_sees_what_lies_behind_the_person():
     directions = pixel_directions(32, 64).astype(np.float32)
-    seen = seen_behind(directions, 20, 20)
+    seen = open_background("env", 20, 20)(directions)
     assert np.abs(seen[9:11, 9:11].mean((0, 1)) - [0, 0, -1]).max() < 0.05
     assert seen[0, :, 1].min() > 0 and seen[:, -1, 0].min() > 0  # up is up, right is right
