@@ -6,6 +6,7 @@ The network sees the portrait at the size it was trained on; what it says is app
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -36,6 +37,7 @@ from src.utils.core_slices import run_parallel, worker_count
 from src.utils.resize import resize_area
 
 SMALLEST_LUMINANCE = 1e-9  # mean of a person: below, there is no brightness to keep
+KEPT_TINT = 1.25  # by which a colour may be off: that is the camera's or the skin's doing, more is the light's
 SMALLEST_SIDE = 16  # that the network takes
 
 
@@ -87,8 +89,9 @@ class Delighter:
     ``flat_size``: long side at which flat-lit is predicted; above the model's own, tiles refine it.
     ``crops``: look for faces and show the network the portrait about each, rather than the whole picture.
     ``faces``: what finds them; ``masks``: what says where people are, instead of the model.
-    ``keep_exposure``: flat-lit has the picture's mean luminance within the mask, since none tells skin's brightness
-    from that of the light; otherwise it is as bright as the network takes the skin to be.
+    ``keep_exposure``: flat-lit has the picture's mean luminance within the mask, and colours that are off by no more
+    than :data:`KEPT_TINT`, since no picture tells those of skin from those of the light and of the camera; otherwise
+    it is as the network takes the skin to be.
     ``slices``: how many shares pictures go through the network in side by side, by default one per core of a CPU; 1
     where it is called from several threads at a time.
     """
@@ -218,6 +221,8 @@ class Delighter:
             given = torch.from_numpy(np.stack([np.asarray(mask, np.float32) for mask in masks]))
             output = output._replace(mask=given[:, None].to(self.device))
         floor = RELIT_FLOOR * measure_exposure(relit)
+        if self.keep_exposure:
+            output = output._replace(flat_lit=_with_kept_tint(relit, output.flat_lit, floor))
         log_gain = torch.log((output.flat_lit + FLAT_FLOOR) / (relit + floor)).permute(0, 2, 3, 1).cpu().numpy()
         environment = self.model.environment(output).permute(0, 2, 3, 1).cpu().numpy()
         mask, confidence, flat_error = (
@@ -252,6 +257,16 @@ def _mean_light(parts: Sequence[tuple[Crop, Prediction]]) -> tuple[np.ndarray, n
 
     confidences = [prediction.confidence for _, prediction in parts if prediction.confidence is not None]
     return mean([prediction.environment for _, prediction in parts]), mean(confidences) if confidences else None
+
+
+def _with_kept_tint(relit: Tensor, flat_lit: Tensor, floor: Tensor) -> Tensor:
+    """Flat-lit, all N x 3 x H x W, where the gain's colours are nearer to grey by :data:`KEPT_TINT`.
+
+    What is left of a cast is what it is beyond that. ``floor``: N x 1 x 1 x 1 radiance that keeps black finite.
+    """
+    log_gain = torch.log((flat_lit + FLAT_FLOOR) / (relit + floor))
+    tint = log_gain - log_gain.mean(1, keepdim=True)
+    return flat_lit * torch.exp(-tint.clamp(-math.log(KEPT_TINT), math.log(KEPT_TINT)))
 
 
 def _kept_exposure(relit: Tensor, output: Delit) -> Tensor:

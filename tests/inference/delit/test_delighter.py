@@ -206,8 +206,25 @@ def test_brightness_is_kept_within_the_mask_and_shading_is_not(flat_size):
     predicted = Delighter(model, flat_size, crops=False)(relit)
     assert predicted.prediction.exposure is None and kept.prediction.exposure == pytest.approx(1 / 3, rel=0.05)
     assert mean_luminance(kept.flat_lit) == pytest.approx(mean_luminance(relit), rel=0.01)
-    np.testing.assert_allclose(kept.flat_lit, kept.prediction.exposure * predicted.flat_lit, rtol=1e-5)
+    np.testing.assert_allclose(kept.flat_lit, kept.prediction.exposure * predicted.flat_lit, rtol=1e-4)
     assert "brightness kept, x 0.3" in kept.note
+
+
+@pytest.mark.parametrize(("cast", "left"), [(1.1, 1.0), (2.0, 2.0 / 1.25)])
+def test_a_weak_cast_is_the_pictures_own_and_a_strong_one_is_taken_away_but_for_that(cast, left):
+    relit = textured(64, 64)
+
+    class TintedModel(GainModel):
+        def forward(self, relit):
+            output = super().forward(relit)
+            return output._replace(flat_lit=output.flat_lit * torch.tensor([cast, 1.0, 1 / cast]).view(3, 1, 1))
+
+    kept = Delighter(TintedModel(constant(0.4)), crops=False, keep_exposure=True)(relit).flat_lit
+    red, green, blue = (kept / relit).mean((0, 1))
+    assert (red / green, green / blue) == pytest.approx((left, left), rel=0.02)
+    assert mean_luminance(kept) == pytest.approx(mean_luminance(relit), rel=0.01)
+    predicted = Delighter(TintedModel(constant(0.4)), crops=False)(relit).flat_lit
+    assert (predicted / relit).mean((0, 1))[0] == pytest.approx(0.4 * cast, rel=0.02)
 
 
 def test_brightness_outside_the_mask_has_no_part_in_it():
