@@ -15,11 +15,12 @@ from torch import Tensor
 from src.data.portrait.augmentation import normal, uniform
 from src.data.portrait.pair_batch import PairBatch
 
-SHARE_STAGE_LAMPS, SHARE_BACKGROUND, SHARE_OCCLUDED, SHARE_TINTED = 0.35, 0.4, 0.2, 0.5
+SHARE_STAGE_LAMPS, SHARE_BACKGROUND, SHARE_OCCLUDED, SHARE_TINTED = 0.35, 0.5, 0.2, 0.5
 POINT_SHARPNESS = (30.0, 1500.0)  # of exp(k (cos - 1))
 LAMP_POWER = (0.5, 8.0)  # in mean radiances of the environment
 DIMMED = (0.02, 1.0)  # what is left of the environment
 GEL, WHITE_LAMP = 0.7, 0.1  # standard deviation of the log of a lamp's colour
+CLUTTER = 0.6  # standard deviation of the log of its radiance
 OCCLUDER_RADII = (0.1, 0.6)  # of half the picture
 _KNOTS = 6
 
@@ -67,17 +68,33 @@ def stage_lamps(random: torch.Generator, directions: Tensor, count: int) -> tupl
 def other_background(random: torch.Generator, behind: Tensor) -> Tensor:
     """What is behind n people, n x 3 x S x S, for some changed to what does not light them.
 
-    Black as a dark stage, one colour as a studio's paper, or what is behind another of them at this one's brightness.
+    Black as a dark stage, one colour as a studio's paper, clutter, or what is behind another of them at this one's
+    brightness.
     """
-    count = len(behind)
-    kind = torch.randint(4, (count, 1, 1, 1), generator=random)  # black, paper, another's twice as often
+    count, side = len(behind), behind.shape[-1]
+    kind = torch.randint(6, (count, 1, 1, 1), generator=random)  # black, paper, clutter and another's twice as often
     is_changed = torch.rand(count, 1, 1, 1, generator=random) < SHARE_BACKGROUND
     paper = torch.exp(uniform(random, -3.0, 1.0, count, 1, 1, 1) + normal(random, 0.3, count, 3, 1, 1))
-    kind, is_changed, paper = (drawn.to(behind.device) for drawn in (kind, is_changed, paper))
+    things = torch.ones(count, 3, side, side)
+    for k in (is_changed & ((kind == 2) | (kind == 3))).flatten().nonzero().flatten().tolist():
+        things[k] = _clutter(random, side)
+    kind, is_changed, paper, things = (drawn.to(behind.device) for drawn in (kind, is_changed, paper, things))
     mean = behind.mean((1, 2, 3), keepdim=True)
     anothers = behind.roll(1, 0) * (mean / mean.roll(1, 0).clamp_min(1e-6)).clamp_max(1e3)
     other = torch.where(kind == 0, torch.zeros_like(behind), torch.where(kind == 1, paper * mean, anothers))
+    other = torch.where((kind == 2) | (kind == 3), paper * mean * things, other)
     return torch.where(is_changed, other, behind)
+
+
+def _clutter(random: torch.Generator, side: int) -> Tensor:
+    """3 x S x S about 1: two layers of patches or of soft blobs, from large ones to stripes and small ones."""
+    layers = torch.zeros(1, 3, side, side)
+    for _ in range(2):
+        rows, columns = (min(2 ** int(torch.randint(1, 6, (), generator=random)), side) for _ in range(2))
+        knots = normal(random, CLUTTER, 1, 1, rows, columns) * (1 + normal(random, CLUTTER, 1, 3, 1, 1))
+        is_hard = bool(torch.rand((), generator=random) < 0.5)
+        layers += F.interpolate(knots, (side, side), mode="nearest" if is_hard else "bilinear")
+    return torch.exp(layers[0])
 
 
 def occlude(random: torch.Generator, batch: PairBatch) -> PairBatch:
