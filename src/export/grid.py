@@ -11,7 +11,7 @@ import torch
 from src.export.bundle import write_bundle
 from src.export.files import BUNDLE, F2_CONFIG, F2_PROGRAM, F2_TORCHSCRIPT, LATENT_MAP, write_latent_map
 from src.export.networks import write_networks
-from src.models.grid.block_latents import GROUP
+from src.models.grid.block_records import GROUP
 from src.models.grid.decoder import GridDecoder
 from src.models.grid.engine_f2 import float_latents, grid_f2
 from src.models.lightmap_decoder import CHUNK_TEXELS

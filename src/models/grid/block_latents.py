@@ -1,37 +1,35 @@
 """Quantised latents in blocks of 4 x 4 texels, each channel of a block with as many bits as it needs; random access.
 
-A group of 4 x 4 blocks has, for each channel, its smallest value (the base) and the bits W that its values need above
-it. A block has, for each channel with W > 0, its own smallest value above the base in W bits, and the bits w that its
-texels need above that. A texel has w bits per channel. The words in memory are described in docs/bundle-format.md: a
-texel's latents are two dependent reads behind the look-up of its group, whatever the others hold.
+A texel's latents are two dependent reads behind the look-up of its group, whatever the others hold, see
+:mod:`src.models.grid.block_records`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-BLOCK = 4  # texels on a side
-GROUP = 16
-SIDE = GROUP // BLOCK  # blocks on a side of a group
-BLOCKS = SIDE**2  # in a group
-TEXELS = BLOCK**2  # in a block
-EMPTY = -1  # 0xFFFFFFFF: a group without a valid texel
-_PARTIAL = 1 << 31  # of a group's entry: some of its texels are not valid
-_WORD = 32
-_WINDOW_STEP = _WORD - 8  # a value that begins within these bits of a window lies in it
-_CHUNK = 1024  # groups packed or unpacked at a time
+from src.models.grid.block_packing import pack_blocks
+from src.models.grid.block_records import (
+    BLOCK,
+    BLOCKS,
+    CHUNK,
+    EMPTY,
+    GROUP,
+    PARTIAL,
+    SIDE,
+    TEXELS,
+    WORD,
+    RecordLayout,
+    bit_length,
+    popcount16,
+)
 
-
-@lru_cache(maxsize=4)
-def bit_length(device: torch.device) -> Tensor:
-    """Of every integer from 0 to 255, int32: a table to look up."""
-    return torch.tensor([value.bit_length() for value in range(256)], dtype=torch.int32, device=device)
+_WINDOW_STEP = WORD - 8  # a value that begins within these bits of a window lies in it
 
 
 class _Groups(NamedTuple):
@@ -54,96 +52,13 @@ class BlockLatents:
         self.height, self.width = height, width
         self.latent_dim, self.bits = latent_dim, bits
         self.combine = torch.eye(latent_dim, device=words.device)  # combine @ pieces = values
-        self._size_bits = (latent_dim * bits).bit_length()
-        self._width_bits = bits.bit_length()
+        self._layout = RecordLayout(latent_dim, bits)
 
     @classmethod
     def pack(cls, mask: Tensor, values: Tensor, bits: int) -> BlockLatents:
         """``mask`` H x W bool; ``values`` N x D integers in [0, 2^bits) of its valid texels, row-major."""
         height, width = mask.shape
-        across = -(-width // GROUP)
-        empty = cls(
-            mask.new_empty(0, dtype=torch.int32),
-            mask.new_empty(0, dtype=torch.int32),
-            height,
-            width,
-            values.shape[1],
-            bits,
-        )
-        bands = max(1, _CHUNK // across) * GROUP
-        index, words, address, first = [], [], 0, 0
-        for top in range(0, height, bands):
-            part = mask[top : top + bands]
-            count = int(part.sum())
-            band_index, band_words = empty._pack_band(part, values[first : first + count])
-            filled = band_index != EMPTY
-            index.append(torch.where(filled, band_index + address, EMPTY))
-            words.append(band_words)
-            address += len(band_words)
-            first += count
-        if address >= _PARTIAL:
-            raise ValueError(f"the packed latents take {address} words, an index holds fewer than {_PARTIAL}")
-        words.append(words[0].new_zeros(2))  # windows of 32 bits may reach past the last record
-        return cls(_as_int32(torch.cat(index)), torch.cat(words), height, width, values.shape[1], bits)
-
-    def _pack_band(self, mask: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of groups: (their entries, counted from the first word of the band, int64; the words, int32)."""
-        dim = self.latent_dim
-        dense = values.new_zeros(*mask.shape, dim)
-        dense[mask] = values
-        valid, dense = _blocked(mask.unsqueeze(2)).squeeze(3), _blocked(dense).int()  # G x 16 x 16 (x D)
-        low = torch.where(valid.unsqueeze(3), dense, 255).amin(2)
-        high = torch.where(valid.unsqueeze(3), dense, 0).amax(2)
-        count = valid.sum(2, dtype=torch.int32)
-        has = count > 0
-        base, top = torch.where(has.unsqueeze(2), low, 255).amin(1), torch.where(has.unsqueeze(2), high, 0).amax(1)
-        lengths = bit_length(values.device)
-        wide = lengths[(top - base).clamp_min(0)]  # G x D
-        narrow = torch.where(has.unsqueeze(2), lengths[(high - low).clamp_min(0)], 0)  # G x 16 x D
-        size = narrow.sum(2, dtype=torch.int32)
-        partial = (count.sum(1) < TEXELS * BLOCKS) & has.any(1)
-        code = lengths[wide]
-        first_header, first_payload = self._places(partial, count, size, wide + code)
-        used = has.any(1)
-        bits = torch.where(used, first_payload[:, -1] + count[:, -1] * size[:, -1], 0)
-        length = (bits + _WORD - 1) // _WORD
-        start = length.cumsum(0) - length
-        words = torch.zeros(int(length.sum()) + 1, dtype=torch.int64, device=values.device)
-
-        def write(at: Tensor, field: Tensor, of_group: Tensor) -> None:
-            """``field`` M at bit ``at`` M of the records of ``of_group`` M."""
-            word, shift = start[of_group] + at // _WORD, at % _WORD
-            shifted = field.long() << shift
-            words.index_add_(0, word, shifted & 0xFFFFFFFF)
-            words.index_add_(0, word + 1, shifted >> _WORD)
-
-        def write_all(at: Tensor, field: Tensor, chosen: Tensor) -> None:
-            """Fields of any shape that begins with the groups; only those ``chosen``."""
-            at, field, chosen = torch.broadcast_tensors(at, field, chosen)
-            of_group = torch.arange(len(at), device=at.device).view(-1, *[1] * (at.ndim - 1)).expand_as(at)
-            write(at[chosen], field[chosen], of_group[chosen])
-
-        block = torch.arange(BLOCKS, device=values.device)
-        of_used = used.unsqueeze(1)
-        write_all(block * self._size_bits, size, of_used)
-        flags = (valid << torch.arange(TEXELS, device=values.device)).sum(2)
-        write_all(BLOCKS * self._size_bits + block * TEXELS, flags, partial.unsqueeze(1))
-        channels = self._channel_bits(partial).unsqueeze(1) + torch.arange(dim, device=values.device) * (
-            self.bits + self._width_bits
-        )
-        write_all(channels, base, of_used)
-        write_all(channels + self.bits, wide, of_used)
-        fields = wide + code
-        header = first_header.unsqueeze(2) + (fields.cumsum(1) - fields).unsqueeze(1)
-        kept = has.unsqueeze(2) & (wide > 0).unsqueeze(1)
-        write_all(header, low - base.unsqueeze(1), kept)
-        write_all(header + wide.unsqueeze(1), narrow, kept)
-        rank = valid.cumsum(2) - valid.int()
-        payload = first_payload.unsqueeze(2) + rank * size.unsqueeze(2)
-        payload = payload.unsqueeze(3) + (narrow.cumsum(2) - narrow).unsqueeze(2)
-        write_all(payload, dense - low.unsqueeze(2), valid.unsqueeze(3) & (narrow > 0).unsqueeze(2))
-        entry = torch.where(used, start | (partial.long() << 31), EMPTY)
-        return entry, _as_int32(words[:-1])
+        return cls(*pack_blocks(mask, values, bits), height, width, values.shape[1], bits)
 
     @property
     def device(self) -> torch.device:
@@ -162,8 +77,8 @@ class BlockLatents:
         entry = self.index[block // BLOCKS]
         used, partial = entry != EMPTY, entry < 0
         # Flags of a block never lie across two words: they begin at a multiple of 16.
-        flags = BLOCKS * self._size_bits + block % BLOCKS * TEXELS
-        word = torch.where(used & partial, (entry & _PARTIAL - 1) + (flags >> 5), 0)
+        flags = BLOCKS * self._layout.size_bits + block % BLOCKS * TEXELS
+        word = torch.where(used & partial, (entry & PARTIAL - 1) + (flags >> 5), 0)
         flagged = (self.words[word] >> ((flags & 31) + at).int() & 1).bool()
         return used & (flagged | ~partial), [block * TEXELS + at]
 
@@ -206,7 +121,7 @@ class BlockLatents:
         return self._values_at(chosen).T.to(torch.uint8)
 
     def _used_groups(self) -> Sequence[Tensor]:
-        return torch.nonzero(self.index != EMPTY).flatten().split(_CHUNK)
+        return torch.nonzero(self.index != EMPTY).flatten().split(CHUNK)
 
     def _values_of_groups(self, groups: Tensor) -> Tensor:
         """D x valid texels of the groups, uint8."""
@@ -222,10 +137,10 @@ class BlockLatents:
         left = (width > 0) & (record.valid > 0).unsqueeze(2)  # a block without a valid texel has no header
         offset = 0
         while left.any():
-            held = left & (before >= offset) & (before + width <= offset + _WORD)
+            held = left & (before >= offset) & (before + width <= offset + WORD)
             window = self._window(word, first + record.size.clamp_max(offset).unsqueeze(2))
             mask = torch.where(held, (1 << width) - 1, 0)
-            shift = (before - offset).clamp(0, _WORD - 1)
+            shift = (before - offset).clamp(0, WORD - 1)
             for channel in torch.nonzero(held.flatten(0, 1).any(0)).flatten().tolist():
                 part = window >> shift[:, :, channel, None]
                 values[channel] += part.bitwise_and_(mask[:, :, channel, None]).to(torch.uint8)
@@ -252,7 +167,7 @@ class BlockLatents:
         # One look-up of all that a block says of a channel: its base, a mask of its bits, and where they are.
         about = window << 21 | before - window * _WINDOW_STEP << 16 | (1 << width) - 1 << 8 | low
         about = about.index_select(0, which)  # M x D
-        rank = _popcount16(record.valid[own].index_select(0, which) & (1 << at) - 1)
+        rank = popcount16(record.valid[own].index_select(0, which) & (1 << at) - 1)
         size = record.size[own].index_select(0, which)
         first = record.payload[own].index_select(0, which) + rank * size
         word = word.index_select(0, which)
@@ -289,64 +204,29 @@ class BlockLatents:
 
     def _first_word(self, groups: Tensor) -> Tensor:
         """The first words of groups' records, int64."""
-        return self.index[groups].long() & _PARTIAL - 1
-
-    def _channel_bits(self, partial: Tensor) -> Tensor:
-        """Where the channels' bases begin in a record, int32."""
-        return (BLOCKS * self._size_bits + partial * (BLOCKS * TEXELS)).int()
+        return self.index[groups].long() & PARTIAL - 1
 
     def _records(self, groups: Tensor) -> _Groups:
         """Of groups that have a valid texel."""
         word = self._first_word(groups).unsqueeze(1)
         partial = self.index[groups] < 0
         block = torch.arange(BLOCKS, dtype=torch.int32, device=self.device)
-        size = self._window(word, block * self._size_bits) & (1 << self._size_bits) - 1
+        size = self._window(word, block * self._layout.size_bits) & (1 << self._layout.size_bits) - 1
         # Whole groups have no flags: where they would be, the last record may have ended.
-        flags = self._window(word, torch.where(partial.unsqueeze(1), BLOCKS * self._size_bits + block * TEXELS, 0))
+        flags = self._window(
+            word, torch.where(partial.unsqueeze(1), BLOCKS * self._layout.size_bits + block * TEXELS, 0)
+        )
         valid = torch.where(partial.unsqueeze(1), flags, -1) & (1 << TEXELS) - 1
-        entry = self.bits + self._width_bits
+        entry = self._layout.channel_bits
         channel = torch.arange(self.latent_dim, dtype=torch.int32, device=self.device) * entry
-        both = self._window(word, self._channel_bits(partial).unsqueeze(1) + channel)
-        base, wide = both & (1 << self.bits) - 1, both >> self.bits & (1 << self._width_bits) - 1
+        both = self._window(word, self._layout.first_channel(partial).unsqueeze(1) + channel)
+        base, wide = both & (1 << self.bits) - 1, both >> self.bits & (1 << self._layout.channel_bits - self.bits) - 1
         code = bit_length(self.device)[wide]
-        header, payload = self._places(partial, _popcount16(valid), size, wide + code)
+        header, payload = self._layout.places(partial, popcount16(valid), size, wide + code)
         return _Groups(valid, size, header, payload, base, wide)
-
-    def _places(self, partial: Tensor, count: Tensor, size: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
-        """Where in their record the blocks' headers and texels begin, G x 16 each, int32; ``fields`` G x D: the bits
-        that a channel takes in a block's header."""
-        first = self._channel_bits(partial) + self.latent_dim * (self.bits + self._width_bits)
-        has = (count > 0).int()
-        blocks = has.cumsum(1, dtype=torch.int32)
-        header_bits = fields.sum(1, dtype=torch.int32)
-        # An empty block has no header: it is given the one before, since nothing may be read behind the last record.
-        header = first.unsqueeze(1) + (blocks - 1).clamp_min(0) * header_bits.unsqueeze(1)
-        taken = (count * size).cumsum(1, dtype=torch.int32) - count * size
-        return header, (first + blocks[:, -1] * header_bits).unsqueeze(1) + taken
 
     def _window(self, word: Tensor, bit: Tensor) -> Tensor:
         """32 bits from ``bit`` of the record that begins at ``word`` on, int32."""
         at, shift = word + (bit >> 5), bit & 31
         low, high = self.words[at], self.words[at + 1]
         return (low >> shift & (2 << 31 - shift) - 1) | high << 1 << 31 - shift
-
-
-def _blocked(dense: Tensor) -> Tensor:
-    """H x W x C -> groups x 16 blocks x 16 texels x C, filled up with zeros."""
-    height, width, _ = dense.shape
-    dense = F.pad(dense, (0, 0, 0, -width % GROUP, 0, -height % GROUP))
-    parts = dense.unflatten(1, (-1, SIDE, BLOCK)).unflatten(0, (-1, SIDE, BLOCK))  # gy by y gx bx x C
-    return parts.permute(0, 3, 1, 4, 2, 5, 6).flatten(4, 5).flatten(2, 3).flatten(0, 1)
-
-
-def _as_int32(words: Tensor) -> Tensor:
-    """Unsigned 32-bit values in int64 as the int32 of the same bits."""
-    return (words - ((words >> 31 & 1) << _WORD)).to(torch.int32)
-
-
-def _popcount16(words: Tensor) -> Tensor:
-    """Set bits of 16-bit values."""
-    words = words - (words >> 1 & 0x5555)
-    words = (words & 0x3333) + (words >> 2 & 0x3333)
-    words = words + (words >> 4) & 0x0F0F
-    return words + (words >> 8) & 0x1F

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from src.models.grid.block_latents import BLOCK, BLOCKS, GROUP, TEXELS, bit_length
+from src.models.grid.block_records import BLOCK, BLOCKS, GROUP, TEXELS, bit_length
 from src.models.grid.quantiser import Quantiser
 
 _CHUNK = 512  # blocks at a time: more leave the processor's cache
@@ -91,6 +91,18 @@ def round_blocks(layout: BlockLayout, latents: Tensor, bits: int, bit_price: flo
         exact = quantiser.in_steps(latents[rows].clamp(-1.0, 1.0) + 1.0)  # M x 16 x D
         codes[rows[slots]] = _narrowed(exact, slots.unsqueeze(2), bits, bit_price)[slots].to(torch.uint8)
     return codes
+
+
+def texel_ranges(layout: BlockLayout, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Smallest and largest code of the block in which each texel lies, N x D uint8 each."""
+    low, high = torch.empty_like(codes), torch.empty_like(codes)
+    for first in range(0, len(layout.count), _CHUNK):
+        blocks = slice(first, first + _CHUNK)
+        rows, slots = layout.texels[blocks].long(), layout.slots(blocks)
+        of_texels = codes[rows]
+        low[rows[slots]] = of_texels.amin(1, keepdim=True).expand_as(of_texels)[slots]
+        high[rows[slots]] = of_texels.amax(1, keepdim=True).expand_as(of_texels)[slots]
+    return low, high
 
 
 def _narrowed(exact: Tensor, slots: Tensor, bits: int, bit_price: float) -> Tensor:
