@@ -49,6 +49,7 @@ LIGHTMAP_WING = (
     "tasks.grid_task",
     "tasks.grid_training",
     "tasks.grid_sizes",
+    "tasks.grid_budget",
     "tasks.made_frames",
     "tasks.budget_search",
     "tasks.day_viewer",

@@ -1,191 +1,57 @@
 """Lossless coding of quantised latent planes of a masked lightmap.
 
-Each value is predicted from its decoded neighbours (the median edge detector of LOCO-I, only from valid texels) and its
-residual is coded with one of 24 static tables. Which table is decided by an expected residual: a linear combination of
-what is known around the texel, in this plane and in the planes before it, with integer weights fitted by the encoder.
-Everything is integer arithmetic, so that any program decodes the same values.
-
-Decoding order: at step s, plane d decodes the texels with x + 2 y = s - 3 d. All that a texel needs was decoded in an
-earlier step, so a step is one vector operation, and a serial program may simply loop over it.
-
-Weinberger, Seroussi, Sapiro, "The LOCO-I lossless image compression algorithm" (2000).
+The residual of each value beside its prediction is coded with one of 24 static tables; prediction and table come from
+:mod:`src.export.plane_model`.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from src.export import entropy
 from src.export.entropy import CorruptStream
+from src.export.plane_model import CONTEXTS, FEATURES, PlaneOrder, PlaneState, contexts, fit_weights, neighbours
 
-CONTEXTS = 24
-PLANE_LAG = 3  # plane d reads plane d-1 one row below: x + 2 (y + 1) = s + 2
-FEATURES = 14
-WEIGHT_BITS = 12
-_RESIDUAL_CAP = 16
-_SUM_CAP = 64
-_RESIDUAL_BITS, _RESIDUAL_MASK = 5, 31  # of what is kept together, see _State
-_WEIGHT_LIMIT = 1 << 15
-# Expected residuals at which one table gives way to the next: 2.5 tables per octave from 0.015 quantisation steps.
-_THRESHOLDS = np.floor(0.015 * 2.0 ** ((np.arange(1, CONTEXTS) - 0.5) / 2.5) * (1 << WEIGHT_BITS)).astype(np.float32)
 _HEADER = struct.Struct("<HI")
 
 
-class _Order:
-    """In which order texels are kept: by (x + 2 y) mod 3, then by falling x + 2 y, then row-major.
+class PlaneTables(NamedTuple):
+    """What the coder knows of its planes before their values."""
 
-    What a step decodes, of plane d the texels with x + 2 y = s - 3 d, then lies together, in the order of the planes.
-    """
-
-    def __init__(self, mask: np.ndarray) -> None:
-        y, x = np.nonzero(mask)
-        key = x + 2 * y
-        self._keys = mask.shape[1] + 2 * mask.shape[0]
-        place = (key % PLANE_LAG * self._keys + self._keys - 1 - key).astype(np.min_scalar_type(3 * self._keys))
-        self.texels = np.argsort(place, kind="stable")  # row-major numbers
-        self._sizes = np.bincount(place, minlength=PLANE_LAG * self._keys)
-        self._ends = np.cumsum(self._sizes)
-
-    def steps(self, planes: int) -> Iterator[tuple[slice, np.ndarray]]:
-        """Per step: which of the texels in this order, M of them, and their planes M."""
-        for step in range(self._keys + PLANE_LAG * (planes - 1)):
-            least = max(0, -(-(step - self._keys + 1) // PLANE_LAG))
-            most = min(planes - 1, step // PLANE_LAG)
-            first = step % PLANE_LAG * self._keys + self._keys - 1 - step
-            sizes = self._sizes[first + PLANE_LAG * least : first + PLANE_LAG * most + 1 : PLANE_LAG]
-            plane = np.repeat(np.arange(least, most + 1), sizes)
-            if len(plane):
-                end = int(self._ends[first + PLANE_LAG * most])
-                yield slice(end - len(plane), end), plane
+    weights: np.ndarray  # D x FEATURES int16
+    frequencies: np.ndarray  # CONTEXTS x 2^bits uint16
 
 
-@dataclass(frozen=True)
-class _Neighbours:
-    """For each valid texel, in the order of :class:`_Order`, the places of the texels it is predicted from; N means
-    none."""
+class Residuals(NamedTuple):
+    """Planes as what is coded: symbols and contexts D x N, texels in the order of ``order``."""
 
-    values: np.ndarray  # 6 x N int32: W, N, NW, NE, WW, NN, replaced by a valid neighbour where they are not valid
-    residuals: np.ndarray  # 6 x N int32: W, N, NW, NE, E, S; N where not valid
-    missing: np.ndarray  # 2 x N int16: the two features that tell how many of W, N, NW, NE are not valid
+    order: PlaneOrder
+    symbols: np.ndarray
+    contexts: np.ndarray
+    tables: PlaneTables
 
-
-def _neighbours(mask: np.ndarray, order: np.ndarray) -> _Neighbours:
-    height, width = mask.shape
-    count = len(order)
-    place = np.empty(count + 1, np.int32)
-    place[order] = np.arange(count, dtype=np.int32)
-    place[count] = count
-    index = np.full((height + 3, width + 4), -1, np.int32)  # two rows above and one below, two columns on each side
-    index[2:-1, 2:-2][mask] = place[:-1]
-    inside = np.flatnonzero(mask)[order]
-    inside = (inside // width + 2) * (width + 4) + inside % width + 2
-
-    def at(dy: int, dx: int) -> np.ndarray:
-        return index.ravel()[inside + (dy * (width + 4) + dx)]
-
-    west, north, north_west, north_east, west2, north2, east, south = (
-        at(*offset) for offset in ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (0, 1), (1, 0))
-    )
-    # What an invalid texel stands for: the valid texel to its left, else what the one above it stands for.
-    stands_for = np.full((height + 1, width + 1), count, np.int32)
-    for y in range(height):
-        here, left = index[y + 2, 2:-2], index[y + 2, 1:-3]
-        stands_for[y + 1, 1:] = np.where(here >= 0, here, np.where(left >= 0, left, stands_for[y, 1:]))
-    beside = stands_for[1:, :-1][mask][order]
-
-    w = np.where(west >= 0, west, np.where(north >= 0, north, beside))
-    n = np.where(north >= 0, north, w)
-    nw = np.where(north_west >= 0, north_west, np.where(north >= 0, n, w))
-    ne = np.where(north_east >= 0, north_east, n)
-    values = np.stack((w, n, nw, ne, np.where(west2 >= 0, west2, w), np.where(north2 >= 0, north2, n)))
-    near = np.stack((west, north, north_west, north_east, east, south))
-    missing = (near[:4] < 0).sum(axis=0)
-    missing = np.stack((1 + (missing == 3), missing == 4)).astype(np.int16)
-    return _Neighbours(values, np.where(near < 0, count, near).astype(np.int32), missing)
+    @property
+    def size_bytes(self) -> float:
+        """About what they are coded to, without the tables."""
+        frequencies = self.tables.frequencies
+        counts = np.bincount((self.contexts * frequencies.shape[1] + self.symbols).ravel(), minlength=frequencies.size)
+        bits = np.log2(entropy.TOTAL / np.maximum(frequencies.ravel(), 1.0))
+        return float(counts @ bits) / 8
 
 
-class _State:
-    """Values, and what is known of residuals, of each plane: N + 1 places, of which the last is 'no texel'."""
-
-    def __init__(self, neighbours: _Neighbours, planes: int, bits: int) -> None:
-        count = neighbours.missing.shape[1]
-        self.stride = count + 1
-        self.neighbours = neighbours
-        self.values = np.zeros(planes * self.stride, np.int16)
-        self.values[count :: self.stride] = 1 << (bits - 1)
-        # Of plane d in row d + 2: its absolute residual, at most 16, and above that 32 times the sum of those of the
-        # planes before it, at most 64. More never matters. Two rows of zeros stand before the first plane.
-        self._history = np.zeros((planes + 3) * self.stride, np.int16)
-        self._rows = self.stride * np.arange(3)[:, None]
-
-    def predict(self, texels: slice, base: np.ndarray | np.int64) -> tuple[np.ndarray, np.ndarray]:
-        """For M values (``base`` = plane x stride): predictions M and features FEATURES x M, int16."""
-        near = self.neighbours
-        w, n, nw, ne, ww, nn = self.values.take(near.values[:, texels] + base)
-        low, high = np.minimum(w, n), np.maximum(w, n)
-        prediction = np.maximum(low, np.minimum(high, w + n - nw))
-        around = self._history.take(near.residuals[:, texels] + (base + 2 * self.stride))
-        two_before, before, own = self._history.take(np.arange(texels.start, texels.stop) + base + self._rows)
-        rw, rn, rnw, rne = around[:4] & _RESIDUAL_MASK
-        sw, sn, snw, sne, se, ss = around >> _RESIDUAL_BITS
-        features = np.empty((FEATURES, len(w)), np.int16)
-        np.abs(w - nw, out=features[0])
-        np.abs(n - nw, out=features[1])
-        np.abs(n - ne, out=features[2])
-        features[3], features[4], features[5] = rw, rn, rnw + rne
-        features[6] = np.abs(ww - w) + np.abs(nn - n)
-        features[7], features[8] = before & _RESIDUAL_MASK, two_before & _RESIDUAL_MASK
-        np.minimum(features[:9], _RESIDUAL_CAP, out=features[:9])
-        features[9], features[10], features[11] = own >> _RESIDUAL_BITS, se + ss, sw + sn + snw + sne
-        np.minimum(features[9:12], _SUM_CAP, out=features[9:12])
-        features[12:] = near.missing[:, texels]
-        return prediction, features
-
-    def store(
-        self, texels: slice, base: np.ndarray | np.int64, values: np.ndarray, residuals: np.ndarray, sums: np.ndarray
-    ) -> None:
-        """``sums``: of the planes before, the feature."""
-        here = np.arange(texels.start, texels.stop) + base
-        self.values[here] = values
-        here += 2 * self.stride
-        self._history[here] = np.minimum(residuals, _RESIDUAL_CAP) + (sums << _RESIDUAL_BITS)
-        here += self.stride
-        self._history[here] = np.minimum(sums + residuals, _SUM_CAP) << _RESIDUAL_BITS
-
-
-def _contexts(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """``features`` and ``weights`` FEATURES x M float32 -> table numbers M.
-
-    All are whole numbers, and all sums are below 2^24: exact in float32.
-    """
-    return np.searchsorted(_THRESHOLDS, np.einsum("km,km->m", features.astype(np.float32), weights), side="right")
-
-
-def _fit_weights(features: np.ndarray, residuals: np.ndarray) -> np.ndarray:
-    """Weights whose combination of ``features`` expects the absolute ``residuals``: iteratively reweighted."""
-    x, y = features.astype(np.float64), np.minimum(residuals, 1.5 * _RESIDUAL_CAP)
-    expected = np.full(len(y), y.mean() + 0.1)
-    for _ in range(6):
-        weighted = x / expected**2
-        solution = np.linalg.solve(weighted @ x.T + 0.01 * np.eye(FEATURES), weighted @ y)
-        expected = np.maximum(solution @ x, 0.015)
-    return np.clip(np.rint(solution * (1 << WEIGHT_BITS)), 1 - _WEIGHT_LIMIT, _WEIGHT_LIMIT - 1).astype(np.int16)
-
-
-def encode(values: np.ndarray, mask: np.ndarray, bits: int) -> bytes:
-    """Code ``values`` N x D (integers below 2^bits, bits <= 8) of the N valid texels of ``mask`` H x W, row-major."""
+def residuals(values: np.ndarray, mask: np.ndarray, bits: int) -> Residuals:
+    """Of ``values`` N x D (integers below 2^bits, bits <= 8) of the N valid texels of ``mask`` H x W, row-major."""
     count, planes = values.shape
     alphabet = 1 << bits
-    order = _Order(mask)
+    order = PlaneOrder(mask)
     row_major = np.argsort(order.texels)
-    state = _State(_neighbours(mask, order.texels), planes, bits)
+    state = PlaneState(neighbours(mask, order.texels), planes, bits)
     texels = slice(0, count)
-    symbols, contexts = np.empty((planes, count), np.uint8), np.empty((planes, count), np.int64)
+    symbols, of_context = np.empty((planes, count), np.uint8), np.empty((planes, count), np.int64)
     weights = np.empty((planes, FEATURES), np.int16)
     for d in range(planes):
         now = values[order.texels, d].astype(np.int16)
@@ -194,21 +60,32 @@ def encode(values: np.ndarray, mask: np.ndarray, bits: int) -> bytes:
         state.values[base : base + count] = now
         prediction, features = state.predict(texels, np.int64(base))
         symbols[d] = (now - prediction) & (alphabet - 1)
-        residuals = np.minimum(symbols[d], alphabet - symbols[d].astype(np.int16))
-        state.store(texels, np.int64(base), now, residuals, features[9])
+        absolute = np.minimum(symbols[d], alphabet - symbols[d].astype(np.int16))
+        state.store(texels, np.int64(base), now, absolute, features[9])
         _, features = state.predict(texels, np.int64(base))
-        weights[d] = _fit_weights(features[:, row_major], residuals[row_major])
+        weights[d] = fit_weights(features[:, row_major], absolute[row_major])
         by_texel = np.broadcast_to(weights[d].astype(np.float32)[:, None], features.shape)
-        contexts[d] = _contexts(features, by_texel)
-    counts = np.bincount((contexts * alphabet + symbols).ravel(), minlength=CONTEXTS * alphabet)
+        of_context[d] = contexts(features, by_texel)
+    counts = np.bincount((of_context * alphabet + symbols).ravel(), minlength=CONTEXTS * alphabet)
     frequencies = entropy.quantise_frequencies(counts.reshape(CONTEXTS, alphabet))
+    return Residuals(order, symbols, of_context, PlaneTables(weights, frequencies))
+
+
+def encode(values: np.ndarray, mask: np.ndarray, bits: int) -> bytes:
+    """Code ``values`` as :func:`residuals` takes them."""
+    count, planes = values.shape
+    order, symbols, of_context, tables = residuals(values, mask, bits)
     steps = [(np.arange(part.start, part.stop) + plane * count) for part, plane in order.steps(planes)]
     place = np.concatenate(steps) if steps else np.zeros(0, np.int64)
     sizes = np.array([len(step) for step in steps], np.int64)
     lanes = entropy.lane_count(count * planes)
-    stream = entropy.encode(symbols.ravel()[place], contexts.ravel()[place], sizes, frequencies, lanes)
-    tables = zlib.compress(weights.astype("<i2").tobytes() + frequencies.astype("<u2").tobytes(), 9)
-    return _HEADER.pack(lanes, len(tables)) + tables + stream
+    stream = entropy.encode(symbols.ravel()[place], of_context.ravel()[place], sizes, tables.frequencies, lanes)
+    coded = _coded_tables(tables)
+    return _HEADER.pack(lanes, len(coded)) + coded + stream
+
+
+def _coded_tables(tables: PlaneTables) -> bytes:
+    return zlib.compress(tables.weights.astype("<i2").tobytes() + tables.frequencies.astype("<u2").tobytes(), 9)
 
 
 def decode(data: bytes, mask: np.ndarray, planes: int, bits: int) -> np.ndarray:
@@ -225,15 +102,15 @@ def decode(data: bytes, mask: np.ndarray, planes: int, bits: int) -> np.ndarray:
     if count * planes * entropy.LEAST_BITS > 8 * len(coded):
         raise CorruptStream("the planes are too short for their size")
     stream = entropy.Decoder(coded, frequencies, lanes)
-    order = _Order(mask)
-    state = _State(_neighbours(mask, order.texels), planes, bits)
+    order = PlaneOrder(mask)
+    state = PlaneState(neighbours(mask, order.texels), planes, bits)
     weights = np.ascontiguousarray(weights.T, np.float32)
     for texels, plane in order.steps(planes):
         base = plane * state.stride
         prediction, features = state.predict(texels, base)
-        symbols = stream.read(_contexts(features, weights.take(plane, axis=1))).astype(np.int16)
-        residuals = np.minimum(symbols, alphabet - symbols)
-        state.store(texels, base, (prediction + symbols) & (alphabet - 1), residuals, features[9])
+        symbols = stream.read(contexts(features, weights.take(plane, axis=1))).astype(np.int16)
+        absolute = np.minimum(symbols, alphabet - symbols)
+        state.store(texels, base, (prediction + symbols) & (alphabet - 1), absolute, features[9])
     stream.finish()
     values = np.empty((count, planes), np.uint8)
     values[order.texels] = state.values.reshape(planes, -1)[:, :count].T

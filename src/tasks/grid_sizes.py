@@ -27,16 +27,18 @@ BISECTIONS = 5
 
 
 class GridSize(NamedTuple):
-    """``config`` with its channels, and what its latents are scaled to at the start."""
+    """``config`` with its channels, what its latents are scaled to at the start, and what that start brings."""
 
     config: GridConfig
     scale: float
+    psnr_db: float
+    fill: float = 1.0  # of the budget, what it was chosen for
 
 
 def choose_size(data: LightmapDataset, shape: GridConfig, budget_bytes: float) -> GridSize | None:
     """The size that starts best in ``budget_bytes``, all that is resident; None where nothing fits."""
     trial = _Trial(data)
-    best, best_db = None, -math.inf
+    best: GridSize | None = None
     for channels in CHANNELS:
         config = shape.with_latent_dim(channels)
         of_latents = START_SIZE * (budget_bytes - config.f2_bytes)
@@ -54,8 +56,8 @@ def choose_size(data: LightmapDataset, shape: GridConfig, budget_bytes: float) -
         else:
             low = 0.0
         psnr_db = trial.psnr_db(svd, math.exp(low), config.latent_bits)
-        if psnr_db > best_db:
-            best, best_db = GridSize(config, math.exp(low)), psnr_db
+        if best is None or psnr_db > best.psnr_db:
+            best = GridSize(config, math.exp(low), psnr_db)
     return best
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,23 +12,15 @@ from torch import Tensor
 from src.data.lightmap.block_batches import BlockBatch
 from src.data.lightmap_dataset import LightmapDataset
 from src.losses.grid_loss import BalancedError, decibels_to_loss, width_bits
-from src.models.grid.block_rounding import packed_bytes, round_blocks
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
 from src.models.lightmap_decoder import chunk_texels
+from src.tasks.grid_budget import GridBudget
 from src.tasks.judging import comparison, validation_measures
 from src.training.task import Batches, Report, Task
 from src.utils.seeding import generator, on_device
 from src.utils.tile_metrics import day_psnr_db, tile_peaks, tile_psnr_db
 
 FREEZE_AT = 0.85  # of the training: latents are rounded, F2 alone is tuned on
-CONTROL_EVERY = 0.02  # of the training: the price follows the size
-CONTROL_POWER = 2.0
-CONTROL_LIMIT = 1.6
-CONTROL_BLOCKS = 2000  # the size is measured by
-START_PRICE = 4.0  # dB that all bits of the budget together are worth at first
-LEAST_ROUNDING_PRICE, MOST_ROUNDING_PRICE = 0.01, 100.0
-ROUNDING_STEPS = 10
-ROUNDING_GROWTH = 1.003
 MADE_IMPORTANCE = 0.05  # of a frame that was not baked: it is less accurate itself, and need not be exact
 DB_PER_EXCESS = 100.0  # by which a score falls per budget that is exceeded: what does not fit is never the best
 
@@ -39,7 +30,7 @@ class GridTask(Task):
 
     Noise U(-0.5, 0.5) quantisation steps stands for rounding: Balle et al., ICLR 2017. The price is what makes the
     packed latents as large as the budget: it follows the size that is measured while training. When the latents are
-    frozen they are rounded so that they fit, see :mod:`src.models.grid.block_rounding`.
+    frozen they are rounded so that they fit, see :mod:`src.tasks.grid_budget`.
     """
 
     model: LatentGrid
@@ -48,21 +39,26 @@ class GridTask(Task):
     preparation = "temporal SVD"
 
     def __init__(
-        self, model: LatentGrid, dataset: LightmapDataset, budget_bytes: float, seed: int, scale: float = 1.0
+        self,
+        model: LatentGrid,
+        dataset: LightmapDataset,
+        budget_bytes: float,
+        seed: int,
+        scale: float = 1.0,
+        fill: float = 1.0,
     ) -> None:
-        """``budget_bytes``: most that may be resident when decoding. ``scale``: of the latents at the start."""
+        """``budget_bytes``: most that may be resident when decoding. ``scale``: of the latents at the start.
+        ``fill``: how much of the budget to use at most, see :meth:`GridBudget.start`."""
         super().__init__()
         self.model = model
         self.dataset = dataset
         self.seed = seed
-        self._scale = scale
-        self._checked: int | None = None  # as in the model, where a GPU would have to be waited for
-        self._is_rounded = False
-        self._budget_bytes = budget_bytes - model.config.f2_bytes
+        self._scale, self._fill = scale, fill
+        self._is_rounded = False  # as in the model, where a GPU would have to be waited for
+        self._budget = GridBudget(model, budget_bytes)
         self._values = dataset.mask.numel() * len(dataset.baked_hours)  # texels of the map x hours
         baked = dataset.baked
         self._baked = torch.nonzero(baked).flatten()
-        self._sample, self._sample_texels = model.layout.some(CONTROL_BLOCKS)
         self._tiles = model.tile_of_texels()
         self._peaks = tile_peaks(dataset.texels, self._tiles, len(model.error_level))[:, self._baked]
         importance = torch.where(baked, 1.0, MADE_IMPORTANCE)
@@ -73,7 +69,7 @@ class GridTask(Task):
         report(0, 2)
         self.model.start_from(self.dataset.texels, self._scale)
         report(1, 2)
-        self.model.rate_price.fill_(START_PRICE * self._values / (8.0 * self._budget_bytes))
+        self._budget.start(self._fill, self._values)
         self.model.error_level.copy_(
             self._errors(lambda part: self.model.latents[part]) / self.model.frame_scale.square()
         )
@@ -89,7 +85,9 @@ class GridTask(Task):
         if self.is_frozen:
             self._freeze_once()
             return {"loss": self._error(texels, model(model.latents[texels].detach()), target)}
-        self._control()
+        if self._budget.is_due(self.progress):
+            epochs = self.step / self.progress * len(batch.count) / len(model.layout.count)
+            self._budget.control(self.progress, epochs)
         latents = F.embedding(batch.rows, model.latents, sparse=True)  # M x 16 x D
         z = latents.flatten(0, 1)[batch.slots]
         random = on_device(generator(self.seed, self.step), z.device)
@@ -102,54 +100,11 @@ class GridTask(Task):
         return {"loss": error + decibels_to_loss(price * bpp), "error": error, "bpp": bpp, "price": price}
 
     @torch.no_grad()
-    def _control(self) -> None:
-        """Now and then raise the price where the latents are too large, lower it where there is room."""
-        check = int(self.progress / CONTROL_EVERY)
-        if self._checked is None:
-            self._checked = int(self.model.price_check)  # of a continued run
-        if check <= self._checked:
-            return
-        self._checked = check
-        self.model.price_check.fill_(check)
-        change = (self._sampled_bytes(float(self.model.rounding_price)) / self._budget_bytes) ** CONTROL_POWER
-        self.model.rate_price.mul_(min(CONTROL_LIMIT, max(1.0 / CONTROL_LIMIT, change)))
-
-    def _sampled_bytes(self, rounding_price: float) -> float:
-        """About what the packed latents take."""
-        bits = self.model.config.latent_bits
-        latents = self.model.latents[self._sample_texels]
-        size_bytes = packed_bytes(self._sample, round_blocks(self._sample, latents, bits, rounding_price), bits)
-        return size_bytes * (self.dataset.texel_count / len(self._sample_texels))
-
-    @torch.no_grad()
     def _freeze_once(self) -> None:
         """Round the latents to what just fits."""
-        model = self.model
-        if self._is_rounded or model.is_rounded:
-            self._is_rounded = True
-            return
-        scale = 1.0  # of the sample's size to that of all
-        while True:
-            price = self._least_price(scale)
-            model.rounding_price.fill_(price)
-            codes = model.codes()
-            size_bytes = self._packed_bytes(codes[0])
-            if size_bytes <= self._budget_bytes or price >= MOST_ROUNDING_PRICE:
-                break
-            scale = max(scale * ROUNDING_GROWTH, size_bytes / self._sampled_bytes(price))
-        model.round_latents(codes)
-
-    def _least_price(self, scale: float) -> float:
-        """The least rounding price at which the sample says, its size times ``scale``, that latents fit."""
-        low, high = math.log(LEAST_ROUNDING_PRICE), math.log(MOST_ROUNDING_PRICE)
-        for _ in range(ROUNDING_STEPS):
-            middle = (low + high) / 2
-            fits = scale * self._sampled_bytes(math.exp(middle)) <= self._budget_bytes
-            low, high = (low, middle) if fits else (middle, high)
-        return math.exp(high)
-
-    def _packed_bytes(self, codes: Tensor) -> int:
-        return packed_bytes(self.model.layout, codes, self.model.config.latent_bits)
+        if not (self._is_rounded or self.model.is_rounded):
+            self.model.round_latents([self._budget.rounded()])
+        self._is_rounded = True
 
     def samples(self, batch: BlockBatch) -> int:
         return len(batch.texels) * len(self.dataset.hour_values)
@@ -173,8 +128,8 @@ class GridTask(Task):
         measures = validation_measures(
             *day_psnr_db(tile_psnr_db(mean_squared, self._peaks)), float(mean_squared.mean())
         )
-        size_bytes = self._packed_bytes(codes)
-        excess = max(0.0, size_bytes / self._budget_bytes - 1.0)
+        size_bytes = self._budget.packed_bytes(codes)
+        excess = max(0.0, size_bytes / self._budget.memory_bytes - 1.0)
         bpp_memory = 8.0 * (size_bytes + self.model.config.f2_bytes) / self._values
         return {**measures, "score": measures["score"] - DB_PER_EXCESS * excess, "bpp_memory": bpp_memory}
 

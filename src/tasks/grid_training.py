@@ -11,6 +11,7 @@ from src.data.lightmap.block_batches import BlockBatches
 from src.data.lightmap_dataset import LightmapDataset
 from src.models.grid.config import GridConfig
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
+from src.tasks.grid_budget import ENOUGH_DB, FILL
 from src.tasks.grid_sizes import GridSize, choose_size, least_bytes
 from src.tasks.grid_task import GridTask
 from src.tasks.lightmap_options import FADE, GridOptions
@@ -29,6 +30,7 @@ F2_RATE = 4e-3
 LATENT_RATE = 4e-3
 ROW_FLOOR = 2.0
 WARMUP_STEPS = 10
+LEAST_SECONDS_FOR_FILE = 20.0  # of training: with less there is no time to round for a small file
 
 
 def budget_bytes(data: LightmapDataset, bpp: float) -> float:
@@ -46,7 +48,12 @@ def grid_data(data: LightmapDataset, options: GridOptions) -> LightmapDataset:
 
 def grid_size(data: LightmapDataset, options: GridOptions) -> GridSize:
     """The grid that starts best within the budget. Raises :class:`InputError` when none fits."""
-    size = choose_size(data, _shape(data, options), budget_bytes(data, options.bpp))
+    shape, budget = _shape(data, options), budget_bytes(data, options.bpp)
+    if options.time_budget_s is None or options.time_budget_s >= LEAST_SECONDS_FOR_FILE:
+        size = choose_size(data, shape, FILL * budget)
+        if size is not None and size.psnr_db >= ENOUGH_DB:
+            return size._replace(fill=FILL)
+    size = choose_size(data, shape, budget)
     if size is None:
         problem, enough = f"{options.bpp:g} is less than one channel takes", grid_least_bpp(data, options)
         raise InputError("--bpp", problem, f"give {_rounded_up(enough)} or more")
@@ -96,7 +103,7 @@ def grid_batches(model: LatentGrid, options: GridOptions) -> BlockBatches:
 
 def train_grid(data: LightmapDataset, out_dir: Path, options: GridOptions, group: Processes, identity: dict) -> Path:
     """Train to the end, continuing an interrupted run; returns the best checkpoint."""
-    last, scale = out_dir / FILE_NAMES[LAST], 1.0  # a continued run has its start
+    last, scale, fill = out_dir / FILE_NAMES[LAST], 1.0, 1.0  # a continued run has its start
     if last.exists():  # another number of threads must not lead to another choice
         stored = checkpoint.read(last, CHECKPOINT_KIND)
         require_same_run(last, stored["identity"], identity)  # before a model of other sizes meets the data
@@ -104,10 +111,10 @@ def train_grid(data: LightmapDataset, out_dir: Path, options: GridOptions, group
         if not config.blocks:
             raise InputError(last, "is a run of an earlier version", "give --overwrite, or another --out_dir")
     else:
-        config, scale = grid_size(data, options)
+        config, scale, _, fill = grid_size(data, options)
     torch.manual_seed(options.seed)  # choosing draws numbers, too
     model = LatentGrid(config, data.mask)
-    task = GridTask(model, data, budget_bytes(data, options.bpp), options.seed, scale)
+    task = GridTask(model, data, budget_bytes(data, options.bpp), options.seed, scale, fill)
     engine = TrainerOptions(
         epochs=options.epochs,
         time_budget_s=options.time_budget_s,

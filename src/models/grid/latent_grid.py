@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,7 @@ class LatentGrid(nn.Module):
     error_level: Tensor
     rate_price: Tensor
     rounding_price: Tensor
+    memory_goal: Tensor
     price_check: Tensor
     is_rounded: Tensor
 
@@ -70,8 +72,14 @@ class LatentGrid(nn.Module):
             self.register_buffer(
                 "rounding_price", torch.full((), ROUNDING_PRICE, dtype=torch.float64, device=mask.device)
             )
+            self.register_buffer("memory_goal", torch.zeros((), dtype=torch.float64, device=mask.device))
             self.register_buffer("price_check", torch.zeros((), dtype=torch.int64, device=mask.device))
             self.register_buffer("is_rounded", torch.zeros((), dtype=torch.bool, device=mask.device))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        if self.config.blocks:  # earlier checkpoints have no goal
+            state_dict.setdefault(f"{prefix}memory_goal", torch.zeros_like(self.memory_goal))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
     def f2_weights(self) -> F2Weights:
@@ -134,10 +142,16 @@ class LatentGrid(nn.Module):
     @torch.no_grad()
     def codes(self) -> list[Tensor]:
         """The integers of each of :meth:`tables` that are stored, uint8."""
-        if self.config.blocks and not self.is_rounded:
-            bits, price = self.config.latent_bits, float(self.rounding_price)
-            return [round_blocks(self.layout, self.latents, bits, price)]
+        if self.config.blocks:
+            return [self.codes_of(self.layout, slice(None))]
         return [self.quantiser.to_code(table) for table in self.tables()]
+
+    @torch.no_grad()
+    def codes_of(self, layout: BlockLayout, texels: Tensor | slice) -> Tensor:
+        """The integers of some valid texels, which lie in blocks as ``layout`` says, M x D uint8."""
+        if self.is_rounded:
+            return self.quantiser.to_code(self.latents[texels])
+        return round_blocks(layout, self.latents[texels], self.config.latent_bits, float(self.rounding_price))
 
     @torch.no_grad()
     def round_latents(self, tables: list[Tensor] | None = None) -> None:
