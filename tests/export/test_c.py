@@ -1,4 +1,5 @@
 import hashlib
+import os
 import platform
 import shutil
 import struct
@@ -11,18 +12,20 @@ import pytest
 import torch
 
 from src.export.bundle import decode_bundle, encode_bundle
+from src.export.c.binding import BILINEAR, HEADER, NEAREST, CDecoder, build, c_compiler, load
 from src.models.grid.block_latents import BlockLatents
 from src.models.grid.decoder import GridDecoder
 from src.models.grid.latent_grid import LatentGrid
-from tests.export.c_decoder import BILINEAR, LIBRARY_SOURCE, NEAREST, ROOT, CDecoder, build, c_compiler, load
 from tests.export.test_bundle import STORED, STORED_2, STORED_3, example_decoder, reseal
 from tests.lightmap_example import HOURS, example_dataset
 
 pytestmark = pytest.mark.skipif(c_compiler() is None, reason="there is no C compiler")
 
+ROOT = Path(__file__).parents[2]
+FUZZ = Path(__file__).parent / "c" / "fuzz.c"
+FUZZ_SECONDS = 30
 CPU = Path("/proc/cpuinfo")
 STRICT = ["-Wall", "-Wextra", "-pedantic", "-Werror"]
-LIBRARY = ["-std=c99", "-O2", "-shared", "-fPIC", *STRICT]
 HAS_AVX2 = "avx2" in CPU.read_text(encoding="utf-8", errors="ignore") if CPU.is_file() else False
 PATHS = {"plain": ["-DTOD_PLAIN"], "avx2": ["-mavx2", "-mfma"]}
 # Baked hours, between them, around midnight, at the events and beside them, and outside of [0, 24).
@@ -34,8 +37,7 @@ def lib(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     if request.param == "avx2" and not HAS_AVX2:
         pytest.skip("the processor has no AVX2")
     path = tmp_path_factory.mktemp("c") / "libtod.so"
-    build(c_compiler(), LIBRARY_SOURCE, path, [*LIBRARY, *PATHS[request.param]])
-    return load(path)
+    return load(build(c_compiler(), path, ["-std=c99", "-O2", *STRICT, *PATHS[request.param]]))
 
 
 def large_network() -> GridDecoder:
@@ -128,7 +130,7 @@ def test_between_texels_colours_are_those_of_the_reference(lib: object, number: 
 
 def test_the_example_writes_an_hour_as_a_picture(tmp_path: Path) -> None:
     program, picture = tmp_path / "own_engine", tmp_path / "noon.pfm"
-    build(c_compiler(), ROOT / "examples" / "own_engine.c", program, ["-std=c99", "-O1", *STRICT])
+    build(c_compiler(), program, ["-std=c99", "-O1", *STRICT], ROOT / "examples" / "own_engine.c")
     subprocess.run([str(program), str(STORED_3), "12", str(picture)], check=True)
     head, size, scale, data = picture.read_bytes().split(b"\n", 3)
     assert (head, size, scale) == (b"PF", b"48 40", b"-1.0")
@@ -195,20 +197,44 @@ def test_damage_is_refused_with_a_sentence(lib: object) -> None:
 def test_it_is_cpp_too(tmp_path: Path, flags: list[str]) -> None:
     if platform.machine() != "x86_64" and "-mavx2" in flags:
         pytest.skip("not an x86")
-    build("g++", LIBRARY_SOURCE, tmp_path / "library.o", ["-x", "c++", "-c", "-O1", *STRICT, *flags])
+    flags = ["-x", "c++", "-c", "-O1", "-DTOD_IMPLEMENTATION", *STRICT, *flags]
+    build("g++", tmp_path / "decoder.o", flags, HEADER)
 
 
 def test_nothing_damaged_is_read_or_written_out_of_bounds(tmp_path: Path) -> None:
     program = tmp_path / "damage"
-    source = LIBRARY_SOURCE.with_name("fuzz.c")
     flags = ["-std=c99", "-O1", "-g", "-DTOD_DAMAGE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     try:
-        build(c_compiler(), source, program, [*flags, *STRICT, *(PATHS["avx2"] if HAS_AVX2 else [])])
+        build(c_compiler(), program, [*flags, *STRICT, *(PATHS["avx2"] if HAS_AVX2 else [])], FUZZ)
     except subprocess.CalledProcessError as error:
         if "cannot find" in error.stderr:
             pytest.skip("the compiler has no sanitizers")
         raise
-    paths = [str(path) for path in (STORED_2, STORED_3)]
+    paths = [str(path) for path in (STORED, STORED_2, STORED_3)]
     done = subprocess.run([str(program), *paths], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[0]) > 100  # such as changed weights, which no checksum but the file's own guards
+
+
+def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
+    """As docs/engines.md does it."""
+    clang = next(filter(None, map(shutil.which, ("clang", "clang-14", "clang-16", "clang-19"))), None)
+    if clang is None:
+        pytest.skip("there is no clang")
+    program, corpus = tmp_path / "fuzz", tmp_path / "corpus"
+    try:
+        build(clang, program, ["-g", "-O1", "-fsanitize=fuzzer,address,undefined"], FUZZ)
+    except subprocess.CalledProcessError as error:
+        if "libclang_rt" in error.stderr:
+            pytest.skip("clang has no fuzzer")
+        raise
+    corpus.mkdir()
+    for path in (STORED, STORED_2, STORED_3):
+        (corpus / path.name).write_bytes(path.read_bytes()[:-32])
+    limits = [f"-max_total_time={FUZZ_SECONDS}", "-max_len=16384", "-seed=1"]
+    environment = {**os.environ, "UBSAN_OPTIONS": "halt_on_error=1"}
+    done = subprocess.run(
+        [str(program), *limits, str(corpus)], check=False, capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert len(list(corpus.iterdir())) > 3, "new paths were found"

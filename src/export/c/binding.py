@@ -1,4 +1,8 @@
-"""The C decoder (src/export/c/tod.h) as a shared library, called from Python."""
+"""The C decoder from Python: tod.h, compiled here and called by ctypes. What checks it and what times it goes this way.
+
+library = load(build(c_compiler(), Path("libtod.so")))
+rgb = CDecoder(library, Path("day.tod").read_bytes()).frame(17.5)
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[2]
-HEADER_DIR = ROOT / "src" / "export" / "c"
-LIBRARY_SOURCE = Path(__file__).parent / "c" / "library.c"
+HEADER = Path(__file__).with_name("tod.h")
 NEAREST, BILINEAR = 0, 1
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 
@@ -49,16 +51,27 @@ class _Info(ctypes.Structure):
 
 
 def c_compiler() -> str | None:
+    """gcc, or what else is called cc."""
     return shutil.which("gcc") or shutil.which("cc")
 
 
-def build(compiler: str, source: Path, out: Path, flags: Sequence[str]) -> None:
-    """Raises :class:`subprocess.CalledProcessError`, its ``stderr`` what the compiler said."""
-    command = [compiler, *flags, f"-I{HEADER_DIR}", str(source), "-o", str(out)]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+def build(
+    compiler: str, out: Path, flags: Sequence[str] = ("-O3", "-march=native"), source: Path | None = None
+) -> Path:
+    """Compile ``source``, by default the decoder alone as a shared library, to ``out``, which is returned.
+
+    Raises :class:`subprocess.CalledProcessError`, its ``stderr`` what the compiler said.
+    """
+    if source:
+        files = [f"-I{HEADER.parent}", str(source)]
+    else:
+        files = ["-shared", "-fPIC", "-DTOD_IMPLEMENTATION", "-x", "c", str(HEADER)]
+    subprocess.run([compiler, *flags, *files, "-o", str(out)], check=True, capture_output=True, text=True)
+    return out
 
 
 def load(library: Path) -> ctypes.CDLL:
+    """The functions of tod.h with their types."""
     lib = ctypes.CDLL(str(library))
     size, hour, map_, number = ctypes.c_size_t, ctypes.c_double, ctypes.c_void_p, ctypes.c_int
     lib.tod_error_string.restype = ctypes.c_char_p
@@ -75,7 +88,7 @@ def load(library: Path) -> ctypes.CDLL:
     return lib
 
 
-def floats(array: np.ndarray) -> object:
+def _floats(array: np.ndarray) -> object:
     return array.ctypes.data_as(_FLOATS)
 
 
@@ -103,13 +116,13 @@ class CDecoder:
     def frame(self, hour: float, lightmap: int = 0) -> np.ndarray:
         part = self.info.lightmaps[lightmap]
         rgb = np.full((part.height, part.width, 3), np.nan, np.float32)
-        self._check(self.lib.tod_decode_frame(self._map, lightmap, hour, floats(rgb)))
+        self._check(self.lib.tod_decode_frame(self._map, lightmap, hour, _floats(rgb)))
         return rgb
 
     def rect(self, x: int, y: int, width: int, height: int, hour: float, lightmap: int = 0, gap: int = 0) -> np.ndarray:
         rgb = np.full((height, 3 * width + gap), np.nan, np.float32)
         error = self.lib.tod_decode_rect(
-            self._map, lightmap, x, y, width, height, hour, floats(rgb), 3 * width + gap if gap else 0
+            self._map, lightmap, x, y, width, height, hour, _floats(rgb), 3 * width + gap if gap else 0
         )
         self._check(error)
         assert np.isnan(rgb[:, 3 * width :]).all()
@@ -118,12 +131,12 @@ class CDecoder:
     def sample(self, uv: np.ndarray, hour: float, filter_: int = NEAREST, lightmap: int = 0) -> np.ndarray:
         uv = np.ascontiguousarray(uv, np.float32)
         rgb = np.full((len(uv), 3), np.nan, np.float32)
-        self._check(self.lib.tod_sample_many(self._map, lightmap, len(uv), floats(uv), hour, filter_, floats(rgb)))
+        self._check(self.lib.tod_sample_many(self._map, lightmap, len(uv), _floats(uv), hour, filter_, _floats(rgb)))
         return rgb
 
     def sample_one(self, u: float, v: float, hour: float, filter_: int = NEAREST, lightmap: int = 0) -> np.ndarray:
         rgb = np.full(3, np.nan, np.float32)
-        self._check(self.lib.tod_sample(self._map, lightmap, u, v, hour, filter_, floats(rgb)))
+        self._check(self.lib.tod_sample(self._map, lightmap, u, v, hour, filter_, _floats(rgb)))
         return rgb
 
     def packed(self) -> tuple[np.ndarray, np.ndarray]:
