@@ -17,6 +17,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from src.utils import cli
 
@@ -39,6 +40,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--base_dim", type=int, choices=(32, 64, 128), default=64, help="width of the network")
     add("--lights_per_portrait", type=cli.positive_int, default=4, help="environments that each portrait is shown in")
     add("--use_augmentation", action=argparse.BooleanOptionalAction, default=True, help="vary pose and skin")
+    add("--sources", type=source, nargs="+", default=[Source("stage", 1.0, None)], metavar="SOURCE:SHARE", help="what "
+        "batches are of, and how often: stage, and folders of clips or of pseudo labels")  # fmt: skip
+    add("--over_time", action="store_true", help="features over a window of frames, for steadier videos")
+    add("--window", type=cli.positive_int, default=4, help="consecutive frames of a clip in a batch")
     add("--batch_size", type=cli.positive_int, default=4, help="portraits, per process")
     add("--num_epochs", type=cli.positive_int, default=100)
     add("--time_budget", type=cli.positive_float, metavar="MINUTES", help="instead of --num_epochs")
@@ -61,12 +66,39 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         arguments.olat_root = arguments.data_root / "stage" / "olat"
         if not arguments.olat_root.is_dir():
             parser.error(f"argument --olat_root: there is no {arguments.olat_root}: give the folder of the OLATs")
+    names = [one.name for one in arguments.sources]
+    if names[0] != "stage" or len(set(names)) < len(names):
+        parser.error("argument --sources: begin with stage:SHARE, and give folders of different names")
     arguments.env_dir = arguments.env_dir or arguments.data_root / "env_maps"
     arguments.env_width = 2 * arguments.env_height
     if arguments.output_dir is None:
         arguments.output_dir = Path("runs") / f"relit_{arguments.data_root.resolve().name}"
     arguments.ema = arguments.ema or None
     return arguments
+
+
+class Source(NamedTuple):
+    """What batches are of: the light stage (without a folder), or clips."""
+
+    name: str
+    share: float
+    folder: Path | None
+
+    def __str__(self) -> str:
+        return f"{self.folder or self.name}:{self.share:g}"
+
+
+def source(text: str) -> Source:
+    """``stage:1`` or ``FOLDER:0.5``; the share is 1 where none is given."""
+    place, _, share = text.rpartition(":")
+    try:
+        weight = float(share) if place else 1.0
+    except ValueError:  # a drive letter
+        place, weight = text, 1.0
+    place = place or text
+    if not 0 < weight < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} has no share above 0, as in stage:1 or clips:0.5")
+    return Source("stage", weight, None) if place == "stage" else Source(Path(place).name, weight, Path(place))
 
 
 @cli.script

@@ -12,6 +12,7 @@ from src.tasks import relit_training
 from src.training import meter
 from src.utils import checkpoint
 from tests.inference.models import write_checkpoint
+from tests.tiny_clips import write_clip
 from tests.tiny_runs import one_error_line
 from tests.tiny_stage import write_stage
 
@@ -83,6 +84,20 @@ def test_training_begins_from_delighting_or_relighting_weights(stage, tmp_path, 
     capsys.readouterr()
     assert train(stage, tmp_path / "c", "--pretrained", delit, "--base_dim", 64) == 2
     assert "delit.pth: has no backbone and shading head of this width" in one_error_line(capsys.readouterr().err)
+
+
+def test_clips_are_a_source_with_a_token_of_its_own(stage, tmp_path, capsys):
+    write_clip(tmp_path / "films" / "clips", "CLIP001")
+    flags = ["--sources", "stage:1", f"{tmp_path / 'films'}:2", "--over_time", "--window", 3]
+    assert train(stage, tmp_path / "run", *flags) == 0
+    model = relit_model.load(tmp_path / "run" / LATEST)
+    assert model.config.sources == ("stage", "films") and model.config.over_time
+    assert model.network.over_time.mix.weight.any()  # it was trained
+    capsys.readouterr()
+    assert train(stage, tmp_path / "none", "--sources", "stage:1", f"{tmp_path / 'nowhere'}:1") == 2
+    assert "nowhere: holds no pseudo labels" in one_error_line(capsys.readouterr().err)
+    assert train(stage, tmp_path / "none", "--sources", f"{tmp_path / 'films'}:1") == 2
+    assert "--sources: begin with stage:SHARE" in one_error_line(capsys.readouterr().err)
 
 
 def test_wrong_input_is_one_line(stage, tmp_path, capsys):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from src.losses.delit_loss import masked_mean
 from src.utils.color import extended_srgb, luminance
 
-SHOWN_WEIGHT, LOG_WEIGHT, EDGES_WEIGHT, MASK_WEIGHT = 4.0, 0.5, 2.0, 0.1
+SHOWN_WEIGHT, LOG_WEIGHT, EDGES_WEIGHT, MASK_WEIGHT, STEADY_WEIGHT = 4.0, 0.5, 2.0, 0.1, 4.0
 _EXPOSED_TO = 0.25  # the mean luminance of the person in a picture as it is shown
 _SHADOW = 0.05  # of pictures so exposed: darker than this, relative errors count less
 _DARKEST = 1e-6  # mean luminance
@@ -22,9 +22,12 @@ class RelitLoss(nn.Module):
     Both are exposed as the true one asks for, so that bright light counts no more than dim light. ``relit_shown``:
     mean difference of sRGB, whose curve goes on above white; ``relit_log``: of logarithms; ``relit_edges``: of
     differences of neighbouring pixels, of which shadows' outlines are; ``mask``: cross entropy. ``mask`` N x 1 x H x W
-    is where the first three count; ``seen_mask`` N x 1 x H x W is the one predicted. With the true ``transfer`` of
-    light through lobes, N x 3 x K x h x w, and the ``predicted`` one, ``transfer``: how far the shares are apart, as
-    Kullback-Leibler divergence, which says of every light at once what pictures say of a few. ``guidance``: its weight.
+    is where the first three count; ``seen_mask`` N x 1 x H x W is the one predicted.
+
+    With the true ``transfer`` of light through lobes, N x 3 x K x h x w, and the ``predicted`` one, ``transfer``: how
+    far the shares are apart, as Kullback-Leibler divergence, which says of every light at once what pictures say of a
+    few; ``guidance`` is its weight. With the ``flow`` of consecutive frames, N x 3 x H x W (columns and rows to where
+    a pixel was in the frame before, and whether it was seen there), ``steady``: how much the error changes along it.
     """
 
     def forward(
@@ -36,6 +39,7 @@ class RelitLoss(nn.Module):
         transfer: Tensor | None = None,
         predicted: Tensor | None = None,
         guidance: float = 0.0,
+        flow: Tensor | None = None,
     ) -> dict[str, Tensor]:
         lights = relit.shape[1]
         weight = mask.repeat_interleave(lights, dim=0)
@@ -58,10 +62,27 @@ class RelitLoss(nn.Module):
             + EDGES_WEIGHT * terms["relit_edges"]
             + MASK_WEIGHT * terms["mask"]
         )
+        if flow is not None:
+            steady = _unsteadiness((shown - wanted).unflatten(0, (-1, lights)).flatten(1, 2), flow, mask)
+            terms["steady"] = steady
+            terms["loss"] = terms["loss"] + STEADY_WEIGHT * steady
         if transfer is not None and predicted is not None:
             terms["transfer"] = _divergence(transfer, predicted.float(), mask)
             terms["loss"] = terms["loss"] + guidance * terms["transfer"]
         return terms
+
+
+def _unsteadiness(error: Tensor, flow: Tensor, mask: Tensor) -> Tensor:
+    """Mean absolute difference of N x C x H x W and the one before it, moved along N x 3 x H x W to where it is now."""
+    height, width = error.shape[-2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, device=flow.device), torch.arange(width, device=flow.device), indexing="ij"
+    )
+    columns = (2 * (x + flow[1:, 0]) + 1) / width - 1
+    rows = (2 * (y + flow[1:, 1]) + 1) / height - 1
+    grid = torch.stack([columns, rows], dim=-1)
+    before = F.grid_sample(error[:-1], grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return masked_mean((error[1:] - before).abs(), flow[1:, 2:3] * mask[1:])
 
 
 def _divergence(true: Tensor, predicted: Tensor, mask: Tensor) -> Tensor:

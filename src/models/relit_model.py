@@ -37,6 +37,7 @@ class RelitConfig:
     base_dim: int = 64
     sharpnesses: tuple[float, ...] = (10.0, 40.0, 160.0)  # of the specular lobes
     sources: tuple[str, ...] = (STAGE_SOURCE,)  # kinds of training pictures; inference speaks as the first
+    over_time: bool = False  # features over a window of a video's frames
 
     def __post_init__(self) -> None:
         for name in ("sharpnesses", "sources"):  # a checkpoint gives lists
@@ -53,27 +54,33 @@ class RelitModel(nn.Module):
     def __init__(self, config: RelitConfig) -> None:
         super().__init__()
         self.config = config
-        self.network = RelitNetwork(config.base_dim, len(config.sharpnesses), len(config.sources))
+        self.network = RelitNetwork(config.base_dim, len(config.sharpnesses), len(config.sources), config.over_time)
         self.projection = LightProjection(*config.env_size, config.sharpnesses)
 
     def forward(
-        self, flat_lit: Tensor, environment: Tensor, source: Tensor | None = None, shown: Tensor | None = None
+        self,
+        flat_lit: Tensor,
+        environment: Tensor,
+        source: Tensor | None = None,
+        shown: Tensor | None = None,
+        frames: int = 1,
     ) -> tuple[Tensor, Transport]:
         """``flat_lit`` N x 3 x H x W under N x M x 3 x h x w environments of the model's own size -> relit
         N x M x 3 x H x W, and the transport. ``shown``: what the network sees of flat-lit, if that is not all of it."""
-        transport = self.transport(flat_lit if shown is None else shown, source)
+        transport = self.transport(flat_lit if shown is None else shown, source, frames)
         return self.relight(flat_lit, transport, environment), transport
 
-    def transport(self, flat_lit: Tensor, source: Tensor | None = None) -> Transport:
+    def transport(self, flat_lit: Tensor, source: Tensor | None = None, frames: int = 1) -> Transport:
         """Of N x 3 x H x W linear radiance of any exposure, at least 0, any size from 16 x 16 on.
 
-        ``source``: N indices of the configuration's sources; by default the first.
+        ``source``: N indices of the configuration's sources; by default the first. ``frames``: so many pictures after
+        one another are consecutive frames; N is a multiple of it.
         """
         height, width = flat_lit.shape[-2:]
         rows, columns = -(-height // TRANSFER_STRIDE), -(-width // TRANSFER_STRIDE)
         if source is None:
             source = torch.zeros(len(flat_lit), dtype=torch.long, device=flat_lit.device)
-        answer = self.network(padded(flat_lit / measure_exposure(flat_lit)), source)
+        answer = self.network(padded(flat_lit / measure_exposure(flat_lit)), source, frames)
         return Transport(*(part[..., :rows, :columns] for part in answer))
 
     def relight(
@@ -99,6 +106,19 @@ class RelitModel(nn.Module):
         fitted = resize_environment(environment, *self.config.env_size)
         device = self.projection.lobes.device
         return torch.from_numpy(np.ascontiguousarray(fitted.transpose(2, 0, 1), np.float32))[None, None].to(device)
+
+    @torch.no_grad()
+    def begin_from_relit(self, other: RelitModel) -> None:
+        """Take the weights of a relighting model of the same width and lobes; sources that it does not know begin like
+        its first, and what sees time begins as the identity. Raises ValueError if it has another shape."""
+        own, theirs = self.state_dict(), other.state_dict()
+        if other.config.sharpnesses != self.config.sharpnesses or other.config.base_dim != self.config.base_dim:
+            raise ValueError("has a network of another shape")
+        tokens = dict(zip(other.config.sources, theirs["network.source.weight"], strict=True))
+        rows = [tokens.get(name, theirs["network.source.weight"][0]) for name in self.config.sources]
+        self.load_state_dict(
+            own | {k: v for k, v in theirs.items() if k in own} | {"network.source.weight": torch.stack(rows)}
+        )
 
     @torch.no_grad()
     def begin_from(self, delit: DelitModel) -> None:

@@ -39,10 +39,18 @@ class RelitTask(Task):
         self.processes = processes
 
     def forward(self, batch: RelitBatch) -> dict[str, Tensor]:
-        relit, transport = self.model(batch.flat_lit, batch.environment, batch.source, batch.shown)
-        seen_mask = self.model.full_mask(transport, batch.mask)
-        guidance = GUIDANCE * (1.0 - self.progress)
-        return self.loss(relit, batch.relit, batch.mask, seen_mask, batch.transfer, transport.diffuse, guidance)
+        frames = 1 if batch.flow is None else len(batch)
+        relit, transport = self.model(batch.flat_lit, batch.environment, batch.source, batch.shown, frames)
+        return self.loss(
+            relit,
+            batch.relit,
+            batch.mask,
+            self.model.full_mask(transport, batch.mask),
+            transfer=batch.transfer,
+            predicted=transport.diffuse,
+            guidance=GUIDANCE * (1.0 - self.progress),
+            flow=batch.flow,
+        )
 
     def samples(self, batch: RelitBatch) -> int:
         return len(batch)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from src.data.portrait.clip_windows import ClipSource, open_clips
+from src.data.portrait.mixed_batches import MixedBatches
 from src.data.portrait.olat_stacks import OlatStacks
 from src.data.portrait.picture_cache import PictureCache
 from src.data.portrait.random_light import RandomLight
@@ -27,13 +28,14 @@ from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.content_hash import content_hash
 
-_MODEL = ("image_size", "env_height", "base_dim")
+_MODEL = ("image_size", "env_height", "base_dim", "over_time")
 
 
 def train_relit(arguments: argparse.Namespace, data: DelitData, group: Processes) -> Trainer:
     """Train to the end, continuing an interrupted run; ``arguments`` are those of ``train_relit.py``."""
     begun_from = {"pretrained": content_hash(arguments.pretrained)} if arguments.pretrained else {}
-    description = {**data.description, **begun_from}
+    clips = {f"clips {number}": source.describe() for number, source in enumerate(open_sources(arguments), 1)}
+    description = {**data.description, **begun_from, **clips}
     open_run_dir(arguments.output_dir, arguments, description, group, FILE_NAMES)
     torch.manual_seed(arguments.seed)
     model = make_model(arguments).to(group.device)
@@ -67,7 +69,8 @@ def train_relit(arguments: argparse.Namespace, data: DelitData, group: Processes
 
 def make_model(arguments: argparse.Namespace) -> RelitModel:
     """A new model, or with ``--pretrained`` one that begins from the weights of a relighting or delighting model."""
-    config = RelitConfig(**{name: getattr(arguments, name) for name in _MODEL})
+    sizes = {name: getattr(arguments, name) for name in _MODEL}
+    config = RelitConfig(**sizes, sources=tuple(source.name for source in arguments.sources))
     model = RelitModel(config)
     if arguments.pretrained is None:
         return model
@@ -77,17 +80,14 @@ def make_model(arguments: argparse.Namespace) -> RelitModel:
         if is_delit:
             model.begin_from(delit_model.load(arguments.pretrained))
         else:
-            pretrained = load(arguments.pretrained)
-            if replace(pretrained.config, image_size=config.image_size, env_height=config.env_height) != config:
-                raise ValueError("has a network of another shape")
-            model.load_state_dict(pretrained.state_dict())
+            model.begin_from_relit(load(arguments.pretrained))
     except ValueError as error:
         raise InputError(arguments.pretrained, str(error), remedy) from error
     return model
 
 
 def make_batches(arguments: argparse.Namespace, data: DelitData, group: Processes) -> Batches:
-    """Portraits of the light stage, relit anew for every batch."""
+    """Portraits of the light stage, relit anew for every batch, and windows of clips where there are other sources."""
     assert data.stage is not None, "the script asks for OLATs"
     cache = PictureCache(arguments.cache_dir or arguments.output_dir / "cache")
     stacks = OlatStacks(
@@ -108,4 +108,18 @@ def make_batches(arguments: argparse.Namespace, data: DelitData, group: Processe
         seed=arguments.seed,
         rank=group.rank,
     )
-    return RelitBatches(stacks, light, options, lobe_shares)
+    batches = RelitBatches(stacks, light, options, lobe_shares)
+    if len(arguments.sources) == 1:
+        return batches
+    shares = [source.share for source in arguments.sources]
+    return MixedBatches(batches, open_sources(arguments), shares, arguments.window)
+
+
+def open_sources(arguments: argparse.Namespace) -> list[ClipSource]:
+    """The clips of ``--sources`` beside the stage."""
+    size = (arguments.env_height, arguments.env_width)
+    return [
+        open_clips(source.folder, arguments.image_size, size, number)
+        for number, source in enumerate(arguments.sources)
+        if source.folder is not None
+    ]

@@ -107,6 +107,29 @@ def test_a_delighting_model_is_begun_from():
         model.begin_from(tiny_model("simplified"))
 
 
+def test_features_over_time_begin_as_the_identity_and_leave_stills_alone():
+    sizes = {"image_size": 64, "env_height": 16, "base_dim": 32}
+    plain, steady = tiny_relit_model(), RelitModel(RelitConfig(**sizes, over_time=True))
+    steady.begin_from_relit(plain)
+    frames = portrait(count=6)
+    for whole, window in zip(plain.transport(frames), steady.transport(frames, frames=3), strict=True):
+        torch.testing.assert_close(window, whole)
+    mixing = tiny_relit_model(over_time=True)
+    still, window = (mixing.transport(frames, frames=count).diffuse for count in (1, 3))
+    assert (still - window).abs().max() > 1e-3
+    other = torch.cat([frames[:3], portrait(count=3, seed=5)])
+    torch.testing.assert_close(mixing.transport(other, frames=3).diffuse[:3], window[:3])  # windows stay apart
+    torch.testing.assert_close(mixing.transport(other).diffuse[:3], still[:3])
+
+
+def test_a_new_source_begins_as_the_first():
+    model = RelitModel(RelitConfig(base_dim=32, sources=("stage", "films")))
+    model.begin_from_relit(tiny_relit_model())
+    assert torch.equal(*model.network.source.weight)
+    with pytest.raises(ValueError, match="another shape"):
+        RelitModel(RelitConfig(base_dim=64)).begin_from_relit(tiny_relit_model())
+
+
 def test_checkpoints_are_read_back_and_others_refused(tmp_path, model):
     loaded = relit_model.load(write_relit_checkpoint(tmp_path / "relit.pth"))
     assert loaded.config == model.config

@@ -6,7 +6,8 @@ A network says once how a portrait passes light on; so a sample has one pose and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,9 +39,18 @@ class RelitBatch:
     source: Tensor  # N: index of the kind of pictures
     # N x 3 x K x S/2 x S/2: how much of flat-lit's light comes through each of the model's lobes, where OLATs tell
     transfer: Tensor | None = None
+    # N x 3 x S x S where the portraits are consecutive frames: columns and rows to where a pixel was in the frame
+    # before, and 1 where it was seen there
+    flow: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.flat_lit)
+
+    def to(self, device: torch.device | str) -> RelitBatch:
+        tensors: dict[str, Any] = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **tensors)
 
 
 def of_pair(pair: PairBatch, source: int = 0) -> RelitBatch:

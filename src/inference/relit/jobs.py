@@ -19,7 +19,8 @@ from src.inference.relit.lighting import Lighting
 from src.inference.relit.outputs import write_pictures
 from src.inference.relit.portraits import Portrait, delight_portrait, read_portrait
 from src.inference.relit.relighter import Relighter
-from src.inference.relit.video import alone, peeked, read_shots, relit_frames, turntable
+from src.inference.relit.shots import alone, peeked, read_shots
+from src.inference.relit.video import relit_frames, turntable
 from src.inference.work_list import Job
 from src.models import delit_model, relit_model
 from src.models.shipped import shipped_checkpoint

@@ -57,15 +57,26 @@ class Relighter:
         ``mask`` H x W in [0, 1]: where the person is, by default what the network takes for one. ``crop``: the part to
         show the network, by default the portrait about the face that is found.
         """
-        height, width = flat_lit.shape[:2]
         note = "as given"
         if crop is None:
             crop, note = frame_portrait(flat_lit, self.crops)
+        transport = self.model.transport(self.network_input(crop.cut(flat_lit))[None])
+        return self.finish(transport, flat_lit, mask, crop, note)
+
+    def network_input(self, content: np.ndarray) -> Tensor:
+        """3 x h x w of an H x W x 3 crop: its long side becomes the model's ``image_size``."""
+        scale = self.model.config.image_size / max(content.shape[:2])
+        size = (max(_SMALLEST_SIDE, round(side * scale)) for side in content.shape[:2])
+        return _planes(resize_area(np.ascontiguousarray(content, np.float32), *size))[0].to(self.device)
+
+    @torch.inference_mode()
+    def finish(
+        self, transport: Transport, flat_lit: np.ndarray, mask: np.ndarray | None, crop: Crop, note: str = ""
+    ) -> PortraitTransport:
+        """What the network said of a picture's ``crop``, with all that relighting the picture needs."""
+        height, width = flat_lit.shape[:2]
         content = np.ascontiguousarray(crop.cut(flat_lit), np.float32)
         rows, columns = content.shape[:2]
-        scale = self.model.config.image_size / max(rows, columns)
-        shown = resize_area(content, *(max(_SMALLEST_SIDE, round(side * scale)) for side in (rows, columns)))
-        transport = self.model.transport(_planes(shown).to(self.device))
         if mask is None:
             inside = resize_mask(transport.mask[0, 0].cpu().numpy(), content, _GUIDE_FLOOR)
         else:

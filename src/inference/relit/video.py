@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, islice, repeat
-from pathlib import Path
 
 import numpy as np
 
-from src.inference.crops import Crop, whole_picture
-from src.inference.delit.video import Framing
-from src.inference.faces import FaceTracker
 from src.inference.relit.background import Background
 from src.inference.relit.lighting import Lighting
 from src.inference.relit.relighter import PortraitTransport, Relighter
-from src.inference.temporal import CutDetector
-from src.utils.cli import InputError
-from src.utils.color import srgb_to_linear
-from src.utils.video_io import FrameFolder, VideoReader
-
-_LINEAR = srgb_to_linear(np.arange(256, dtype=np.float32) / 255)  # radiance of each 8-bit sRGB code
-_BLOCK = 8  # frames between which a face is looked for
+from src.inference.relit.shots import Shot
+from src.inference.relit.windows import transports_over_time
 
 
 @dataclass(frozen=True)
@@ -32,18 +22,6 @@ class Picture:
     relit: np.ndarray  # H x W x 3 linear radiance
     start: Fraction | None = None  # seconds; None: one frame after the one before
     duration: Fraction | None = None
-
-
-@dataclass(frozen=True)
-class Shot:
-    """A frame of a flat-lit video and the part of it that the network is to see."""
-
-    picture: np.ndarray  # H x W x 3 linear radiance
-    mask: np.ndarray | None
-    crop: Crop
-    starts_anew: bool
-    start: Fraction
-    duration: Fraction
 
 
 def turntable(
@@ -59,58 +37,8 @@ def relit_frames(
     relighter: Relighter, shots: Iterator[Shot], lighting: Lighting, background: Background, exposes: bool
 ) -> Iterator[Picture]:
     """The frames of a video, each in the next rotation of the light. ``exposes``: bright as the first frame is."""
-    for index, shot in enumerate(shots):
-        portrait = relighter.transport(shot.picture, shot.mask, shot.crop)
+    for index, (shot, portrait) in enumerate(transports_over_time(relighter, shots)):
         if exposes and index == 0:
             lighting = lighting.exposed(relighter, portrait)
         light = lighting.at(index)
         yield Picture(relighter.relight(portrait, light, background(light)), shot.start, shot.duration)
-
-
-def read_shots(
-    frames: VideoReader | FrameFolder, masks: VideoReader | FrameFolder | None, crops: bool
-) -> Iterator[Shot]:
-    """The frames of a flat-lit video with the portrait about the face, which is followed from frame to frame."""
-    cuts, tracker, framing = CutDetector(), FaceTracker(), Framing()
-    stream = iter(frames.timed())
-    coverage: Iterator[np.ndarray | None] = repeat(None) if masks is None else iter(masks)
-    while block := list(islice(stream, _BLOCK)):
-        pictures = [frame.picture for frame in block]
-        is_cut = [cuts.is_cut(picture) for picture in pictures]
-        faces = tracker.track(pictures, is_cut) if crops else [None] * len(pictures)
-        for frame, cut, face in zip(block, is_cut, faces, strict=True):
-            crop, starts_anew = framing(face, cut, *frame.picture.shape[:2])
-            yield Shot(
-                _LINEAR[frame.picture],
-                _next_mask(coverage, frame.picture, None if masks is None else masks.path),
-                crop,
-                starts_anew,
-                frame.start,
-                frame.duration,
-            )
-
-
-def peeked(shots: Iterator[Shot]) -> tuple[Shot, Iterator[Shot]]:
-    """The first of them, and all of them."""
-    first = next(shots)
-    return first, chain([first], shots)
-
-
-def alone(shots: Iterator[Shot]) -> Iterator[Shot]:
-    """What the network sees of the first frame, of all frames, as pictures of their own: for another background."""
-    first, shots = peeked(shots)
-    inside = first.crop.inside(*first.picture.shape[:2])
-    for shot in shots:
-        mask = None if shot.mask is None else inside.cut(shot.mask)
-        crop = whole_picture(inside.height, inside.width)
-        yield replace(shot, picture=inside.cut(shot.picture), mask=mask, crop=crop)
-
-
-def _next_mask(coverage: Iterator[np.ndarray | None], picture: np.ndarray, path: Path | None) -> np.ndarray | None:
-    if path is None:
-        return None
-    mask = next(coverage, None)
-    if mask is None or mask.shape[:2] != picture.shape[:2]:
-        problem = "has fewer frames than the video" if mask is None else "is of another size than the video"
-        raise InputError(path, problem, "give the masks of that video")
-    return mask.mean(axis=2, dtype=np.float32) / 255

@@ -1,0 +1,84 @@
+"""What the network says of a video's frames: one by one, or of windows of them that fade into one another.
+
+Models with features over time see windows of :data:`WINDOW` frames, half of which overlap; within a shot alone. Memory
+does not grow with the video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from src.inference.relit.relighter import PortraitTransport, Relighter
+from src.inference.relit.shots import Shot
+from src.models.relit.transport import Transport
+
+WINDOW, STEP = 8, 4
+
+
+def transports_over_time(relighter: Relighter, shots: Iterator[Shot]) -> Iterator[tuple[Shot, PortraitTransport]]:
+    """Every frame with its transport, in order."""
+    if not relighter.model.config.over_time:
+        for shot in shots:
+            yield shot, relighter.transport(shot.picture, shot.mask, shot.crop)
+        return
+    window = _Window(relighter)
+    for shot in shots:
+        if shot.starts_anew or window.has_another_size(shot):
+            yield from window.end()
+        yield from window.add(shot)
+    yield from window.end()
+
+
+class _Window:
+    """The frames of one shot that are not finished: each with the weighted sum of what windows said of it."""
+
+    def __init__(self, relighter: Relighter) -> None:
+        self._relighter = relighter
+        self._shots: list[Shot] = []
+        self._inputs: list[Tensor] = []
+        self._sums: list[tuple[float, Transport] | None] = []
+
+    def has_another_size(self, shot: Shot) -> bool:
+        return bool(self._inputs) and self._inputs[0].shape != self._input(shot).shape
+
+    def add(self, shot: Shot) -> Iterator[tuple[Shot, PortraitTransport]]:
+        self._shots.append(shot)
+        self._inputs.append(self._input(shot))
+        self._sums.append(None)
+        if len(self._shots) == WINDOW:
+            self._ask()
+            yield from self._finish(STEP)
+
+    def end(self) -> Iterator[tuple[Shot, PortraitTransport]]:
+        """What is left of the shot."""
+        if None in self._sums:
+            self._ask()
+        yield from self._finish(len(self._shots))
+
+    def _input(self, shot: Shot) -> Tensor:
+        return self._relighter.network_input(shot.crop.cut(shot.picture))
+
+    @torch.inference_mode()
+    def _ask(self) -> None:
+        count = len(self._shots)
+        answer = self._relighter.model.transport(torch.stack(self._inputs), frames=count)
+        for k in range(count):
+            weight = float(min(k + 1, count - k))
+            said = Transport(*(weight * part[k : k + 1] for part in answer))
+            before = self._sums[k]
+            if before is not None:
+                weight += before[0]
+                said = Transport(*(a + b for a, b in zip(before[1], said, strict=True)))
+            self._sums[k] = (weight, said)
+
+    def _finish(self, count: int) -> Iterator[tuple[Shot, PortraitTransport]]:
+        for shot, sums in zip(self._shots[:count], self._sums[:count], strict=True):
+            assert sums is not None, "every frame was in a window"
+            mean = Transport(*(part / sums[0] for part in sums[1]))
+            mean = mean._replace(mirrored=F.normalize(mean.mirrored, dim=1))
+            yield shot, self._relighter.finish(mean, shot.picture, shot.mask, shot.crop)
+        del self._shots[:count], self._inputs[:count], self._sums[:count]

@@ -1,0 +1,55 @@
+"""Frames of a video through windows that overlap."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from src.inference.crops import whole_picture
+from src.inference.relit.relighter import Relighter
+from src.inference.relit.shots import Shot
+from src.inference.relit.windows import WINDOW, transports_over_time
+from tests.inference.relit_models import tiny_relit_model
+
+
+def shots(count, cuts=(), size=40, still=False):
+    rng = np.random.default_rng(0)
+    pictures = rng.uniform(0.1, 0.8, (count, size, size, 3)).astype(np.float32)
+    for index in range(count):
+        picture = pictures[0 if still else index]
+        crop = whole_picture(size, size)
+        yield Shot(picture, None, crop, index in (0, *cuts), Fraction(index, 25), Fraction(1, 25))
+
+
+def diffuse(model, stream):
+    return torch.cat([p.transport.diffuse for _, p in transports_over_time(Relighter(model), stream)])
+
+
+@pytest.mark.parametrize("count", [1, 3, WINDOW, 11, 21])
+def test_every_frame_comes_once_in_order_and_shares_sum_to_one(count):
+    model = tiny_relit_model(over_time=True)
+    got = list(transports_over_time(Relighter(model), shots(count)))
+    assert [shot.start for shot, _ in got] == [Fraction(index, 25) for index in range(count)]
+    for _, portrait in got:
+        np.testing.assert_allclose(portrait.transport.diffuse.sum(2), 1, atol=1e-5)
+        np.testing.assert_allclose(portrait.transport.mirrored.norm(dim=1), 1, atol=1e-5)
+
+
+def test_a_window_that_stands_still_has_no_seams():
+    got = diffuse(tiny_relit_model(over_time=True), shots(19, still=True))
+    np.testing.assert_allclose(got, got[:1].expand_as(got), atol=1e-5)
+
+
+def test_nothing_is_seen_across_a_cut():
+    model = tiny_relit_model(over_time=True)
+    whole = diffuse(model, shots(13, cuts=(6,)))
+    before = diffuse(model, list(shots(13))[:6])
+    torch.testing.assert_close(whole[:6], before)
+
+
+def test_models_without_time_take_frames_one_by_one():
+    model = tiny_relit_model()
+    first = next(shots(1))
+    alone = Relighter(model).transport(first.picture, None, first.crop).transport.diffuse
+    torch.testing.assert_close(diffuse(model, shots(9))[:1], alone)

@@ -1,0 +1,55 @@
+"""Terms of the relighting loss, against what they mean."""
+
+import pytest
+import torch
+
+from src.losses.relit_loss import RelitLoss
+
+
+@pytest.fixture
+def pictures():
+    generator = torch.Generator().manual_seed(0)
+    true = torch.rand(2, 3, 3, 16, 16, generator=generator) + 0.05
+    return true, torch.ones(2, 1, 16, 16), torch.full((2, 1, 16, 16), 0.999999)
+
+
+def test_a_perfect_picture_costs_nothing_and_its_exposure_does_not_matter(pictures):
+    true, mask, seen = pictures
+    terms = RelitLoss()(true, true, mask, seen)
+    assert float(terms["loss"]) < 1e-5
+    wrong = [RelitLoss()(s * true.flip(-1), s * true, mask, seen) for s in (1.0, 50.0)]
+    assert float(wrong[0]["loss"]) == pytest.approx(float(wrong[1]["loss"]), rel=1e-3)
+    assert wrong[0]["relit_shown"] > 0.05 and wrong[0]["relit_edges"] > 0.05
+
+
+def test_outside_the_mask_nothing_counts(pictures):
+    true, mask, seen = pictures
+    mask[..., :8] = 0
+    changed = true.clone()
+    changed[..., :8] = 9.0
+    terms = RelitLoss()(changed, true, mask, seen)
+    assert all(float(terms[name]) < 1e-6 for name in ("relit_shown", "relit_log", "relit_edges"))
+
+
+def test_guidance_is_the_divergence_of_shares(pictures):
+    true, mask, seen = pictures
+    wanted = torch.tensor([0.5, 0.25, 0.25]).view(1, 1, 3, 1, 1).expand(2, 3, -1, 8, 8)
+    given = torch.tensor([0.25, 0.25, 0.5]).view(1, 1, 3, 1, 1).expand(2, 3, -1, 8, 8)
+    terms = RelitLoss()(true, true, mask, seen, transfer=wanted, predicted=given, guidance=2.0)
+    expected = 0.5 * torch.log(torch.tensor(2.0)) + 0.25 * torch.log(torch.tensor(0.5))
+    assert float(terms["transfer"]) == pytest.approx(float(expected), rel=1e-4)
+    assert float(terms["loss"]) == pytest.approx(2 * float(expected), rel=1e-3)
+
+
+def test_an_error_that_moves_with_the_surface_is_steady(pictures):
+    _, mask, _ = pictures
+    frame = torch.rand(1, 1, 3, 16, 24, generator=torch.Generator().manual_seed(1)) + 0.05
+    true = torch.cat([frame[..., 4:20], frame[..., 2:18]])  # two pixels to the right
+    error = 0.2 * torch.rand(1, 1, 3, 16, 24, generator=torch.Generator().manual_seed(2))
+    moving = true + torch.cat([error[..., 4:20], error[..., 2:18]])
+    standing = true + error[..., 4:20]
+    flow = torch.zeros(2, 3, 16, 16)
+    flow[1, 0], flow[1, 2, :, 2:] = -2.0, 1.0
+    figures = [RelitLoss()(p, true, mask, mask, flow=flow) for p in (moving, standing)]
+    assert figures[0]["steady"] < 0.25 * figures[1]["steady"]
+    assert torch.isfinite(figures[0]["loss"])
