@@ -91,8 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.inference.origin import Origins
     from src.inference.runner import Summary
     from src.inference.work_list import describe_passed_over, find_jobs, find_passed_over
-    from src.models.delit.shipped import shipped_checkpoint
     from src.models.delit_model import load
+    from src.models.shipped import shipped_checkpoint
     from src.training.distributed import processes
     from src.utils.exr_layers import exr_layer
 

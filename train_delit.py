@@ -139,7 +139,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
 
-    from src.models.delit.shipped import shipped_checkpoint
+    from src.models.shipped import shipped_checkpoint
     from src.tasks.delit_training import open_delit_data, train_delit
     from src.training.distributed import processes
     from src.training.trainer import BEST

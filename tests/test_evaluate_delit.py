@@ -18,8 +18,7 @@ from src.data.stage.lights import read_lights
 from src.data.stage.olat import LightCells
 from src.evaluation.delit.methods import model_method
 from src.evaluation.delit.quality import STRATA, measure_methods, skin_stratum
-from src.models import delit_model
-from src.models.delit import shipped
+from src.models import delit_model, shipped
 from src.models.delit_model import CHECKPOINT_KIND, DelitConfig, DelitModel
 from src.utils import checkpoint
 from src.utils.cli import InputError
@@ -102,10 +101,10 @@ def test_checkpoints_beside_references_as_tables_json_and_sheet(stage, checkpoin
 
 def test_without_a_checkpoint_the_model_in_the_box_is_measured(stage, checkpoints, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(shipped, "SHIPPED", checkpoints[0])
+    monkeypatch.setattr(shipped, "SHIPPED", {"delit": checkpoints[0]})
     assert evaluate.main(["delit", "--data_root", str(stage / "set"), "--json", "r.json"]) == 0
     assert json.loads(Path("r.json").read_text())["rows"][0]["name"] == "attention/checkpoint_best.pth"
-    monkeypatch.setattr(shipped, "SHIPPED", tmp_path / "delit.pth")
+    monkeypatch.setattr(shipped, "SHIPPED", {"delit": tmp_path / "delit.pth"})
     capsys.readouterr()
     assert evaluate.main(["delit", "--data_root", str(stage / "set")]) == 2
     assert "--checkpoint: the default" in one_error_line(capsys.readouterr().err)

@@ -18,7 +18,7 @@ from src.inference.delit import stills as delit_stills
 from src.inference.delit.delighter import Delighter
 from src.inference.faces import FaceTracker, find_face, find_faces
 from src.inference.temporal import CutDetector
-from src.models.delit import shipped
+from src.models import shipped
 from src.utils.color import linear_to_srgb
 from src.utils.image_io import image_size, read_alpha, read_display, read_linear, write_display, write_linear
 from src.utils.resize import resize_area
@@ -85,11 +85,11 @@ def test_every_kind_of_picture(checkpoint, tmp_path, suffix):
 
 def test_the_first_command_needs_nothing_but_a_picture(checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(shipped, "SHIPPED", checkpoint)
+    monkeypatch.setattr(shipped, "SHIPPED", {"delit": checkpoint})
     write_linear(tmp_path / "photo.png", picture())
     assert inference_delit.main(["--input", "photo.png"]) == 0
     assert files(tmp_path / "out") == ["photo" + ending for ending in STILL]
-    monkeypatch.setattr(shipped, "SHIPPED", tmp_path / "delit.pth")
+    monkeypatch.setattr(shipped, "SHIPPED", {"delit": tmp_path / "delit.pth"})
     capsys.readouterr()
     assert inference_delit.main(["--input", "photo.png"]) == 2
     assert "--checkpoint: the default" in one_error_line(capsys.readouterr().err)

@@ -24,8 +24,7 @@ from src.data.portrait.layout import choose_pairs
 from src.data.portrait.pair_batches import PairBatches
 from src.data.portrait.relight_batches import RelightBatches
 from src.data.portrait.splits import read_splits
-from src.models import delit_model
-from src.models.delit import shipped
+from src.models import delit_model, shipped
 from src.tasks import delit_task, delit_training
 from src.training import meter
 from src.training.distributed import processes
@@ -478,7 +477,7 @@ def test_training_begins_from_the_model_in_the_box_at_another_size(stage, tmp_pa
     train(stage, tmp_path / "first", num_epochs=1)
     box = tmp_path / "delit.pth"
     shipped.write_half(tmp_path / "first" / BEST, box)
-    monkeypatch.setattr(shipped, "SHIPPED", box)
+    monkeypatch.setattr(shipped, "SHIPPED", {"delit": box})
     flags = {"pretrained": "default", "num_epochs": 1, "ema": 0, "image_size": 16}
     run = train(stage, tmp_path / "run", **flags, learning_rate=1e-30, weight_decay=0)
     assert run["model"]["config"]["image_size"] == 16

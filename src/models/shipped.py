@@ -1,6 +1,6 @@
 """The models that come with the repository, and how a trained one becomes such a file.
 
-    python -m src.models.shipped RUN/checkpoint_best.pth weights/relit.pth
+    python -m src.models.shipped RUN/checkpoint_best.pth weights/delit.pth
 
 The file holds the model alone, no optimizer, in half floats; it is loaded as float32 as any other checkpoint is.
 """
@@ -13,16 +13,17 @@ from pathlib import Path
 
 from src.utils import checkpoint, cli
 
-FOLDER = Path(__file__).resolve().parents[2] / "weights"
+_FOLDER = Path(__file__).resolve().parents[2] / "weights"
+SHIPPED = {kind: _FOLDER / f"{kind}.pth" for kind in ("delit", "relit")}
 _LARGEST_HALF = 65504.0
 
 
-def shipped_checkpoint(kind: str, flag: str) -> Path:
+def shipped_checkpoint(flag: str = "--checkpoint", kind: str = "delit") -> Path:
     """``weights/KIND.pth`` of the repository, wherever it is run from; ``flag`` is what asks for it.
 
     Raises :class:`InputError` if it is not there.
     """
-    path = FOLDER / f"{kind}.pth"
+    path = SHIPPED[kind]
     if not path.is_file():
         raise cli.InputError(flag, f"the default, {path}, is not there", "give a checkpoint, or fetch that file")
     return path

@@ -27,8 +27,8 @@ from src.evaluation.delit.report import format_tables, format_videos, write_cont
 from src.evaluation.delit.video import measure_videos
 from src.evaluation.perceptual import find_lpips
 from src.models import delit_model
-from src.models.delit.shipped import shipped_checkpoint
 from src.models.delit_model import DelitModel
+from src.models.shipped import shipped_checkpoint
 from src.utils.cli import InputError
 from src.utils.sphere import fibonacci_sphere
 

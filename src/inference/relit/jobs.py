@@ -36,12 +36,12 @@ class Relighting:
 
     @cached_property
     def relighter(self) -> Relighter:
-        path = self._relit or shipped_checkpoint("relit", "--checkpoint")
+        path = self._relit or shipped_checkpoint("--checkpoint", "relit")
         return Relighter(relit_model.load(path, self._device), self.crops)
 
     @cached_property
     def delighter(self) -> Delighter:
-        path = self._delit or shipped_checkpoint("delit", "--delit_checkpoint")
+        path = self._delit or shipped_checkpoint("--delit_checkpoint", "delit")
         return Delighter(delit_model.load(path, self._device), crops=self.crops, keep_exposure=True)
 
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from src.inference.delit.delighter import Delighter
-from src.models.delit import shipped
+from src.models import shipped
 from src.models.delit_model import CHECKPOINT_KIND, DelitConfig, DelitModel, load
 from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.color import luminance
 
 LARGEST_BYTES = 12_000_000
-has_weights = pytest.mark.skipif(not shipped.SHIPPED.is_file(), reason="weights/delit.pth is not in this copy")
+has_weights = pytest.mark.skipif(not shipped.SHIPPED["delit"].is_file(), reason="weights/delit.pth is not in this copy")
 
 
 def write_trained(path, largest: float = 1.0):
@@ -54,7 +54,7 @@ def test_what_half_floats_cannot_hold_is_refused(tmp_path, capsys):
 
 
 def test_missing_weights_are_one_line(monkeypatch, tmp_path):
-    monkeypatch.setattr(shipped, "SHIPPED", tmp_path / "absent.pth")
+    monkeypatch.setattr(shipped, "SHIPPED", {"delit": tmp_path / "absent.pth"})
     with pytest.raises(InputError, match=r"--pretrained: the default, .*absent\.pth, is not there: give a checkpoint"):
         shipped.shipped_checkpoint("--pretrained")
 
@@ -62,7 +62,7 @@ def test_missing_weights_are_one_line(monkeypatch, tmp_path):
 @has_weights
 def test_the_shipped_file_is_small_and_holds_a_model_alone():
     assert shipped.shipped_checkpoint().stat().st_size <= LARGEST_BYTES
-    stored = checkpoint.read(shipped.SHIPPED, CHECKPOINT_KIND)
+    stored = checkpoint.read(shipped.SHIPPED["delit"], CHECKPOINT_KIND)
     assert "optimizer" not in stored
     assert all(value.dtype == torch.float16 for value in stored["model"]["state"].values())
 
