@@ -60,6 +60,32 @@ def test_all_exports_and_the_bundle_at_once(grid, tmp_path, capsys):
     assert capsys.readouterr().out.count(" MB") == 7
 
 
+def test_shaders_and_textures_of_a_run(grid, tmp_path, capsys):
+    pytest.importorskip("zstandard")
+    argv = ["--ckpt", str(grid), "--out_dir", str(tmp_path / "out"), "--shader", "hlsl", "wgsl", "--textures", "--fp16"]
+    assert export_latent.main(argv) == 0
+    shaders = ["tod_decode.hlsl", "tod_decode.wgsl", "tod_sample.hlsl", "tod_sample.wgsl", "tod_layout.json"]
+    buffers = ["tod_weights.bin", "tod_weights.ktx2", "tod_words.bin", "tod_words.ktx2"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*EXPORTS, *shaders, *buffers])
+    assert capsys.readouterr().out.count(" MB") == 15
+    assert (tmp_path / "out" / "tod_sample.wgsl").read_text(encoding="utf-8").count("enable f16;") == 1
+
+
+@pytest.mark.parametrize(
+    "flags, line",
+    [
+        (["--bundle", "day.tod", "--shader", "wgsl"], "--shader needs --out_dir"),
+        (["--bundle", "day.tod", "--textures"], "--textures needs --out_dir"),
+        (["--out_dir", "out", "--baked"], "--baked needs --shader"),
+        (["--out_dir", "out", "--fp16"], "--fp16 needs --shader or --textures"),
+        (["--out_dir", "out", "--shader", "metal"], "invalid choice: 'metal'"),
+    ],
+)
+def test_flags_that_go_together(grid, capsys, flags, line):
+    assert export_latent.main(["--ckpt", str(grid), *flags]) == 2
+    assert line in error_line(capsys)
+
+
 def test_every_source_gives_the_same_picture(grid, bundle, tmp_path):
     out = tmp_path / "out"
     assert export_latent.main(["--ckpt", str(grid / "best.ckpt"), "--out_dir", str(out)]) == 0

@@ -37,7 +37,8 @@ def sample_source(day: ShaderDay, language: str, baked: bool = False, half: bool
     if baked:
         parts[parts.index(_part("network.glsl"))] = _unrolled(day)
     first = dialect.first + (dialect.half_first if half else "")
-    return "\n".join([first + constant_lines(day, language), *(dialect.translate(part, half) for part in parts)])
+    sources = [dialect.translate(part, half) for part in parts]
+    return "\n".join([_about(day, language) + first + constant_lines(day, language), *sources])
 
 
 def pass_source(day: ShaderDay, language: str, baked: bool = False, half: bool = False) -> str:
@@ -70,6 +71,22 @@ def texture_width(day: ShaderDay) -> int:
 
 def _part(name: str) -> str:
     return (SOURCE / name).read_text(encoding="utf-8")
+
+
+def _about(day: ShaderDay, language: str) -> str:
+    """A comment that says how the functions are called."""
+    colours = "linear radiance" if day.is_radiance else "display values in [0, 1]"
+    buffers = "textures tod_words and tod_weights" if language == "glsl_es" else "buffers at bindings 0 and 1"
+    lines = [
+        f"A day of lightmaps: {colours} at any hour, from two {buffers}. The layout is in docs/engines.md.",
+        "tod_sample(uv, hour) is bilinear between valid texels; u runs to the right, v downwards, both from 0 to 1.",
+        "tod_sample_lightmap(number, uv, hour) does it in one of several lightmaps; tod_texel(number, x, y, hour)",
+        "is a single texel with alpha 1, or zeros where it is not valid.",
+    ]
+    for number, name in enumerate(day.lightmaps):
+        height, width = day.words[3 * number + 1 : 3 * number + 3].tolist()
+        lines.append(f"Lightmap {number}{' ' if name else ''}{name}: {width} x {height} texels.")
+    return "".join(f"// {' '.join(line.split())}\n" for line in lines)
 
 
 def _literal(value: float) -> str:

@@ -1,21 +1,24 @@
-"""Shaders on whatever Vulkan device there is (Mesa's lavapipe on a CPU), through wgpu."""
+"""A day's shaders: compiled here, run in a process of their own (see device.py)."""
 
 from __future__ import annotations
 
+import importlib.util
+import multiprocessing
 import shutil
 import struct
 import subprocess
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from src.export.shader.day import ShaderDay
 from src.export.shader.emit import pass_source, sample_source
+from tests.export.shader import device
 
-# Entry points of the test: colours of points (u, v, hour, lightmap).
+# Entry points of the test: colours of points (u, v, hour).
 POINTS = {
     "wgsl": """
 @group(0) @binding(2) var<storage, read> points: array<vec4<f32>>;
@@ -24,7 +27,7 @@ POINTS = {
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
     let point = points[thread.x];
-    colours[thread.x] = vec4<f32>(CALL, 1.0);
+    colours[thread.x] = vec4<f32>(tod_sample(point.xy, point.z), 1.0);
 }
 """,
     "glsl": """
@@ -34,7 +37,7 @@ layout(std430, set = 0, binding = 3) buffer Colours { vec4 colours[]; };
 
 void main() {
     vec4 point = points[gl_GlobalInvocationID.x];
-    colours[gl_GlobalInvocationID.x] = vec4(CALL, 1.0);
+    colours[gl_GlobalInvocationID.x] = vec4(tod_sample(point.xy, point.z), 1.0);
 }
 """,
     "hlsl": """
@@ -44,7 +47,7 @@ void main() {
 [numthreads(64, 1, 1)]
 void main(uint3 thread : SV_DispatchThreadID) {
     float4 point_ = points[thread.x];
-    colours[thread.x] = float4(CALL, 1.0);
+    colours[thread.x] = float4(tod_sample(point_.xy, point_.z), 1.0);
 }
 """,
 }
@@ -63,18 +66,16 @@ def missing(language: str) -> str | None:
 
 
 @lru_cache(maxsize=1)
-def device() -> Any | None:
-    """A Vulkan device, with half precision where it has it; None where there is none, or no wgpu."""
-    try:
-        import wgpu
-    except ImportError:
+def _process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+
+@lru_cache(maxsize=1)
+def features() -> set[str] | None:
+    """What a Vulkan device can do, see :func:`device.features`; None where there is none."""
+    if importlib.util.find_spec("wgpu") is None:
         return None
-    adapters = [a for a in wgpu.gpu.enumerate_adapters_sync() if a.info["backend_type"] == "Vulkan"]
-    if not adapters:
-        return None
-    wanted = ("shader-f16", "texture-adapter-specific-format-features")  # half precision; HLSL's textures, also read
-    features = [name for name in wanted if name in adapters[0].features]
-    return adapters[0].request_device_sync(required_features=features)
+    return _process().submit(device.features).result()
 
 
 def spirv(source: str, language: str) -> bytes:
@@ -94,68 +95,28 @@ def spirv(source: str, language: str) -> bytes:
 
 
 class Shader:
-    """A day's shader, compiled, with its buffers on the device."""
+    """A day's shader and its buffers."""
 
     def __init__(self, day: ShaderDay, language: str, baked: bool = False, half: bool = False) -> None:
         self.day, self.language, self.baked, self.half = day, language, baked, half
-        self.gpu = device()
-        assert self.gpu is not None
-        weights = day.weights.astype(np.float16 if half else np.float32)
-        self.buffers = [self._buffer(array) for array in (day.words, weights)]
+        self.buffers = [day.words, day.weights.astype(np.float16 if half else np.float32)]
 
-    def _buffer(self, array: np.ndarray) -> Any:
-        import wgpu
-
-        usage = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.UNIFORM
-        return self.gpu.create_buffer_with_data(data=np.ascontiguousarray(array), usage=usage)
-
-    def _run(self, source: str, bound: list[dict], groups: tuple[int, ...]) -> None:
-        code: str | bytes = source if self.language == "wgsl" else spirv(source, self.language)
-        module = self.gpu.create_shader_module(code=code)
-        pipeline = self.gpu.create_compute_pipeline(layout="auto", compute={"module": module, "entry_point": "main"})
-        resources = [{"buffer": buffer} for buffer in self.buffers] + bound
-        entries = [{"binding": k, "resource": resource} for k, resource in enumerate(resources)]
-        group = self.gpu.create_bind_group(layout=pipeline.get_bind_group_layout(0), entries=entries)
-        encoder = self.gpu.create_command_encoder()
-        compute = encoder.begin_compute_pass()
-        compute.set_pipeline(pipeline)
-        compute.set_bind_group(0, group)
-        compute.dispatch_workgroups(*groups)
-        compute.end()
-        self.gpu.queue.submit([encoder.finish()])
-
-    def sample(self, uv: np.ndarray, hours: np.ndarray, lightmap: int | None = None) -> np.ndarray:
-        """``tod_sample`` (or that of one of several lightmaps) at points N x 2 and hours N -> N x 3."""
+    def sample(self, uv: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        """``tod_sample`` at points N x 2 and hours N -> N x 3."""
         points = np.zeros((-(-len(uv) // 64) * 64, 4), np.float32)
         points[: len(uv), :2], points[: len(uv), 2] = uv, hours
-        name = "point_" if self.language == "hlsl" else "point"
-        call = f"tod_sample({name}.xy, {name}.z)"
-        if lightmap is not None:
-            call = f"tod_sample_lightmap({lightmap}u, {name}.xy, {name}.z)"
         version = "#version 450\n" if self.language == "glsl" else ""
-        source = version + sample_source(self.day, self.language, self.baked, self.half)
-        colours = self._buffer(np.zeros_like(points))
-        source += POINTS[self.language].replace("CALL", call)
-        self._run(source, [{"buffer": self._buffer(points)}, {"buffer": colours}], (len(points) // 64, 1, 1))
-        return np.frombuffer(self.gpu.queue.read_buffer(colours), np.float32).reshape(-1, 4)[: len(uv), :3]
+        source = version + sample_source(self.day, self.language, self.baked, self.half) + POINTS[self.language]
+        colours = self._run(source, [points, np.zeros_like(points)], 3, (len(points) // 64, 1, 1))
+        return colours.reshape(-1, 4)[: len(uv), :3]
 
     def frame(self, hour: float, height: int, width: int, lightmap: int = 0) -> np.ndarray:
         """What the decode pass writes, H x W x 4."""
-        import wgpu
-
-        narrow = self.half and self.language != "hlsl"
-        texture = self.gpu.create_texture(
-            size=(width, height, 1),
-            format="rgba16float" if narrow else "rgba32float",
-            usage=wgpu.TextureUsage.STORAGE_BINDING | wgpu.TextureUsage.COPY_SRC,
-        )
-        settings = self._buffer(np.frombuffer(struct.pack("<fIII", hour, lightmap, 0, 0), np.uint8))
+        texture = device.Texture(height, width, self.half and self.language != "hlsl")
+        settings = np.frombuffer(struct.pack("<fIII", hour, lightmap, 0, 0), np.uint8)
         source = pass_source(self.day, self.language, self.baked, self.half)
-        bound = [texture.create_view(), {"buffer": settings}]
-        self._run(source, bound, (-(-width // 8), -(-height // 8), 1))
-        row = width * (8 if narrow else 16)
-        data = self.gpu.queue.read_texture(
-            {"texture": texture}, {"bytes_per_row": row, "rows_per_image": height}, (width, height, 1)
-        )
-        values = np.frombuffer(data, np.float16 if narrow else np.float32)
-        return values.reshape(height, width, 4).astype(np.float32)
+        return self._run(source, [texture, settings], 2, (-(-width // 8), -(-height // 8), 1))
+
+    def _run(self, source: str, bound: list, written: int, groups: tuple[int, int, int]) -> np.ndarray:
+        code = source if self.language == "wgsl" else spirv(source, self.language)
+        return _process().submit(device.run, code, [*self.buffers, *bound], written, groups).result()

@@ -1,54 +1,21 @@
-"""Shaders on a Vulkan device (lavapipe on a CPU) against the Python decoder; see tests/export/shader/gpu.py."""
-
-from dataclasses import replace
+"""Shaders on a Vulkan device (lavapipe on a CPU) against the Python decoder; see gpu.py and device.py beside it."""
 
 import numpy as np
 import pytest
 import torch
 
-from src.data.lightmap_dataset import LightmapDataset
-from src.export.bundle import read_bundle
 from src.export.shader.day import shader_day
-from src.export.shader.emit import pass_source
-from src.models.grid.decoder import GridDecoder
-from src.models.grid.latent_grid import LatentGrid
+from src.models.lightmap_decoder import LightmapDecoder
 from tests.export.shader import gpu
-from tests.export.test_bundle import STORED, STORED_2, STORED_3, example_decoder
-from tests.lightmap_example import HOURS, example_dataset
+from tests.export.shader.days import EVENTS, GRIDS, REGIONS, changed, siren
+from tests.export.test_bundle import example_decoder
+from tests.lightmap_example import HOURS
 
-needs_device = pytest.mark.skipif(gpu.device() is None, reason="no Vulkan device (mesa-vulkan-drivers), or no wgpu")
+needs_device = pytest.mark.skipif(gpu.features() is None, reason="no Vulkan device (mesa-vulkan-drivers), or no wgpu")
 LIMIT = 1e-5  # of the peak
-EVENTS = (0.0, 6.0, 7.5, 18.0)
-REGIONS = (("floor", 0, 16, 48), ("walls", 16, 24, 37))
 
 
-def changed(decoder: GridDecoder, **values: object) -> GridDecoder:
-    return GridDecoder(replace(decoder.config, **values), decoder.latents, decoder.f2, decoder.frame_scale)
-
-
-def large_network() -> GridDecoder:
-    """7 latents, 3 layers of 99: 20,295 multiply-adds."""
-    data: LightmapDataset = example_dataset()
-    torch.manual_seed(0)
-    config = replace(example_decoder().config, latent_dim=7, coarse=(), blocks=True, hidden_f2=99, layers_f2=3)
-    grid = LatentGrid(config, data.mask)
-    grid.start_from(data.texels)
-    torch.nn.init.normal_(grid.f2_weights.hour_weight[config.z_dim :].detach(), std=0.02)
-    return grid.decoder()
-
-
-GRIDS = {
-    "version 1": lambda: read_bundle(STORED),
-    "version 2, coarse": lambda: read_bundle(STORED_2),
-    "version 3": lambda: read_bundle(STORED_3),
-    "4 bits, events": lambda: changed(example_decoder(5, 4, (), True), events=EVENTS),
-    "6 bits, display": lambda: changed(example_decoder(9, 6, (), True), is_radiance=False),
-    "8 bits, coarse": lambda: example_decoder(5, 8, ((3, 2), (7, 1))),
-    "20,000 multiply-adds": large_network,
-}
-
-
-def points(decoder: GridDecoder) -> tuple[np.ndarray, np.ndarray]:
+def points(decoder: LightmapDecoder) -> tuple[np.ndarray, np.ndarray]:
     """Points u, v and hours, float32 both.
 
     Anywhere, at centres and half-way between, outside; at baked hours, at events and close to them, around midnight,
@@ -67,7 +34,7 @@ def points(decoder: GridDecoder) -> tuple[np.ndarray, np.ndarray]:
     return uv, rng.permutation(hours).astype(np.float32)
 
 
-def error(decoder: GridDecoder, found: np.ndarray, uv: np.ndarray, hours: np.ndarray) -> float:
+def error(decoder: LightmapDecoder, found: np.ndarray, uv: np.ndarray, hours: np.ndarray) -> float:
     """The largest, in peaks."""
     true = decoder.sample(torch.from_numpy(uv), torch.from_numpy(hours)).numpy()
     assert (true == 0).all(1).any(), "some points have no valid texel around"
@@ -109,10 +76,29 @@ def test_the_pass_decodes_each_lightmap(language: str) -> None:
         assert np.array_equal(frame[..., 3], part.mask())
 
 
-@pytest.mark.skipif(gpu.missing("glsl_es") is not None, reason=str(gpu.missing("glsl_es")))
-@pytest.mark.parametrize("half", [False, True], ids=["single", "half"])
-@pytest.mark.parametrize("baked", [False, True], ids=["loop", "baked"])
-def test_every_form_compiles(baked: bool, half: bool) -> None:
-    day = shader_day(read_bundle(STORED_2))
-    for language in gpu.COMPILERS:
-        gpu.spirv(pass_source(day, language, baked, half), language)
+@needs_device
+@pytest.mark.parametrize(
+    "language, baked, transfer", [("wgsl", False, True), ("glsl", True, True), ("hlsl", False, False)]
+)
+def test_a_siren_is_sampled_too(language: str, baked: bool, transfer: bool) -> None:
+    if reason := gpu.missing(language):
+        pytest.skip(reason)
+    decoder = siren(transfer)
+    uv, hours = points(decoder)
+    found = gpu.Shader(shader_day(decoder), language, baked).sample(uv, hours)
+    true = decoder.sample(torch.from_numpy(uv), torch.from_numpy(hours)).numpy()
+    assert true.std() > 0.01 * true.max() and np.abs(found - true).max() < LIMIT * true.max()
+
+
+@needs_device
+@pytest.mark.parametrize("language", ["wgsl", "glsl"])
+def test_half_precision_is_near(language: str) -> None:
+    if reason := gpu.missing(language):
+        pytest.skip(reason)
+    if "shader-f16" not in (gpu.features() or ()):
+        pytest.skip("the device has no half precision")
+    decoder = example_decoder(6, 8, (), True)
+    true = decoder.render(10.5)
+    frame = gpu.Shader(shader_day(decoder), language, half=True).frame(10.5, decoder.height, decoder.width)
+    difference = np.abs(frame[..., :3] - true).max() / true.max()
+    assert 1e-5 < difference < 3e-3
