@@ -12,7 +12,7 @@ from src.models.grid.decoder import GridDecoder
 from src.models.grid.latent_grid import LatentGrid
 from src.models.siren_decoder import SirenDecoder, StoredLatents
 from src.utils.radiance_transfer import RadianceTransfer
-from tests.export.test_bundle import STORED, STORED_2, STORED_3, example_decoder
+from tests.export.test_bundle import STORED, STORED_2, example_decoder
 from tests.lightmap_example import example_dataset
 
 EVENTS = (0.0, 6.0, 7.5, 18.0)
@@ -46,7 +46,6 @@ def siren(transfer: bool = True) -> SirenDecoder:
 GRIDS = {
     "version 1": lambda: read_bundle(STORED),
     "version 2, coarse": lambda: read_bundle(STORED_2),
-    "version 3": lambda: read_bundle(STORED_3),
     "4 bits, events": lambda: changed(example_decoder(5, 4, (), True), events=EVENTS),
     "6 bits, display": lambda: changed(example_decoder(9, 6, (), True), is_radiance=False),
     "8 bits, coarse": lambda: example_decoder(5, 8, ((3, 2), (7, 1))),

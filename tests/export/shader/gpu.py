@@ -53,7 +53,7 @@ void main(uint3 thread : SV_DispatchThreadID) {
 }
 COMPILERS = {
     "glsl": ["glslangValidator", "-V", "-S", "comp"],
-    "hlsl": ["glslangValidator", "-D", "-V", "-S", "comp", "-e", "main", "--define-macro", "TOD_VULKAN=1"],
+    "hlsl": ["glslangValidator", "-D", "-V", "-S", "comp", "-e", "main", "-DTOD_VULKAN=1"],
     "glsl_es": ["glslangValidator", "-S", "frag"],
 }
 

@@ -51,8 +51,7 @@ def test_wgsl_samples_what_the_decoder_samples(case: str) -> None:
 
 
 @needs_device
-@pytest.mark.parametrize("baked", [False, True], ids=["loop", "baked"])
-@pytest.mark.parametrize("language", ["glsl", "hlsl"])
+@pytest.mark.parametrize("language, baked", [("glsl", False), ("glsl", True), ("hlsl", False)])
 def test_glsl_and_hlsl_do_too(language: str, baked: bool) -> None:
     if reason := gpu.missing(language):
         pytest.skip(reason)
@@ -77,9 +76,7 @@ def test_the_pass_decodes_each_lightmap(language: str) -> None:
 
 
 @needs_device
-@pytest.mark.parametrize(
-    "language, baked, transfer", [("wgsl", False, True), ("glsl", True, True), ("hlsl", False, False)]
-)
+@pytest.mark.parametrize("language, baked, transfer", [("wgsl", False, True), ("hlsl", True, False)])
 def test_a_siren_is_sampled_too(language: str, baked: bool, transfer: bool) -> None:
     if reason := gpu.missing(language):
         pytest.skip(reason)

@@ -4,8 +4,8 @@
 #define TOD_BINDING(n)
 #endif
 
-TOD_BINDING(0) StructuredBuffer<uint> tod_words : register(t0);
-TOD_BINDING(1) StructuredBuffer<stored4> tod_weights : register(t1);
+TOD_BINDING(0) StructuredBuffer<uint> tod_words;
+TOD_BINDING(1) StructuredBuffer<stored4> tod_weights;
 
 uint tod_word(uint i) {
     return tod_words[i];

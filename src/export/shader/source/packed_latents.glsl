@@ -9,7 +9,7 @@ uint tod_bits(uint record, uint bit, uint count) {
     uint i = record + (bit >> 5u);
     uint shift = bit & 31u;
     uint bits = tod_word(i) >> shift;
-    if (shift > 0u) {
+    if (shift + count > 32u) {
         bits |= tod_word(i + 1u) << (32u - shift);
     }
     return bits & ((1u << count) - 1u);

@@ -1,6 +1,6 @@
 // Decodes an hour of a lightmap into a texture, a thread to a texel: 1 in alpha where a texel is valid, else all 0.
-TOD_BINDING(2) RWTexture2D<float4> tod_target : register(u0);
-TOD_BINDING(3) cbuffer TodPass : register(b0) {
+TOD_BINDING(2) RWTexture2D<float4> tod_target;
+TOD_BINDING(3) cbuffer TodPass {
     float tod_hour;
     uint tod_lightmap;
 };
