@@ -128,6 +128,14 @@ def test_between_texels_colours_are_those_of_the_reference(lib: object, number: 
     assert np.abs(alone - colours[:50]).max() < 1e-5 * colours.max()
 
 
+def test_more_points_than_are_sorted_together(lib: object) -> None:
+    decoder = CDecoder(lib, STORED_3.read_bytes())
+    frame = decoder.frame(12.0)
+    row, column = np.random.default_rng(2).integers((40, 48), size=(140_000, 2)).T
+    centres = np.stack(((column + 0.5) / 48, (row + 0.5) / 40), 1).astype(np.float32)
+    assert np.abs(decoder.sample(centres, 12.0) - frame[row, column]).max() < 1e-6 * frame.max()
+
+
 def test_the_example_writes_an_hour_as_a_picture(tmp_path: Path) -> None:
     program, picture = tmp_path / "own_engine", tmp_path / "noon.pfm"
     build(c_compiler(), program, ["-std=c99", "-O1", *STRICT], ROOT / "examples" / "own_engine.c")
@@ -179,6 +187,7 @@ def test_damage_is_refused_with_a_sentence(lib: object) -> None:
         (reseal(content, {"events": ["noon"]}), "header"),
         (reseal(content, {"regions": [["a", 0, 99, 5]]}), "header"),
         (reseal(content, {"coarse": [[4, 3], [2, 2]]}), "header"),
+        (reseal(content, {"coarse": [[0, 3]]}), "header"),
         (reseal(content, {"latent_dim": 2}), "network"),
         (reseal(content, f2=b"\xff" * 5148), "network"),
         (reseal(content, planes=bytes(40)), "latents"),

@@ -727,15 +727,18 @@ static void tod__read_levels(tod_map *map, tod__chunk **memory, tod__text object
     if (text.at < text.end) { /* not in version 1 */
         coarse = tod__numbers_of(memory, object, "coarse", 1, TOD__MAX_COUNT, &count);
         if (!coarse || count % 2 || count / 2 >= TOD__MAX_LEVELS) *object.failed = 1;
-        else map->level_count += count / 2;
+        if (*object.failed) return;
+        map->level_count += count / 2;
     }
     for (k = 0; k < map->level_count; k++) {
         tod__level *level = &map->levels[k];
         level->stride = k ? (int)coarse[2 * k - 2] : 1;
         level->channels = k ? (int)coarse[2 * k - 1] : info->latent_dim;
         if ((k && level->stride <= level[-1].stride) || level->stride > TOD__MAX_STRIDE ||
-            level->channels > 3 * info->hour_count)
+            level->channels > 3 * info->hour_count) {
             *object.failed = 1;
+            return;
+        }
         level->height = (info->height + level->stride - 1) / level->stride;
         level->width = (info->width + level->stride - 1) / level->stride;
         level->size_bits = tod__bit_length((uint32_t)(level->channels * info->latent_bits));
@@ -1681,7 +1684,7 @@ typedef struct tod__tap {
 } tod__tap;
 
 #define TOD__FEW ((size_t)32)       /* taps that are not sorted */
-#define TOD__MANY ((size_t)1 << 16) /* that are sorted together */
+#define TOD__MANY ((size_t)1 << 17) /* that are sorted together */
 
 /* The two texels around a coordinate in [0, 1] along an axis, and the weight of the second. The border goes on outside;
  * so close to a centre as single precision can tell, a point is there. */
@@ -1699,8 +1702,8 @@ static double tod__around(float u, int size, int texels[2]) {
 }
 
 /* The taps of a point, at most 4, the largest weight first; their number is returned. */
-static int tod__find_taps(const tod_map *map, const tod_lightmap *part, const float uv[2], tod_filter filter,
-                          uint32_t point, tod__tap *taps) {
+TOD__INLINE int tod__find_taps(const tod_map *map, const tod_lightmap *part, const float uv[2], tod_filter filter,
+                               uint32_t point, tod__tap *taps) {
     int columns[2], rows[2], count = 0, k;
     double across[2], down[2], sum = 0; /* shares of the columns and of the rows */
     int right, below, second; /* what the largest weight is of; what to flip for the second: 1 the column, 2 the row */
@@ -1781,7 +1784,9 @@ TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count
         uint32_t found = 0;
         memset(rgb, 0, 3 * points * sizeof *rgb);
         for (k = 0; k < points; k++)
-            found += (uint32_t)tod__find_taps(map, part, uv + 2 * k, filter, (uint32_t)k, taps + found);
+            found += (uint32_t)(filter == TOD_NEAREST
+                                    ? tod__find_taps(map, part, uv + 2 * k, TOD_NEAREST, (uint32_t)k, taps + found)
+                                    : tod__find_taps(map, part, uv + 2 * k, TOD_BILINEAR, (uint32_t)k, taps + found));
         tod__add_taps(map, &scratch,
                       found > TOD__FEW ? tod__sort(taps, taps + room, found, (uint32_t)(map->info.index_count << 8) - 1) : taps,
                       found, rgb);
