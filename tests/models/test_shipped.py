@@ -7,13 +7,17 @@ import pytest
 import torch
 
 from src.inference.delit.delighter import Delighter
-from src.models import shipped
+from src.inference.relit.relighter import Relighter
+from src.models import relit_model, shipped
 from src.models.delit_model import CHECKPOINT_KIND, DelitConfig, DelitModel, load
 from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.color import luminance
 
 LARGEST_BYTES = 12_000_000
+has_relit_weights = pytest.mark.skipif(
+    not shipped.SHIPPED["relit"].is_file(), reason="weights/relit.pth is not in this copy"
+)
 has_weights = pytest.mark.skipif(not shipped.SHIPPED["delit"].is_file(), reason="weights/delit.pth is not in this copy")
 
 
@@ -86,3 +90,18 @@ def test_the_shipped_model_takes_shading_away_and_keeps_brightness():
     assert 0.7 < after.mean() / before.mean() < 1.4
     assert np.log(after + 0.01).std() < np.log(before + 0.01).std()
     np.testing.assert_array_equal(result[0, 0], picture[0, 0])
+
+
+@has_relit_weights
+def test_the_shipped_relighting_model_is_small_and_lights_a_ball_from_where_light_comes():
+    path = shipped.shipped_checkpoint("--checkpoint", "relit")
+    assert path.stat().st_size <= LARGEST_BYTES and "optimizer" not in checkpoint.read(path, "relit")
+    relighter = Relighter(relit_model.load(path), crops=False)
+    _, inside = lit_ball(128)
+    flat_lit = inside[..., None] * np.array([0.5, 0.32, 0.24], np.float32)
+    portrait = relighter.transport(flat_lit.astype(np.float32), inside.astype(np.float32))
+    environment = np.zeros((32, 64, 3), np.float32)
+    environment[10:22, 12:20] = 5.0  # from the right of the picture
+    right, left = (relighter.relight(portrait, e) for e in (environment, environment[:, ::-1]))
+    assert np.isfinite(right).all() and right.min() >= 0
+    assert right[:, 64:].sum() > 1.2 * left[:, 64:].sum() and left[:, :64].sum() > 1.2 * right[:, :64].sum()

@@ -10,7 +10,7 @@ import numpy as np
 from src.inference.crops import Crop, whole_picture
 from src.inference.delit.delighter import Delighted, Delighter
 from src.inference.framing import frame_portrait
-from src.inference.prediction import Prediction, change_weights
+from src.inference.upsampling import resize_mask
 from src.utils.cli import InputError
 from src.utils.image_io import LDR_SUFFIXES, image_size, read_mask, read_premultiplied
 
@@ -40,21 +40,16 @@ def read_portrait(path: Path, mask: Path | None = None, crops: bool = True) -> P
 
 
 def delight_portrait(path: Path, delighter: Delighter, mask: Path | None = None) -> tuple[Portrait, Delighted]:
-    """A picture in any light, and what delighting found: the person is where that changed the picture."""
+    """A picture in any light, and what delighting found: the light, and where the person is."""
     relit, alpha = read_premultiplied(path)
     relit = relit.clip(0, None)
     result = delighter(relit, is_coded=path.suffix.lower() in LDR_SUFFIXES)
     person = alpha if mask is None else _read_mask(mask, path)
-    if person is None and result.prediction.mask is not None:
-        content = result.crop.cut(relit)
-        weights = change_weights(relit.shape, result.crop, content, _sure(result))
-        person = result.crop.put_back(np.zeros(relit.shape[:2], np.float32), weights[..., 0])
-    return Portrait(result.flat_lit, person, result.crop, result.note), result
-
-
-def _sure(result: Delighted) -> Prediction:
-    """The prediction without its doubts: where the person is does not depend on how sure it is of the skin."""
-    return replace(result.prediction, flat_error=None, trust=1.0)
+    prediction, crop = result.prediction, replace(result.crop, roll=0.0)
+    if person is None and prediction.mask is not None:
+        inside = resize_mask(prediction.mask, crop.cut(relit), prediction.relit_floor)
+        person = crop.put_back(np.zeros(relit.shape[:2], np.float32), inside)
+    return Portrait(result.flat_lit, person, crop, result.note), result
 
 
 def _read_mask(mask: Path, of: Path) -> np.ndarray:
