@@ -150,7 +150,8 @@ class App {
       label.textContent = say(kind);
       const { truth } = this.shown;
       const psnr = kind === "error" && truth.pictures[truth.hours.indexOf(this.hour)].psnr_db;
-      if (psnr) label.append(Object.assign(document.createElement("small"), { textContent: `${psnr.toFixed(1)} dB · ${say("errorRange")}` }));
+      const notes = psnr ? [`${psnr.toFixed(1)} dB`, say("errorRange")] : [];
+      label.append(...notes.map((textContent) => Object.assign(document.createElement("small"), { textContent })));
       label.style.cssText = `left:${left}px;top:${top + Math.max(0, view.panY - 44)}px`;
       return label;
     });
