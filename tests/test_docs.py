@@ -32,6 +32,7 @@ SCRIPTS = (
     "inference_delit",
     "train_relit",
     "inference_relit",
+    "demo",
 )
 COMMANDS = {name: ([name], []) for name in SCRIPTS}
 COMMANDS |= {f"evaluate {task}": (["evaluate"], [task]) for task in ("lightmap", "delit", "relit")}

@@ -21,11 +21,14 @@ MAY_IMPORT = {
     "export": {"utils", "export", "models"},
     "evaluation": {"utils", "evaluation", "data", "models", "export"},
     "inference": {"utils", "inference", "data", "models"},
+    "demo": {"utils", "demo", "data", "models", "export", "inference"},
     "tasks": {"utils", "tasks", "data", "models", "losses", "training", "export", "evaluation"},
 }
 # A loss is a function of a model's output and a batch: it may know their types.
 ALSO = {"losses": {"src.data.portrait.pair_batch"}}
 LIGHTMAP_WING = (
+    "demo.lightmap_tab",
+    "demo.lightmap_work",
     "data.lightmap",
     "data.lightmap_dataset",
     "models.siren",
@@ -57,6 +60,8 @@ LIGHTMAP_WING = (
     "evaluation.lightmap",
 )
 PORTRAIT_WING = (
+    "demo.portrait_tab",
+    "demo.portrait_work",
     "data.stage",
     "data.portrait",
     "models.delit_model",
@@ -75,7 +80,15 @@ PORTRAIT_WING = (
     "evaluation.delit",
     "evaluation.relit",
 )
-FOUNDATION = ("utils", "training", "models.shipped", "evaluation.table", "evaluation.perceptual")
+FOUNDATION = (
+    "utils",
+    "training",
+    "models.shipped",
+    "demo.words",
+    "demo.speaking",
+    "evaluation.table",
+    "evaluation.perceptual",
+)
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "src").rglob("*.py")}
 
 

@@ -57,6 +57,11 @@ class Crop:
             return picture[self.top : self.top + self.height, self.left : self.left + self.width]
         return picture[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)]
 
+    def scaled(self, scale: float) -> Crop:
+        """The same part of a picture ``scale`` times as large."""
+        top, left, height, width = (round(scale * side) for side in (self.top, self.left, self.height, self.width))
+        return Crop(top, left, height, width, self.roll)
+
     def put_back(self, picture: np.ndarray, content: np.ndarray) -> np.ndarray:
         """A copy of ``(H, W, ...)`` with ``(height, width, ...)`` where this crop was cut from."""
         result = picture.copy()

@@ -62,7 +62,7 @@ def delight_still(job: Job, delighter: Delighter, outputs: StillOutputs, origin:
     if outputs.confidence and prediction.confidence is not None:
         write_display(job.output(names.ENV_CONFIDENCE), prediction.confidence)
     if outputs.flat_confidence and prediction.flat_error is not None:
-        write_flat_confidence(job.output(names.FLAT_CONFIDENCE), shown.shape[:2], result)
+        write_display(job.output(names.FLAT_CONFIDENCE), flat_confidence(shown.shape[:2], result))
     write_linear(job.output(names.ENV), prediction.environment)
     write_preview(job.output(names.ENV_PREVIEW), prediction.environment)
     if outputs.linear:
@@ -71,18 +71,26 @@ def delight_still(job: Job, delighter: Delighter, outputs: StillOutputs, origin:
     return result.note
 
 
-def write_flat_confidence(path: Path, size: tuple[int, int], result: Delighted) -> None:
-    """``exp(-expected error)`` of log flat-lit at the picture's size, grey in [0, 1]; 1 where nothing was changed."""
+def flat_confidence(size: tuple[int, int], result: Delighted) -> np.ndarray:
+    """``exp(-expected error)`` of log flat-lit at the picture's (height, width); 1 where nothing was changed.
+
+    Of models that expect an error.
+    """
     certain = np.ones((*size, 1), np.float32)
     for crop, prediction in result.parts:
         assert prediction.flat_error is not None
         content = crop.cut(certain)
         confidence = np.exp(-resize_area(prediction.flat_error, *content.shape[:2]))
         certain = crop.put_back(certain, np.minimum(content, confidence[..., None]))
-    write_display(path, certain[..., 0])
+    return certain[..., 0]
 
 
 def write_preview(path: Path, environment: np.ndarray) -> None:
-    """A display picture of an environment: the exposure that its 95th percentile asks for, sRGB-encoded."""
+    """:func:`preview` as a picture."""
+    write_display(path, preview(environment))
+
+
+def preview(environment: np.ndarray) -> np.ndarray:
+    """An environment for display: at the exposure that its 95th percentile asks for, sRGB-encoded."""
     bright = float(np.percentile(luminance(environment), _PREVIEW_PERCENTILE))
-    write_display(path, linear_to_srgb(environment / np.float32(max(bright, 1e-6))))
+    return linear_to_srgb(environment / np.float32(max(bright, 1e-6)))

@@ -45,11 +45,18 @@ def delight_portrait(path: Path, delighter: Delighter, mask: Path | None = None)
     relit = relit.clip(0, None)
     result = delighter(relit, is_coded=path.suffix.lower() in LDR_SUFFIXES)
     person = alpha if mask is None else _read_mask(mask, path)
-    prediction, crop = result.prediction, replace(result.crop, roll=0.0)
-    if person is None and prediction.mask is not None:
-        inside = resize_mask(prediction.mask, crop.cut(relit), prediction.relit_floor)
-        person = crop.put_back(np.zeros(relit.shape[:2], np.float32), inside)
-    return Portrait(result.flat_lit, person, crop, result.note), result
+    if person is None:
+        person = person_in(relit, result)
+    return Portrait(result.flat_lit, person, replace(result.crop, roll=0.0), result.note), result
+
+
+def person_in(relit: np.ndarray, result: Delighted) -> np.ndarray | None:
+    """Where delighting saw the person in H x W x 3 linear radiance, H x W in [0, 1]; None from models without masks."""
+    prediction, crop = result.prediction, result.crop
+    if prediction.mask is None:
+        return None
+    inside = resize_mask(prediction.mask, crop.cut(relit), prediction.relit_floor)
+    return crop.put_back(np.zeros(relit.shape[:2], np.float32), inside)
 
 
 def _read_mask(mask: Path, of: Path) -> np.ndarray:
