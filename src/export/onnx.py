@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import inspect
 import warnings
 from pathlib import Path
 
@@ -23,10 +24,12 @@ PACKAGES = ("onnx", "onnxscript")
 
 
 def require_onnx(flag: str) -> None:
-    """Raises :class:`InputError` where a package that writes ONNX is missing."""
+    """Raises :class:`InputError` where a package that writes ONNX is missing, or PyTorch is too old for it."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(flag, f"needs {' and '.join(missing)}", f"pip install {' '.join(missing)}")
+    if "dynamic_shapes" not in inspect.signature(torch.onnx.export).parameters:
+        raise InputError(flag, f"needs a newer PyTorch than {torch.__version__}", "pip install --upgrade torch")
 
 
 def export_onnx(f2: nn.Module, latent_dim: int, out_dir: Path) -> list[Path]:
