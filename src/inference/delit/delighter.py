@@ -37,7 +37,7 @@ from src.utils.core_slices import run_parallel, worker_count
 from src.utils.resize import resize_area
 
 SMALLEST_LUMINANCE = 1e-9  # mean of a person: below, there is no brightness to keep
-KEPT_TINT = 1.25  # by which a colour may be off: that is the camera's or the skin's doing, more is the light's
+KEPT_TINT = 1.6  # by which a colour may be off: that is the camera's or the skin's doing, more is the light's
 SMALLEST_SIDE = 16  # that the network takes
 
 
