@@ -206,7 +206,7 @@ def test_brightness_is_kept_within_the_mask_and_shading_is_not(flat_size):
     predicted = Delighter(model, flat_size, crops=False)(relit)
     assert predicted.prediction.exposure is None and kept.prediction.exposure == pytest.approx(1 / 3, rel=0.05)
     assert mean_luminance(kept.flat_lit) == pytest.approx(mean_luminance(relit), rel=0.01)
-    np.testing.assert_allclose(kept.flat_lit, kept.prediction.exposure * predicted.flat_lit, rtol=0.01)
+    np.testing.assert_allclose(kept.flat_lit, kept.prediction.exposure * predicted.flat_lit, rtol=0.02)
     assert "brightness kept, x 0.3" in kept.note
 
 
