@@ -55,10 +55,12 @@ class App {
    * damaged. */
   async show(k, first = start.get("engine")) {
     const { name, source, lightmap } = this.items[k];
+    const turn = (this.turn = {}); // a later call ends an earlier one
     const bundle = source.bundle();
     const { peak, hour } = bundle.brightest(lightmap);
     const reasons = [];
     const engine = await startEngine(bundle, lightmap, { peak, hour, first, mayBeSlow: start.has("engine"), reasons });
+    if (this.turn !== turn) return engine.release();
     this.engine?.release();
     const { width, height } = bundle.lightmaps[lightmap];
     this.engine = engine;
