@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from src.data.stage.synthetic.meshes import CLOTH, EYE, GUMS, SKIN, TEETH, Hits, Scene, unit
+from src.data.stage.synthetic.meshes import CLOTH, EYE, GUMS, KNIT, SKIN, TEETH, Hits, Scene, unit
 from src.data.stage.synthetic.shading import Gloss, Reflectance, diffuse_albedo
 from src.utils.sphere import perspective_directions
 
@@ -16,7 +16,7 @@ _INSIDE = (1, 7, 8, 14)  # of these 16, those that are shaded where all hit: one
 _BAND_RAYS = 1 << 20  # at a time
 _RELIEF_STEP = 0.004
 _SOFT_RELIEF = 0.4  # of the relief's tilt that the diffuse part sees, which comes from below it
-_CLOSED = (SKIN, EYE, CLOTH, TEETH, GUMS)  # materials of which only the outside is seen
+_CLOSED = (SKIN, EYE, CLOTH, TEETH, GUMS, KNIT)  # materials of which only the outside is seen
 
 
 class Surface(Protocol):

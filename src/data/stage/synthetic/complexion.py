@@ -14,6 +14,7 @@ PATTERNS = ("plain", "stripes", "checks", "dots", "print")
 _HAIR_COLOURS = ("0f0c0a", "1b1410", "2e1f16", "4a3020", "6b4a2c", "9c7748", "7a3c1e", "8d8984", "c9c4bc")
 _IRIS_COLOURS = ("3b2414", "5a3a1e", "6a6a3a", "4d6b5a", "4f6f8f", "7a8a94")
 _CLOTH_COLOURS = ("22262e", "6e2b2b", "2e4a38", "c8c4ba", "35435e", "8a7a5a", "111111", "5b4a68", "e6e3dc", "a83232")
+_EYESHADOWS = ("6b4a3a", "4a3550", "3c5a78", "8a5a50", "3a4a3e", "b07a60")
 _BRIGHT_CLOTH = ("c99a3a", "3a6ea5", "7f8c8d", "4b5d3a", "d9b8b0", "1d2b4a")
 # How much a unit more of each pigment darkens red, green and blue, as -log albedo (after Tsumura et al. 2003).
 MELANIN = np.array([0.34, 0.62, 0.92], np.float32)
@@ -27,11 +28,14 @@ class Complexion:
     tone: int  # 0-9 on the Monk scale, lightest first
     skin: np.ndarray
     lipstick: np.ndarray | None
+    eyeshadow: np.ndarray | None
+    eyeliner: float
     hair: np.ndarray
     iris: np.ndarray
     cloth: np.ndarray
     second_cloth: np.ndarray
     pattern: str
+    knit: np.ndarray  # hats and scarves
     blush: float
     freckles: float
     moles: float
@@ -61,18 +65,25 @@ def sample_complexion(rng: np.random.Generator, tone: int) -> Complexion:
     darkest = 4 if tone >= 6 else len(_HAIR_COLOURS)
     hair = hex_to_linear(_HAIR_COLOURS[int(rng.integers(darkest))])
     dyes = [*_CLOTH_COLOURS, *_BRIGHT_CLOTH]
-    cloth, second = (hex_to_linear(dyes[int(rng.integers(len(dyes)))]) for _ in range(2))
+    cloth, second, knit = (hex_to_linear(dyes[int(rng.integers(len(dyes)))]) for _ in range(3))
     lipstick = np.array([0.30, 0.035, 0.05], np.float32) * np.float32(rng.uniform(0.5, 1.5))
+    # Painted faces are mostly painted all over.
+    is_painted = rng.uniform() < 0.2
+    lip, lid, line, rouge = rng.uniform(size=4) < (0.75 if is_painted else 0.04)
+    shadow = hex_to_linear(_EYESHADOWS[int(rng.integers(len(_EYESHADOWS)))]) * (0.4 + 0.6 * skin.mean())
     return Complexion(
         tone=tone,
         skin=skin,
-        lipstick=lipstick if rng.uniform() < 0.15 else None,
+        lipstick=lipstick if lip else None,
+        eyeshadow=shadow.astype(np.float32) if lid else None,
+        eyeliner=float(rng.uniform(0.4, 0.9)) if line else 0.0,
         hair=hair * np.float32(rng.uniform(0.8, 1.2)),
         iris=hex_to_linear(_IRIS_COLOURS[int(rng.integers(2 if tone >= 6 else len(_IRIS_COLOURS)))]),
         cloth=cloth,
         second_cloth=second,
+        knit=knit,
         pattern=PATTERNS[int(rng.integers(len(PATTERNS)))] if rng.uniform() < 0.7 else "plain",
-        blush=float(rng.uniform(0.3, 1.0)),
+        blush=float(rng.uniform(0.3, 1.0)) + (0.8 if rouge else 0.0),
         freckles=float(rng.uniform(0, 1)) if tone < 5 and rng.uniform() < 0.35 else 0.0,
         moles=float(rng.uniform(0, 1)),
         stubble=float(rng.choice([0.0, 0.0, 0.0, 0.35, 0.8])),

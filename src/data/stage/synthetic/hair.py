@@ -11,6 +11,7 @@ from torch import Tensor
 from src.data.stage.synthetic.distance_fields import (
     Field,
     capsule,
+    cone,
     difference,
     ellipsoid,
     isosurface,
@@ -20,8 +21,9 @@ from src.data.stage.synthetic.distance_fields import (
 )
 from src.data.stage.synthetic.meshes import HAIR, Mesh
 
-HAIR_STYLES = ("bald", "cropped", "short", "afro", "bob", "long", "bun")
+HAIR_STYLES = ("bald", "cropped", "short", "afro", "bob", "long", "bun", "curly", "ponytail")
 _THICKNESS = {"bald": 0.0, "cropped": 0.018, "short": 0.05, "afro": 0.17, "bob": 0.075, "long": 0.07, "bun": 0.035}
+_THICKNESS |= {"curly": 0.10, "ponytail": 0.03}
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ def hair_distance(local: Tensor, hair: Hair, skull: Field) -> Tensor:
     if hair.style == "afro":
         front = (y - 0.9 * line) * 0.8 - (z - 0.34) * 0.55
         below = y + 0.25
+    if hair.style == "curly":
+        front = (y - 0.86 * line) * 0.8 - (z - 0.33) * 0.58  # falls into the forehead
+        below = y + 0.28 + 0.4 * (z + 0.10).clamp(min=-0.35)
     if hair.style in ("bob", "long"):
         bottom = -0.48 if hair.style == "bob" else -1.02
         length = 0.25 - bottom
@@ -74,6 +79,13 @@ def hair_distance(local: Tensor, hair: Hair, skull: Field) -> Tensor:
     shape = shape + relief
     if hair.style == "bun":
         shape = union(shape, sphere(p, (0, 0.78, -0.34), 0.17) + relief, 0.05)
+    if hair.style == "ponytail":
+        tail = union(
+            cone(p, (0, 0.42, -0.72), (0, 0.10, -0.86), 0.06, 0.12),
+            cone(p, (0, 0.10, -0.86), (0, -0.75, -0.72), 0.12, 0.04),
+            0.08,
+        )
+        shape = union(shape, tail + relief, 0.05)
     return shape
 
 
@@ -82,6 +94,13 @@ def _locks(local: Tensor, hair: Hair) -> Tensor:
     x, y, z = local.unbind(1)
     if hair.style == "afro":
         return 0.014 * torch.sin(31 * x) * torch.sin(29 * y) * torch.sin(33 * z)
+    if hair.style == "curly":
+        return (
+            0.022
+            * torch.sin(17 * x + 2 * torch.sin(9 * y))
+            * torch.sin(15 * y)
+            * torch.sin(18 * z + 2 * torch.sin(8 * x))
+        )
     around = torch.atan2(x, z + 0.15)
     fine = torch.sin(46 * around + 4 * torch.sin(5 * y)) + 0.6 * torch.sin(83 * around + 3 * torch.sin(7 * y + 1))
     crown = (1 - (y - 0.2) / 0.6).clamp(0.1, 1)  # locks meet at the crown: no relief there

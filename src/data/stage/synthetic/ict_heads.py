@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from src.data.stage.synthetic.accessories import make_accessories, sample_accessories
+from src.data.stage.synthetic.beards import make_beard, sample_beard
 from src.data.stage.synthetic.clothes import dress
 from src.data.stage.synthetic.distance_fields import Field, smooth_max
 from src.data.stage.synthetic.hair import make_hair, sample_hair
 from src.data.stage.synthetic.ict_model import HeadModel, read_head_model
-from src.data.stage.synthetic.meshes import GUMS, LASH, SKIN, TEETH, Mesh, make_mesh
+from src.data.stage.synthetic.meshes import GUMS, LASH, SKIN, TEETH, Mesh, join, make_mesh
 from src.data.stage.synthetic.rig import Rig
 from src.data.stage.synthetic.skin import FaceMarks
 
@@ -29,6 +31,7 @@ _MATERIALS = {
 _SPREAD = 1.15  # standard deviations of identity: the model's own people are few and alike
 _NECK_BOTTOM = -1.0
 _HAIRLINE = 1.16  # of these heads over that of procedural ones
+_ROOTS = 0.012  # head units that a beard begins above the planes, which chins and lips stand out of
 _PLANE_REACH = 0.06  # head units from a vertex that its plane is trusted
 _OPEN_NECK, _HIGH_COLLAR = -0.95, -0.72  # heights that clothes reach on the neck
 _EAR_X, _EAR_LOW, _EAR_HIGH = 0.38, (-0.28, -0.38), (0.18, 0.12)  # a box about an ear; y and z
@@ -44,21 +47,33 @@ def ict_rig(rng: np.random.Generator, hair_style: str, pixel_width: float, folde
     shoulders, collar = float(rng.uniform(0.88, 1.12)), float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1)]))
     voxel = float(np.clip(0.9 * pixel_width, 0.010, 0.022))
     top = _OPEN_NECK + (_HIGH_COLLAR - _OPEN_NECK) * (0.5 + 0.5 * collar if collar else 0)
-    worn = sample_accessories(rng, hair_style)
+    worn, beard, marks = sample_accessories(rng, hair_style), sample_beard(rng), _marks(model)
     with torch.inference_mode():
         skull = _skull(model, face)
+        hairy = make_beard(beard, lambda p: skull(p) - _ROOTS, marks, voxel)
         on_head = make_hair(hair, skull, voxel)
         on_head += make_accessories(worn, skull, hair.thickness, _eye_front(model, face), voxel)
         on_body = dress(shoulders, 1.0, collar, voxel, _torso(model, face, top))
     return Rig(
-        face=_skin_and_teeth(model, face),
-        shape=model.expression,
+        face=join([_skin_and_teeth(model, face), *hairy]),
+        shape=_shapes(model, face, hairy),
         eyes=tuple(_eye_place(model, face, side) for side in ("Left", "Right")),
         on_head=tuple(on_head),
         on_body=tuple(on_body),
-        marks=_marks(model),
-        about={"hair": hair_style, "collar": collar, **asdict(worn)},
+        marks=marks,
+        about={"hair": hair_style, "beard": beard, "collar": collar, **asdict(worn)},
     )
+
+
+def _shapes(model: HeadModel, face: np.ndarray, beard: list[Mesh]) -> Callable[[str], np.ndarray]:
+    """The model's expressions; the beard moves with the skin below it."""
+    below = [cKDTree(face).query(part.vertices)[1] for part in beard]
+
+    def shape(name: str) -> np.ndarray:
+        offsets = model.expression(name)
+        return np.concatenate([offsets, *(offsets[nearest] for nearest in below)])
+
+    return shape
 
 
 def _eye_front(model: HeadModel, face: np.ndarray) -> tuple[float, float, float]:

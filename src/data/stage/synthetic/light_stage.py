@@ -23,7 +23,7 @@ from src.utils.json_files import read_json, write_json
 from src.utils.process_pool import run_in_processes
 from src.utils.sphere import fibonacci_sphere
 
-FORMAT = "synthetic light stage 3"
+FORMAT = "synthetic light stage 4"
 _TONES = 10
 
 
@@ -132,7 +132,7 @@ def capture_head(job: HeadJob) -> None:
 
 def tone_and_style(index: int, seed: int) -> tuple[int, str]:
     """(skin tone 0-9, haircut) of a person: in an order in which any few neighbours already span the whole scale."""
-    return index * 7 % _TONES, HAIR_STYLES[(index * 3 + seed) % len(HAIR_STYLES)]
+    return index * 7 % _TONES, HAIR_STYLES[(index * 2 + seed) % len(HAIR_STYLES)]
 
 
 def make_rig(rng: np.random.Generator, style: str, pixel_width: float, head_model: Path | None) -> Rig:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-SKIN, EYE, HAIR, CLOTH, TEETH, GUMS, LASH, FRAME = range(8)  # materials
+SKIN, EYE, HAIR, CLOTH, TEETH, GUMS, LASH, FRAME, KNIT = range(9)  # materials
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from src.data.stage.synthetic.accessories import make_accessories, sample_accessories
+from src.data.stage.synthetic.beards import make_beard, sample_beard
 from src.data.stage.synthetic.clothes import dress
 from src.data.stage.synthetic.distance_fields import isosurface
 from src.data.stage.synthetic.face_shapes import FaceShapes
 from src.data.stage.synthetic.hair import make_hair, sample_hair
 from src.data.stage.synthetic.head_shapes import EYE_CENTRE, EYE_RADIUS, Head, HeadShape, sample_shape
-from src.data.stage.synthetic.meshes import SKIN
+from src.data.stage.synthetic.meshes import SKIN, join
 from src.data.stage.synthetic.rig import Rig
 from src.data.stage.synthetic.skin import FaceMarks
 
@@ -27,22 +28,23 @@ def procedural_rig(rng: np.random.Generator, hair_style: str, pixel_width: float
     head = Head(shape)
     hair = sample_hair(rng, hair_style)
     shoulders, collar = float(rng.uniform(0.88, 1.12)), float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1)]))
-    worn = sample_accessories(rng, hair_style)
+    worn, beard, marks = sample_accessories(rng, hair_style), sample_beard(rng), _marks(shape)
     with torch.inference_mode():
         skin = isosurface(head.skin, (-0.72, -1.35, -0.85), (0.72, 0.90, 0.85), voxel, SKIN)
         assert skin is not None, "a head without skin"
+        face = join([skin, *make_beard(beard, head.skin, marks, voxel)])
         eye = (*EYE_CENTRE[:2], EYE_CENTRE[2] + EYE_RADIUS)
         on_head = make_hair(hair, head.skull, voxel)
         on_head += make_accessories(worn, head.skull, hair.thickness, eye, voxel)
         on_body = dress(shoulders, shape.neck, collar, voxel)
     return Rig(
-        face=skin,
-        shape=FaceShapes(skin.vertices, shape),
+        face=face,
+        shape=FaceShapes(face.vertices, shape),
         eyes=tuple((np.array(EYE_CENTRE) * [side, 1, 1], EYE_RADIUS) for side in (1, -1)),
         on_head=tuple(on_head),
         on_body=tuple(on_body),
-        marks=_marks(shape),
-        about={"hair": hair_style, "collar": collar, **asdict(worn)},
+        marks=marks,
+        about={"hair": hair_style, "beard": beard, "collar": collar, **asdict(worn)},
     )
 
 

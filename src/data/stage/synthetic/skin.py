@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from src.data.stage.synthetic.complexion import HAEMOGLOBIN, MELANIN, Complexion
-from src.data.stage.synthetic.meshes import CLOTH, EYE, FRAME, GUMS, HAIR, LASH, SKIN, TEETH
+from src.data.stage.synthetic.meshes import CLOTH, EYE, FRAME, GUMS, HAIR, KNIT, LASH, SKIN, TEETH
 from src.data.stage.synthetic.shading import Reflectance
 
 _CELLS = 32
@@ -65,13 +65,15 @@ class PersonSurface:
         height[hair] = 0.006 * self._strands(rest[hair], 4.0)
         cloth = material == CLOTH
         height[cloth] = 0.0018 * self._noise(rest[cloth], 40) + 0.012 * self._noise(rest[cloth], 4)
+        knit = material == KNIT
+        height[knit] = 0.003 * self._noise(rest[knit], 45) + 0.006 * self._noise(rest[knit], 5)
         return height
 
     def shade(self, rest: np.ndarray, material: np.ndarray) -> Reflectance:
         albedo = np.full((len(rest), 3), 0.02, np.float32)
         roughness, specular = np.full(len(rest), 0.4, np.float32), np.full(len(rest), 0.04, np.float32)
         parts: dict[int, Callable[[np.ndarray], Any]] = {SKIN: self._skin, EYE: self._eye, HAIR: self._hair}
-        parts |= {CLOTH: self._cloth, TEETH: self._teeth, GUMS: self._gums, LASH: self._lash}
+        parts |= {CLOTH: self._cloth, KNIT: self._knit, TEETH: self._teeth, GUMS: self._gums, LASH: self._lash}
         for kind, describe in parts.items():
             chosen = np.flatnonzero(material == kind)
             if len(chosen):
@@ -86,13 +88,26 @@ class PersonSurface:
         melanin = melanin * (1 - lips) + lips * _LIP_MELANIN * (0.3 + c.tone / 9)
         blood = blood * (1 - lips) + lips * (_LIP_BLOOD + 0.15 * self._noise(p, 48))
         colour = c.skin * np.exp(-melanin[:, None] * MELANIN - (blood * c.blood)[:, None] * HAEMOGLOBIN)
-        if c.lipstick is not None:
-            colour = _mix(colour, c.lipstick, 0.85 * lips)
+        colour = self._made_up(p, colour, lips)
         colour = _mix(colour, np.minimum(c.hair, 0.12), self._stubble(p))
         colour = _mix(colour, np.minimum(c.hair, 0.15), self._brows(p))
         oily = np.exp(-((p[:, 0] / 0.12) ** 2)) * (p[:, 2] > self.marks.front_z)  # forehead, nose, chin
         rough = c.roughness + 0.06 * self._noise(p, 9) - 0.06 * oily - 0.10 * lips
         return colour, rough, 0.022 + 0.007 * self._noise(p, 30)
+
+    def _made_up(self, p: np.ndarray, colour: np.ndarray, lips: np.ndarray) -> np.ndarray:
+        c, m = self.complexion, self.marks
+        front = p[:, 2] > m.front_z
+        x, y = np.abs(p[:, 0]) - m.eye[0], p[:, 1] - m.eye[1]
+        if c.lipstick is not None:
+            colour = _mix(colour, c.lipstick, 0.85 * lips)
+        if c.eyeshadow is not None:
+            lid = front * np.exp(-((x / 0.085) ** 2) - ((y - 0.045) / 0.038) ** 2)
+            colour = _mix(colour, c.eyeshadow, 0.75 * lid)
+        if c.eyeliner:
+            rim = (np.hypot(x / 0.086, y / (0.036 + 0.004 * (y > 0))) - 1) / 0.17
+            colour = _mix(colour, np.full(3, 0.012, np.float32), c.eyeliner * front * np.exp(-(rim**2)))
+        return colour
 
     def _pigments(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Melanin and haemoglobin above the person's mean, ``(N,)`` each."""
@@ -175,6 +190,12 @@ class PersonSurface:
         }[c.pattern]
         weave = 1 + 0.08 * self._noise(p, 70) + 0.05 * self._noise(p, 30)
         return _mix(np.broadcast_to(c.cloth, p.shape), c.second_cloth, second) * weave[:, None], 0.8, 0.02
+
+    def _knit(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
+        c = self.complexion
+        bands = 0.7 * (np.sin(26 * p[:, 1]) > 0.55) if c.seed % 3 == 0 else np.zeros(len(p))
+        weave = 1 + 0.12 * self._noise(p, 45) + 0.06 * self._noise(p, 90)
+        return _mix(np.broadcast_to(c.knit, p.shape), c.second_cloth, bands) * weave[:, None], 0.85, 0.015
 
     def _teeth(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
         return np.array([0.58, 0.50, 0.38], np.float32) * (1 + 0.05 * self._noise(p, 20))[:, None], 0.25, 0.04

@@ -1,12 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from src.data.stage.synthetic.accessories import Accessories, make_accessories, sample_accessories
+from src.data.stage.synthetic.beards import make_beard
 from src.data.stage.synthetic.camera import View, look
 from src.data.stage.synthetic.complexion import MONK_TONES, hex_to_linear, sample_complexion
 from src.data.stage.synthetic.distance_fields import isosurface, sphere
+from src.data.stage.synthetic.face_shapes import FaceShapes
 from src.data.stage.synthetic.hair import HAIR_STYLES
-from src.data.stage.synthetic.meshes import CLOTH, EYE, HAIR, SKIN, Mesh, Scene, rotation
+from src.data.stage.synthetic.head_shapes import Head, sample_shape
+from src.data.stage.synthetic.light_stage import tone_and_style
+from src.data.stage.synthetic.meshes import CLOTH, EYE, HAIR, KNIT, SKIN, Mesh, Scene, rotation
 from src.data.stage.synthetic.people import Pose
 from src.data.stage.synthetic.procedural_heads import procedural_rig
 from src.data.stage.synthetic.rig import PIVOT, Rig
@@ -121,3 +128,62 @@ def test_noise_is_smooth_repeats_and_is_a_function_of_its_seed():
     assert np.abs(noise(points, 2) - noise(points + 1e-3, 2)).max() < 0.05
     assert not np.allclose(noise(points, 2), Noise(5)(points, 2))
     assert np.abs(noise(points, 2)).max() <= 1
+
+
+def test_beards_cover_the_jaw_leave_the_lips_free_and_go_along(rig):
+    """Over a plane that stands for the face."""
+    bearded = make_beard(0.06, lambda p: p[:, 2] - 0.4, rig.marks, 0.02)
+    (beard,) = bearded
+    x, y, z = beard.vertices.T
+    assert (beard.material == HAIR).all() and 0.4 < z.max() < 0.52
+    assert y.max() < rig.marks.mouth_y + 0.3 and y.min() > rig.marks.chin_y - 0.25
+    on_lips = (np.abs(x) < 0.1) & (np.abs(y - rig.marks.mouth_y) < 0.03)
+    assert not on_lips.any()
+    assert make_beard(0.0, lambda p: p[:, 2], rig.marks, 0.02) == []
+    moved = FaceShapes(beard.vertices, sample_shape(np.random.default_rng(0)))("jawOpen")
+    on_chin = (np.abs(x) < 0.1) & (np.abs(y - rig.marks.chin_y) < 0.03) & (z > 0.42)
+    assert on_chin.any() and moved[on_chin, 1].max() < -0.03
+
+
+@pytest.mark.parametrize("kind", ["beanie", "cap", "brimmed", "headscarf", "scarf"])
+def test_what_is_worn_leaves_the_face_free(rig, kind):
+    is_scarf = kind == "scarf"
+    worn = Accessories(None if is_scarf else kind, None, is_scarf)
+    head = Head(sample_shape(np.random.default_rng(0)))
+    with torch.inference_mode():
+        (mesh,) = make_accessories(worn, head.skull, 0.02, (0.178, 0.03, 0.48), 0.04)
+    assert (mesh.material == KNIT).all()
+    origins = np.float32([[0.1 * column, 0.1 * row, 3] for column in (-1, 0, 1) for row in (-2, -1, 0, 1)])
+    assert not len(Scene(mesh).first_hits(origins, np.broadcast_to([0, 0, -1], origins.shape)).ray)
+    height = mesh.vertices[:, 1]
+    assert height.max() < -0.5 if is_scarf else height.max() > 0.7
+
+
+def test_hats_go_with_hair_that_they_leave_room_for():
+    rng = np.random.default_rng(0)
+    worn = [(style, sample_accessories(rng, style)) for style in HAIR_STYLES * 200]
+    hats = {one.hat for _, one in worn}
+    assert hats == {None, "beanie", "cap", "brimmed", "headscarf"}
+    assert all(style in ("bald", "cropped", "short") for style, one in worn if one.hat == "headscarf")
+    assert not any(one.hat == "headscarf" and one.scarf for _, one in worn)
+    assert 0.05 < np.mean([one.scarf for _, one in worn]) < 0.2
+
+
+def test_tones_and_haircuts_are_not_tied_to_each_other():
+    pairs = {tone_and_style(index, 0) for index in range(90)}
+    assert len(pairs) == 90
+
+
+def test_make_up_colours_lids_and_lips(rig):
+    plain = replace(sample_complexion(np.random.default_rng(5), 2), lipstick=None, eyeshadow=None, eyeliner=0.0)
+    painted = replace(
+        plain,
+        lipstick=np.float32([0.3, 0.03, 0.05]),
+        eyeshadow=np.float32([0.05, 0.05, 0.3]),
+        eyeliner=0.9,
+    )
+    eye = rig.marks.eye
+    places = np.float32([[eye[0], eye[1] + 0.06, 0.5], [eye[0] + 0.086, eye[1], 0.5], [0, 0.28, 0.45]])
+    before, after = (PersonSurface(one, rig.marks).shade(places, np.full(3, SKIN)).albedo for one in (plain, painted))
+    assert after[0, 2] / after[0, 0] > 1.3 * before[0, 2] / before[0, 0] and after[1].mean() < 0.5 * before[1].mean()
+    np.testing.assert_allclose(after[2], before[2], atol=1e-3)
