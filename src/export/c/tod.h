@@ -115,7 +115,8 @@ TOD_API int tod_is_valid(const tod_map *map, int lightmap, int x, int y);
 TOD_API tod_error tod_sample(const tod_map *map, int lightmap, float u, float v, double hour, tod_filter filter,
                              float rgb[3]);
 
-/* `count` of them at one hour: uv and rgb hold 2 and 3 numbers for each. Several times as fast. */
+/* `count` of them at one hour: uv and rgb hold 2 and 3 numbers for each. Several times as fast. More than 32 texels are
+ * sorted first, which takes 24 bytes for each, at most 3 MB. */
 TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count, const float *uv, double hour,
                                   tod_filter filter, float *rgb);
 
@@ -884,8 +885,8 @@ typedef struct tod__coder {
     int failed;
 } tod__coder;
 
-/* The texels of a level as its planes are decoded. Every plane has a border: two columns to the left of a row, which are
- * to the right of the row above, two rows above and one below. Nothing in it is valid. */
+/* The texels of a level as its planes are decoded. Every plane has a border: two columns to the left of a row, which
+ * are to the right of the row above, two rows above and one below. Nothing in it is valid. */
 typedef struct tod__planes {
     size_t row, size;    /* texels from one row to the next, and from one plane to the next */
     uint8_t *valid;      /* 0, 1 or TOD__INNER */
@@ -1319,8 +1320,8 @@ static void tod__layer_one(float *out, int outputs, const float *in, int inputs,
     }
 }
 
-/* out (outputs x lanes) = weight (inputs x outputs) applied to in (inputs x lanes), plus the bias, not below 0; outputs is
- * a multiple of 4. */
+/* out (outputs x lanes) = weight (inputs x outputs) applied to in (inputs x lanes), plus the bias, not below 0;
+ * outputs is a multiple of 4. */
 static void tod__layer(float *out, int outputs, const float *in, int inputs, const float *weight, int lanes) {
     const float *bias = weight + (size_t)inputs * (size_t)outputs;
     int o = 0;
@@ -1501,8 +1502,8 @@ static void tod__unpack(const tod__record *record, const uint32_t first[8], cons
 #endif
 }
 
-/* z of a level at some texels of a block, all of them valid, to as many lanes; up to 15 lanes behind them are written too.
- */
+/* z of a level at some texels of a block, all of them valid, to as many lanes; up to 15 lanes behind them are written
+ * too. */
 static void tod__read_block(const tod_map *map, tod__scratch *scratch, int k, uint32_t block, const uint8_t *texels,
                             int count, float *z) {
     const tod__level *level = &map->levels[k];
@@ -1529,7 +1530,8 @@ static void tod__read_block(const tod_map *map, tod__scratch *scratch, int k, ui
 }
 
 /* Gives lanes to some texels of a block of the map, all of them valid; the first of the lanes is returned. */
-static int tod__take_lanes(const tod_map *map, tod__scratch *scratch, uint32_t block, const uint8_t *texels, int count) {
+static int tod__take_lanes(const tod_map *map, tod__scratch *scratch, uint32_t block, const uint8_t *texels,
+                           int count) {
     int across = (map->info.width + TOD__GROUP - 1) / TOD__GROUP, k, i;
     float *z;
     if (scratch->lanes + count > TOD__LANES) tod__flush(map, scratch);
@@ -1768,7 +1770,7 @@ static void tod__add_taps(const tod_map *map, tod__scratch *scratch, const tod__
 TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count, const float *uv, double hour,
                                   tod_filter filter, float *rgb) {
     const tod_lightmap *part = tod__lightmap(map, lightmap);
-    tod__tap few[TOD__FEW], *taps = few;
+    tod__tap few[TOD__FEW], *taps = few, *sorted;
     tod__scratch scratch;
     tod_error error;
     size_t most = filter == TOD_BILINEAR ? 4 : 1, room = TOD__FEW; /* taps of a point; of those that go together */
@@ -1787,9 +1789,10 @@ TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count
             found += (uint32_t)(filter == TOD_NEAREST
                                     ? tod__find_taps(map, part, uv + 2 * k, TOD_NEAREST, (uint32_t)k, taps + found)
                                     : tod__find_taps(map, part, uv + 2 * k, TOD_BILINEAR, (uint32_t)k, taps + found));
-        tod__add_taps(map, &scratch,
-                      found > TOD__FEW ? tod__sort(taps, taps + room, found, (uint32_t)(map->info.index_count << 8) - 1) : taps,
-                      found, rgb);
+        sorted = taps;
+        if (found > TOD__FEW)
+            sorted = tod__sort(taps, taps + room, found, (uint32_t)(map->info.index_count << 8) - 1);
+        tod__add_taps(map, &scratch, sorted, found, rgb);
         uv += 2 * points;
         rgb += 3 * points;
         count -= points;
