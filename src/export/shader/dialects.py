@@ -3,7 +3,8 @@
 The parts in ``source/`` are written in the words that GLSL and HLSL share, a declaration to a line, and some more:
 ``private`` marks a variable of one invocation, ``real`` and ``real4`` are what the network computes with (in half
 precision where asked), ``bits_to_float`` reads an integer's bits as a float. A dialect replaces words; WGSL also writes
-declarations and functions the other way round.
+declarations and functions the other way round. Loops of one function count with different names: HLSL's variables
+outlive their loop.
 
 ``head.*`` (the two buffers) and ``pass.*`` (the entry point that decodes an hour into a texture) are of one language
 each; in them ``stored4`` is what four weights are kept as, and ``load4`` makes a ``real4`` of it.

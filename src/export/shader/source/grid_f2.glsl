@@ -18,8 +18,8 @@ vec3 tod_at_baked_hour(uint hour) {
         sum += tod_dots(i, tod_z[k]);
         i += 3u;
     }
-    for (uint k = 0u; k < TOD_H4; k++) {
-        sum += tod_dots(i, tod_h[k]);
+    for (uint j = 0u; j < TOD_H4; j++) {
+        sum += tod_dots(i, tod_h[j]);
         i += 3u;
     }
     return sum;

@@ -13,17 +13,17 @@ void tod_hidden() {
     }
     for (uint layer = 1u; layer < TOD_LAYERS; layer++) {
         real4 next[TOD_H4];
-        for (uint k = 0u; k < TOD_H4; k++) {
+        for (uint m = 0u; m < TOD_H4; m++) {
             real4 sum = tod_weight(i);
             i++;
-            for (uint j = 0u; j < TOD_H4; j++) {
-                sum += tod_product(i, tod_h[j]);
+            for (uint n = 0u; n < TOD_H4; n++) {
+                sum += tod_product(i, tod_h[n]);
                 i += 4u;
             }
-            next[k] = tod_activation(sum);
+            next[m] = tod_activation(sum);
         }
-        for (uint k = 0u; k < TOD_H4; k++) {
-            tod_h[k] = next[k];
+        for (uint q = 0u; q < TOD_H4; q++) {
+            tod_h[q] = next[q];
         }
     }
 }

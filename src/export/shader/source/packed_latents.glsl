@@ -90,13 +90,13 @@ bool tod_read_level(uint level, uint x, uint y, uint z) {
     tod_header_bit = headers + blocks_before * header_bits;
     tod_value_bit = headers + blocks * header_bits + bits_before;
     tod_value_bit += tod_count(valid & ((1u << place) - 1u)) * block_size;
-    for (uint c = 0u; c < channels; c++) {
-        uint k = c & 3u;
-        vec4 unit = vec4(float(k == 0u), float(k == 1u), float(k == 2u), float(k == 3u));
-        if (k == 0u) {
-            tod_z[z + (c >> 2u)] = real4(0.0, 0.0, 0.0, 0.0);
+    for (uint channel = 0u; channel < channels; channel++) {
+        uint part = channel & 3u;
+        vec4 unit = vec4(float(part == 0u), float(part == 1u), float(part == 2u), float(part == 3u));
+        if (part == 0u) {
+            tod_z[z + (channel >> 2u)] = real4(0.0, 0.0, 0.0, 0.0);
         }
-        tod_z[z + (c >> 2u)] += real4(tod_next_latent(record, entries + c * entry_bits) * unit);
+        tod_z[z + (channel >> 2u)] += real4(tod_next_latent(record, entries + channel * entry_bits) * unit);
     }
     return true;
 }
