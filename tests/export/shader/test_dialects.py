@@ -36,10 +36,10 @@ LINES = [  # common source, GLSL, HLSL, WGSL
 ]
 
 
-@pytest.mark.parametrize("source, *expected", LINES)
-def test_a_line_in_each_language(source: str, *expected: str) -> None:
+@pytest.mark.parametrize("source, glsl, hlsl, wgsl", LINES)
+def test_a_line_in_each_language(source: str, glsl: str, hlsl: str, wgsl: str) -> None:
     translated = [DIALECTS[language].translate(source) for language in ("glsl", "hlsl", "wgsl")]
-    assert translated == list(expected)
+    assert translated == [glsl, hlsl, wgsl]
 
 
 def test_half_precision_is_of_the_network_alone() -> None:
