@@ -150,7 +150,20 @@ def path_ending_in(suffixes: Sequence[str], text: str) -> Path:
 def evaluate_lightmap(arguments: argparse.Namespace) -> int:
     from src.evaluation.lightmap.run import run
 
-    return run(arguments)
+    return run(
+        arguments.data_dir,
+        hours=arguments.hours,
+        lightmaps=arguments.lightmap or (),
+        bundles=arguments.bundle or (),
+        checkpoints=arguments.ckpt or (),
+        peers=arguments.peers,
+        siren_checkpoints=arguments.siren_ckpt or (),
+        peer_minutes=arguments.peer_minutes,
+        between_dir=arguments.between,
+        lpips_weights=arguments.lpips_weights,
+        json_path=arguments.json,
+        plot_path=arguments.plot,
+    )
 
 
 def evaluate_delit(arguments: argparse.Namespace) -> int:

@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.data.lightmap_dataset import LightmapDataset
     from src.models.grid.latent_grid import LatentGrid
     from src.tasks.grid_task import GridTask
-    from src.tasks.grid_training import grid_batches, grid_config, grid_optimizer
+    from src.tasks.grid_training import budget_bytes, grid_batches, grid_optimizer, grid_size
     from src.tasks.lightmap_options import GridOptions
 
     (lightmap,) = open_lightmaps(arguments.data_dir)
@@ -97,16 +97,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     torch.manual_seed(arguments.seed)
     started = time.perf_counter()
-    ours = GridTask(LatentGrid(grid_config(data, options), data.mask), data, options.bit_price, options.seed)
-    ours.prepare(grid_batches(data, options), lambda done, total: None)
+    size, budget = grid_size(data, options), budget_bytes(data, options.bpp)
+    ours = GridTask(LatentGrid(size.config, data.mask), data, budget, options.seed, size.scale, size.fill)
+    batches = grid_batches(ours.model, options)
+    ours.prepare(batches, lambda done, total: None)
     start_s = time.perf_counter() - started
-    optimizer, epoch = grid_optimizer(ours.model), iter(())
+    optimizer, epoch = grid_optimizer(ours.model), batches.epoch(0, 0)
 
     def our_step() -> None:
         nonlocal epoch
         batch = next(epoch, None)
         if batch is None:
-            epoch = grid_batches(data, options).epoch(ours.step, 0)
+            epoch = batches.epoch(ours.step, 0)
             batch = next(epoch)
         ours.step += 1
         optimizer.zero_grad()
@@ -115,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     our_s, our_psnr = seconds_until(arguments.psnr_db, ours, our_step, limit_s, start_s)
 
-    plain = GridTask(LatentGrid(ours.model.config, data.mask), data, 0.0, arguments.seed)
+    plain = GridTask(LatentGrid(ours.model.config, data.mask), data, budget, arguments.seed)
     plain_s, plain_psnr = seconds_until(arguments.psnr_db, plain, plain_steps(plain, arguments.seed), limit_s, 0.0)
     result = {"psnr_db": arguments.psnr_db, "ours_s": round(our_s, 1), "ours_psnr_db": round(our_psnr, 2)}
     result |= {

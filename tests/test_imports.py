@@ -33,6 +33,7 @@ LIGHTMAP_WING = (
     "data.lightmap_dataset",
     "models.siren",
     "models.siren_decoder",
+    "models.siren_sizes",
     "models.lightmap_decoder",
     "models.day_peak",
     "models.sampling",

@@ -132,7 +132,7 @@ class Decoder:
             symbol = self._symbol_of_slot.take(tables[part] + slot, out=symbols[part], mode="clip")
             entry = entries[part] + symbol
             high = states >> np.uint32(PROBABILITY_BITS)
-            states[:] = self._frequencies.take(entry) * high + slot - self._starts.take(entry)
+            states[:] = self._frequencies.take(entry, mode="clip") * high + slot - self._starts.take(entry, mode="clip")
             low = np.flatnonzero(states < np.uint32(1 << _WORD_BITS))
             if len(low):
                 words = self._words[self._next : self._next + len(low)]

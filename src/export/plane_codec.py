@@ -75,7 +75,8 @@ def encode(values: np.ndarray, mask: np.ndarray, bits: int) -> bytes:
     """Code ``values`` as :func:`residuals` takes them."""
     count, planes = values.shape
     order, symbols, of_context, tables = residuals(values, mask, bits)
-    steps = [(np.arange(part.start, part.stop) + plane * count) for part, plane in order.steps(planes)]
+    firsts = count * np.arange(planes)
+    steps = [np.arange(step.texels.start, step.texels.stop) + step.spread(firsts) for step in order.steps(planes)]
     place = np.concatenate(steps) if steps else np.zeros(0, np.int64)
     sizes = np.array([len(step) for step in steps], np.int64)
     lanes = entropy.lane_count(count * planes)
@@ -105,12 +106,13 @@ def decode(data: bytes, mask: np.ndarray, planes: int, bits: int) -> np.ndarray:
     order = PlaneOrder(mask)
     state = PlaneState(neighbours(mask, order.texels), planes, bits)
     weights = np.ascontiguousarray(weights.T, np.float32)
-    for texels, plane in order.steps(planes):
-        base = plane * state.stride
-        prediction, features = state.predict(texels, base)
-        symbols = stream.read(contexts(features, weights.take(plane, axis=1))).astype(np.int16)
+    bases = state.stride * np.arange(planes)
+    for step in order.steps(planes):
+        base = step.spread(bases)
+        prediction, features = state.predict(step.texels, base)
+        symbols = stream.read(contexts(features, step.spread(weights))).astype(np.int16)
         absolute = np.minimum(symbols, alphabet - symbols)
-        state.store(texels, base, (prediction + symbols) & (alphabet - 1), absolute, features[9])
+        state.store(step.texels, base, (prediction + symbols) & (alphabet - 1), absolute, features[9])
     stream.finish()
     values = np.empty((count, planes), np.uint8)
     values[order.texels] = state.values.reshape(planes, -1)[:, :count].T

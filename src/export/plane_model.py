@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,28 @@ _LEAST_EXPECTED = np.float32(0.015)  # quantisation steps
 _THRESHOLDS = np.floor(0.015 * 2.0 ** ((np.arange(1, CONTEXTS) - 0.5) / 2.5) * (1 << WEIGHT_BITS)).astype(np.float32)
 
 
+# The same by the first 13 bits of a float32 that is not negative: a sixteenth of an octave holds one threshold at most.
+_CELL_BITS = 19
+_CELLS = np.arange((1 << 31 >> _CELL_BITS) + 1, dtype=np.int64) << _CELL_BITS
+_CELL_OF_THRESHOLD = _THRESHOLDS.view(np.int32) >> _CELL_BITS
+_BELOW_CELL = np.searchsorted(_THRESHOLDS.view(np.int32), _CELLS[:-1], side="left")
+_THRESHOLD_IN_CELL = np.full(len(_CELLS) - 1, np.inf, np.float32)
+_THRESHOLD_IN_CELL[_CELL_OF_THRESHOLD] = _THRESHOLDS
+
+
+class Step(NamedTuple):
+    """What is handled at once: which of the texels, plane after plane."""
+
+    texels: slice
+    first_plane: int
+    sizes: np.ndarray  # texels of each plane
+
+    def spread(self, of_planes: np.ndarray) -> np.ndarray:
+        """``of_planes`` ... x D -> what belongs to each value of the step, ... x M."""
+        own = of_planes[..., self.first_plane : self.first_plane + len(self.sizes)]
+        return np.repeat(own, self.sizes, axis=-1)
+
+
 class PlaneOrder:
     """In which order texels are kept: by (x + 2 y) mod 3, then by falling x + 2 y, then row-major.
 
@@ -47,17 +70,16 @@ class PlaneOrder:
         self._sizes = np.bincount(place, minlength=PLANE_LAG * self._keys)
         self._ends = np.cumsum(self._sizes)
 
-    def steps(self, planes: int) -> Iterator[tuple[slice, np.ndarray]]:
-        """Per step: which of the texels in this order, M of them, and their planes M."""
+    def steps(self, planes: int) -> Iterator[Step]:
         for step in range(self._keys + PLANE_LAG * (planes - 1)):
             least = max(0, -(-(step - self._keys + 1) // PLANE_LAG))
             most = min(planes - 1, step // PLANE_LAG)
             first = step % PLANE_LAG * self._keys + self._keys - 1 - step
             sizes = self._sizes[first + PLANE_LAG * least : first + PLANE_LAG * most + 1 : PLANE_LAG]
-            plane = np.repeat(np.arange(least, most + 1), sizes)
-            if len(plane):
+            count = int(sizes.sum())
+            if count:
                 end = int(self._ends[first + PLANE_LAG * most])
-                yield slice(end - len(plane), end), plane
+                yield Step(slice(end - count, end), least, sizes)
 
 
 @dataclass(frozen=True)
@@ -122,11 +144,12 @@ class PlaneState:
     def predict(self, texels: slice, base: np.ndarray | np.int64) -> tuple[np.ndarray, np.ndarray]:
         """For M values (``base`` = plane x stride): predictions M and features FEATURES x M, int16."""
         near = self.neighbours
-        w, n, nw, ne, ww, nn = self.values.take(near.values[:, texels] + base)
+        w, n, nw, ne, ww, nn = self.values.take(near.values[:, texels] + base, mode="clip")
         low, high = np.minimum(w, n), np.maximum(w, n)
         prediction = np.maximum(low, np.minimum(high, w + n - nw))
-        around = self._history.take(near.residuals[:, texels] + (base + 2 * self.stride))
-        two_before, before, own = self._history.take(np.arange(texels.start, texels.stop) + base + self._rows)
+        around = self._history.take(near.residuals[:, texels] + (base + 2 * self.stride), mode="clip")
+        here = np.arange(texels.start, texels.stop) + base + self._rows
+        two_before, before, own = self._history.take(here, mode="clip")
         rw, rn, rnw, rne = around[:4] & _RESIDUAL_MASK
         sw, sn, snw, sne, se, ss = around >> _RESIDUAL_BITS
         features = np.empty((FEATURES, len(w)), np.int16)
@@ -155,11 +178,13 @@ class PlaneState:
 
 
 def contexts(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """``features`` and ``weights`` FEATURES x M float32 -> table numbers M.
+    """``features`` and ``weights`` FEATURES x M float32 -> table numbers M: how many thresholds are reached.
 
     All are whole numbers, and all sums are below 2^24: exact in float32.
     """
-    return np.searchsorted(_THRESHOLDS, np.einsum("km,km->m", features.astype(np.float32), weights), side="right")
+    expected = np.maximum(np.einsum("km,km->m", features.astype(np.float32), weights), np.float32(0.0))
+    cell = expected.view(np.int32) >> _CELL_BITS
+    return _BELOW_CELL.take(cell, mode="clip") + (expected >= _THRESHOLD_IN_CELL.take(cell, mode="clip"))
 
 
 def fit_weights(features: np.ndarray, residuals: np.ndarray) -> np.ndarray:

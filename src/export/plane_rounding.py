@@ -37,11 +37,12 @@ def round_planes(
     state = PlaneState(neighbours(mask, order.texels), planes, alphabet.bit_length() - 1)
     weights = np.ascontiguousarray(tables.weights.T, np.float32)
     exact, low, high = (_by_plane(values, order) for values in (exact.astype(np.float32), low, high))
-    for texels, plane in order.steps(planes):
-        base = plane * state.stride
+    bases, firsts = state.stride * np.arange(planes), count * np.arange(planes)
+    for step in order.steps(planes):
+        texels, base = step.texels, step.spread(bases)
         prediction, features = state.predict(texels, base)
-        entry = contexts(features, weights.take(plane, axis=1)) * alphabet
-        here = np.arange(texels.start, texels.stop) + plane * count
+        entry = contexts(features, step.spread(weights)) * alphabet
+        here = np.arange(texels.start, texels.stop) + step.spread(firsts)
         wanted, least, most = exact[here], low[here].astype(np.int16), high[here].astype(np.int16)
         nearest = np.clip(np.rint(wanted).astype(np.int16), least, most)
         expected = np.clip(prediction, least, most)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from src.models import siren_sizes
 from src.models.f2 import F2
 from src.models.grid import latent_grid
 from src.models.grid.engine_f2 import STATE_MARK, decoder_from_exported
@@ -38,12 +39,12 @@ class CompressorConfig:
     height: int
     width: int
     hours: tuple[float, ...]
-    latent_dim: int = 32
-    hidden_f1: int = 32
-    layers_f1: int = 4
-    hidden_f2: int = 64
-    layers_f2: int = 4
-    time_harmonics: int = 2
+    latent_dim: int = siren_sizes.LATENT_DIM
+    hidden_f1: int = siren_sizes.HIDDEN_F1
+    layers_f1: int = siren_sizes.LAYERS_F1
+    hidden_f2: int = siren_sizes.HIDDEN_F2
+    layers_f2: int = siren_sizes.LAYERS_F2
+    time_harmonics: int = siren_sizes.TIME_HARMONICS
     frame_scale: tuple[float, ...] = ()  # of the radiance transfer; empty for display values
     gamma: float = 1.0
 

@@ -27,6 +27,7 @@ FILL = 0.82  # of the memory, where the quality is enough
 FILE_SHARE = 0.28  # of the memory that latents may take: what those of a file are to take
 FILE_PRICES = (0.12, 0.15, 0.19, 0.24, 0.3, 0.37, 0.46, 0.58)  # squared steps per bit; the first costs next to nothing
 CONTROL_EVERY = 0.02  # of the training: the price follows the size
+LEAST_EPOCHS = 0.5  # between two controls: latents that were not seen cannot have followed
 CONTROL_POWER = 2.0
 CONTROL_LIMIT = 1.6
 SAMPLE_BLOCKS = 2000  # the size in memory is measured by
@@ -51,7 +52,8 @@ class _Rows(NamedTuple):
         chosen[rows] = True
         chosen = chosen.repeat_interleave(GROUP)[: len(mask)]
         part = mask[chosen]
-        return cls(part, torch.nonzero(chosen[torch.nonzero(mask)[:, 0]]).flatten(), BlockLayout.of(part))
+        texels = torch.nonzero(chosen.repeat_interleave(mask.sum(1))).flatten()
+        return cls(part, texels, BlockLayout.of(part))
 
 
 class GridBudget:
@@ -71,24 +73,26 @@ class GridBudget:
     def packed_bytes(self, codes: Tensor) -> int:
         return packed_bytes(self._model.layout, codes, self._model.config.latent_bits)
 
-    def is_due(self, progress: float) -> bool:
-        """Whether :meth:`control` has something to do."""
+    def control(self, progress: float, epochs: float) -> None:
+        """Now and then raise the price where the latents are too large, lower it where there is room.
+
+        ``epochs`` of the whole training: the less often latents are seen, the slower they follow.
+        """
         if self._checked is None:
             self._checked = int(self._model.price_check)  # of a continued run
-        return int(progress / CONTROL_EVERY) > self._checked
+        check = int(progress / CONTROL_EVERY)
+        seen = (check - self._checked) * CONTROL_EVERY * epochs
+        if check > self._checked and seen >= LEAST_EPOCHS:
+            self._checked = check
+            self._model.price_check.fill_(check)
+            self._follow(min(1.0, seen))
 
     @torch.no_grad()
-    def control(self, progress: float, epochs: float) -> None:
-        """Raise the price where the latents are too large, lower it where there is room.
-
-        ``epochs`` of the whole training: latents that are seen less than once between two controls cannot follow.
-        """
+    def _follow(self, rate: float) -> None:
         model = self._model
-        check = self._checked = int(progress / CONTROL_EVERY)
-        model.price_check.fill_(check)
         size_bytes = self._sampled_bytes(float(model.rounding_price))
         change = min(CONTROL_LIMIT, max(1.0 / CONTROL_LIMIT, (size_bytes / self._goal) ** CONTROL_POWER))
-        model.rate_price.mul_(change ** min(1.0, epochs * CONTROL_EVERY))
+        model.rate_price.mul_(change**rate)
 
     @torch.no_grad()
     def rounded(self) -> Tensor:

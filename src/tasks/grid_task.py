@@ -85,7 +85,7 @@ class GridTask(Task):
         if self.is_frozen:
             self._freeze_once()
             return {"loss": self._error(texels, model(model.latents[texels].detach()), target)}
-        if self._budget.is_due(self.progress):
+        if self.progress > 0:
             epochs = self.step / self.progress * len(batch.count) / len(model.layout.count)
             self._budget.control(self.progress, epochs)
         latents = F.embedding(batch.rows, model.latents, sparse=True)  # M x 16 x D

@@ -31,6 +31,7 @@ LATENT_RATE = 4e-3
 ROW_FLOOR = 2.0
 WARMUP_STEPS = 10
 LEAST_SECONDS_FOR_FILE = 20.0  # of training: with less there is no time to round for a small file
+MOST_TEXELS_FOR_FILE = 1 << 22  # with more that would take minutes
 
 
 def budget_bytes(data: LightmapDataset, bpp: float) -> float:
@@ -49,11 +50,12 @@ def grid_data(data: LightmapDataset, options: GridOptions) -> LightmapDataset:
 def grid_size(data: LightmapDataset, options: GridOptions) -> GridSize:
     """The grid that starts best within the budget. Raises :class:`InputError` when none fits."""
     shape, budget = _shape(data, options), budget_bytes(data, options.bpp)
-    if options.time_budget_s is None or options.time_budget_s >= LEAST_SECONDS_FOR_FILE:
+    is_quick = options.time_budget_s is not None and options.time_budget_s < LEAST_SECONDS_FOR_FILE
+    if not is_quick and data.texel_count <= MOST_TEXELS_FOR_FILE:
         size = choose_size(data, shape, FILL * budget)
         if size is not None and size.psnr_db >= ENOUGH_DB:
             return size._replace(fill=FILL)
-    size = choose_size(data, shape, budget)
+    size = choose_size(data, shape, budget, is_quick) or choose_size(data, shape, budget)
     if size is None:
         problem, enough = f"{options.bpp:g} is less than one channel takes", grid_least_bpp(data, options)
         raise InputError("--bpp", problem, f"give {_rounded_up(enough)} or more")

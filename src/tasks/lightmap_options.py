@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from src.models import siren_sizes
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
@@ -34,15 +36,12 @@ class SirenOptions(TrainingOptions):
     accumulate_steps: int = 1  # batches per optimizer step
     amp: str = "off"  # or "bf16", "fp16"
     compile: bool = False
-    latent_dim: int = 32
-    hidden_f1: int = 32
-    layers_f1: int = 4
-    hidden_f2: int = 64
-    layers_f2: int = 4
-    time_harmonics: int = 2
-
-
-FADE, SHADOW = "fade", "shadow"  # what a grid does between baked hours
+    latent_dim: int = siren_sizes.LATENT_DIM
+    hidden_f1: int = siren_sizes.HIDDEN_F1
+    layers_f1: int = siren_sizes.LAYERS_F1
+    hidden_f2: int = siren_sizes.HIDDEN_F2
+    layers_f2: int = siren_sizes.LAYERS_F2
+    time_harmonics: int = siren_sizes.TIME_HARMONICS
 
 
 FADE, SHADOW = "fade", "shadow"  # what a grid does between baked hours

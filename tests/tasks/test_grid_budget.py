@@ -65,14 +65,16 @@ def test_the_price_follows_the_size_as_fast_as_latents_are_seen() -> None:
     model = started_grid(noisy_day())
     size = GridBudget(model, 1e9).packed_bytes(model.codes()[0])
     changes = []
-    for epochs in (1000.0, 10.0):
+    for epochs in (1000.0, 30.0, 10.0):
         budget = GridBudget(model, 0.5 * size + model.config.f2_bytes)
         budget.start(1.0, 1000)
         model.price_check.zero_()
         before = float(model.rate_price)
-        assert budget.is_due(0.02)
         budget.control(0.02, epochs)
-        assert not budget.is_due(0.03)
+        budget.control(0.03, epochs)
         changes.append(float(model.rate_price) / before)
     assert changes[0] == pytest.approx(CONTROL_LIMIT)
-    assert 1.0 < changes[1] < 1.2
+    assert 1.0 < changes[1] < 0.9 * CONTROL_LIMIT
+    assert changes[2] == 1.0
+    budget.control(0.06, 10.0)
+    assert float(model.rate_price) > before

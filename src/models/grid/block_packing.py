@@ -67,38 +67,37 @@ def _pack_band(layout: RecordLayout, mask: Tensor, values: Tensor) -> tuple[Tens
     start = length.cumsum(0) - length
     words = torch.zeros(int(length.sum()) + 1, dtype=torch.int64, device=values.device)
 
-    def write(at: Tensor, field: Tensor, of_group: Tensor) -> None:
-        """``field`` M at bit ``at`` M of the records of ``of_group`` M."""
-        word, shift = start[of_group] + at // WORD, at % WORD
-        shifted = field.long() << shift
+    def write(at: Tensor, field: Tensor, chosen: Tensor) -> None:
+        """``field`` at bit ``at`` of the records: of any shape that begins with the groups, where ``chosen``."""
+        shape = torch.broadcast_shapes(at.shape, field.shape, chosen.shape)
+        field = field.expand(shape).reshape(-1)
+        place = torch.nonzero((chosen.expand(shape) & (field.view(shape) != 0)).reshape(-1)).flatten()  # 0 is there
+        bit = at.expand(shape).reshape(-1)[place]
+        word = start[torch.div(place, len(field) // len(start), rounding_mode="floor")] + (bit >> 5)
+        shifted = field[place].long() << (bit & 31)
         words.index_add_(0, word, shifted & 0xFFFFFFFF)
-        words.index_add_(0, word + 1, shifted >> WORD)
-
-    def write_all(at: Tensor, field: Tensor, chosen: Tensor) -> None:
-        """Fields of any shape that begins with the groups; only those ``chosen``."""
-        at, field, chosen = torch.broadcast_tensors(at, field, chosen)
-        of_group = torch.arange(len(at), device=at.device).view(-1, *[1] * (at.ndim - 1)).expand_as(at)
-        write(at[chosen], field[chosen], of_group[chosen])
+        over = torch.nonzero(shifted >> WORD).flatten()
+        words.index_add_(0, word[over] + 1, shifted[over] >> WORD)
 
     block = torch.arange(BLOCKS, device=values.device)
     of_used = used.unsqueeze(1)
-    write_all(block * layout.size_bits, size, of_used)
+    write(block * layout.size_bits, size, of_used)
     flags = (valid << torch.arange(TEXELS, device=values.device)).sum(2)
-    write_all(BLOCKS * layout.size_bits + block * TEXELS, flags, partial.unsqueeze(1))
+    write(BLOCKS * layout.size_bits + block * TEXELS, flags, partial.unsqueeze(1))
     channels = (
         layout.first_channel(partial).unsqueeze(1) + torch.arange(dim, device=values.device) * layout.channel_bits
     )
-    write_all(channels, base, of_used)
-    write_all(channels + layout.bits, wide, of_used)
+    write(channels, base, of_used)
+    write(channels + layout.bits, wide, of_used)
     fields = wide + code
     header = first_header.unsqueeze(2) + (fields.cumsum(1) - fields).unsqueeze(1)
     kept = has.unsqueeze(2) & (wide > 0).unsqueeze(1)
-    write_all(header, low - base.unsqueeze(1), kept)
-    write_all(header + wide.unsqueeze(1), narrow, kept)
+    write(header, low - base.unsqueeze(1), kept)
+    write(header + wide.unsqueeze(1), narrow, kept)
     rank = valid.cumsum(2) - valid.int()
     payload = first_payload.unsqueeze(2) + rank * size.unsqueeze(2)
     payload = payload.unsqueeze(3) + (narrow.cumsum(2) - narrow).unsqueeze(2)
-    write_all(payload, dense - low.unsqueeze(2), valid.unsqueeze(3) & (narrow > 0).unsqueeze(2))
+    write(payload, dense - low.unsqueeze(2), valid.unsqueeze(3) & (narrow > 0).unsqueeze(2))
     entry = torch.where(used, start | (partial.long() << 31), EMPTY)
     return entry, _as_int32(words[:-1])
 
