@@ -225,7 +225,8 @@ def test_truth_and_error_stand_beside_the_day(viewer, day: Path) -> None:
     page.page.wait_for_function("app.truthScale")
     page.settle()
     assert page.state("hour") == "12.0000"  # the nearest baked one
-    assert re.fullmatch(r"Decoded|Truth|Error.* dB .*", page.page.locator("#labels span").nth(2).text_content())
+    labels = page.page.locator("#labels span").all_text_contents()
+    assert labels[:2] == ["Decoded", "Truth"] and re.fullmatch(r"Error\d+\.\d dBfull scale 10 %", labels[2])
     truth = example_frames()[0][HOURS.index(12.0)]
     white = page.js("app.shown.white")
     for x, y in ((20, 30), (40, 12)):

@@ -59,7 +59,7 @@ class Timeline {
 
   /** Shows the hour that is shown. */
   show(hour) {
-    this.slider.value = hour;
+    if (hour !== 0 || this.slider.value !== "24") this.slider.value = hour; // 24 is 0, and stays at its end
     this.slider.setAttribute("aria-valuetext", clockOf(hour));
     document.getElementById("clock").textContent = clockOf(hour);
     const now = Math.round(hour) % 24;
