@@ -1,10 +1,7 @@
 """Lit portraits -> flat-lit portraits and the environments that lit them.
 
     python inference_delit.py --input portrait.jpg
-    python inference_delit.py --input clip.mp4 --output_dir out
     python inference_delit.py --input folder --output_dir out --checkpoint runs/delit/checkpoint_best.pth
-
-Without --checkpoint it is done by weights/delit.pth, which comes with the repository.
 
 A picture (png, jpg, webp, avif, exr, hdr) gives NAME_flat_lit.png, NAME_env.hdr and NAME_env_preview.png, and how sure
 the model is of them, NAME_flat_confidence.png and NAME_env_confidence.png; a video (mp4, mov, mkv, webm, with --frames
@@ -13,7 +10,7 @@ gives all for everything below, sub-folders kept. png, jpg and videos are taken 
 --pseudo_labels makes training data of a folder of clips (videos, or a folder of frames each): docs/pseudo-labels.md.
 
 The same command again continues: finished outputs are skipped, those of another picture, checkpoint or other flags are
-made again. Exit status 1 when any input failed; the rest is done.
+made again. Exit status 1 when any input failed; the rest is done. Without --checkpoint weights/delit.pth does it.
 """
 
 from __future__ import annotations
@@ -23,12 +20,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from src.inference.delit import label_arguments
 from src.utils.cli import InputError, Parser, parse_shard, positive_float, positive_int, script
 
-KEPT = ("e_warp_ratio<2", "sharpness_ratio>0.6", "face_share>0.8", "self_check_residual<0.6")
 # What does not decide what a result holds: where things lie, how fast it goes, and which files there are.
 NOT_OF_RESULTS = {"checkpoint", "input", "output_dir", "shard", "overwrite", "device", "frames"}
-NOT_OF_RESULTS |= {"save_exr", "self_check", "pseudo_labels", "keep", "dry_run", "frames_as", "env_per_frame"}
+NOT_OF_RESULTS |= {"save_exr", "self_check", *label_arguments.NOT_OF_RESULTS}
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -51,25 +48,16 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--temporal", choices=("none", "ema"), default="ema", help="videos: running averages between cuts")
     add("--batch_size", type=positive_int, default=8, help="frames that go through the network together")
     add("--self_check", action="store_true", help="render again under the predicted light: NAME_report.json")
-    add(
-        "--olat_root", type=Path, help="--self_check by OLATs: a folder per subject, called like an input or its folder"
-    )
+    add("--olat_root", type=Path, help="--self_check by OLATs: a folder per subject, called like inputs or theirs")
     add("--lights", type=Path, help="of --olat_root (default: lights.json in it)")
-    add("--pseudo_labels", action="store_true", help="label every clip below --input as training data")
-    add("--frames_as", choices=("mp4", "png"), default="mp4", help="pseudo labels: how frames and masks are stored")
-    add("--env_per_frame", action="store_true", help="pseudo labels: an environment per frame too")
-    add("--keep", nargs="*", default=KEPT, metavar="FIGURE<VALUE", help="pseudo labels: clips to train with")
-    add("--dry_run", action="store_true", help="pseudo labels: label 3 clips, say what all take, write nothing")
+    label_arguments.add_label_arguments(parser)
     add("--shard", type=parse_shard, default=(0, 1), metavar="I/N", help="do the I-th of N shares of the inputs")
     add("--overwrite", action="store_true", help="make finished outputs again")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     args = parser.parse_args(argv)
-    if (args.olat_root or args.lights) and not args.self_check:
-        raise InputError("--olat_root, --lights", "are for --self_check", "give that too, or leave them out")
-    if args.lights and not args.olat_root:
-        raise InputError("--lights", "belongs to --olat_root", "give both")
-    if not args.pseudo_labels and (args.env_per_frame or args.dry_run):
-        raise InputError("--env_per_frame, --dry_run", "are for --pseudo_labels", "give that too, or leave them out")
+    if (args.olat_root and not args.self_check) or (args.lights and not args.olat_root):
+        raise InputError("--lights, --olat_root", "belong to one another and to --self_check", "give that too")
+    label_arguments.check_label_arguments(args)
     args.exposure = args.exposure or ("predicted" if args.pseudo_labels else "keep")
     return args
 
@@ -88,7 +76,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.inference.delit.video import VideoOptions
     from src.inference.faces import chosen_finder, face_finder
     from src.inference.masks import OWN, PersonMasks
-    from src.inference.origin import Origins
     from src.inference.runner import Summary
     from src.inference.work_list import describe_passed_over, find_jobs, find_passed_over
     from src.models.delit_model import load
@@ -109,11 +96,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         videos = VideoOptions(args.batch_size, args.temporal == "ema", args.fps, check)
         how = {"flat_size": args.flat_size, "crops": not args.no_crop, "keep_exposure": args.exposure == "keep"}
         how |= {"faces": face_finder(args.faces), "masks": masks}
+        made_by = (args.checkpoint, decisive)
         share = args.shard[0] + args.shard[1] * group.rank, args.shard[1] * group.count
         if args.pseudo_labels:
-            origins = Origins(args.checkpoint, {**decisive, "frames": args.frames_as, "envs": args.env_per_frame})
             options = LabelOptions(videos, args.frames_as == "png", args.env_per_frame)
-            labels = LabelSet(args.input, args.output_dir, share, origins, options, args.keep, args.overwrite)
+            labels = LabelSet(args.input, args.output_dir, share, made_by, options, args.keep, args.overwrite)
             if args.dry_run:
                 print(labels.dry_run(Delighter(model, **how)))
                 return 0
@@ -124,7 +111,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             if group.is_main and (others := find_passed_over(args.input, args.output_dir)):
                 print(describe_passed_over(others, args.input))
             stills = StillOutputs(args.save_exr, model.config.arch == "attention", check, model.config.flat_confidence)
-            made_by = (args.checkpoint, decisive)
             summary = delight_files(jobs, model, how, stills, videos, made_by, args.overwrite, group.is_main)
         total = sum(group.gather(summary), Summary())
     if group.is_main:

@@ -12,7 +12,7 @@ import shutil
 import socket
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,21 +43,26 @@ _PROBED = 3
 
 
 class LabelSet:
-    """``share``: (index, count) of this process among all that label the set; it does every count-th clip."""
+    """``share``: (index, count) of this process among all that label the set; it does every count-th clip.
+
+    ``made_by``: the checkpoint, and all other options that decide what labels hold.
+    """
 
     def __init__(
         self,
         source: Path,
         folder: Path,
         share: tuple[int, int],
-        origins: Origins,
+        made_by: tuple[Path, Mapping[str, object]],
         options: LabelOptions,
         keep: Sequence[str] = (),
         overwrite: bool = False,
     ) -> None:
         """Raises InputError where the input holds no clips, or two of them would lie in one another."""
         self.source, self.folder, self.share = source, folder, share
-        self.origins, self.options, self.overwrite = origins, options, overwrite
+        self.options, self.overwrite = options, overwrite
+        checkpoint, decisive = made_by
+        self.origins = Origins(checkpoint, {**decisive, "frames": options.as_png, "envs": options.env_per_frame})
         self.keep = tuple(parse_threshold(text) for text in keep)
         found = find_jobs(source, folder / CLIPS, folders_are_videos=True)
         self.jobs = [job for job in found if job.is_video]
