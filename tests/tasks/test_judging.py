@@ -21,6 +21,9 @@ class Exact:
         column, row = ((xy + 1) / 2 * torch.tensor([width, height])).long().T.numpy()
         return torch.from_numpy(self.frames[self.hours.index(hour)][row, column]).float()
 
+    def render(self, hour: float) -> np.ndarray:
+        return self.frames[self.hours.index(hour)]
+
 
 @pytest.mark.parametrize(("height", "width", "stride"), [(40, 48, 1), (6, 1100, 3)])
 def test_pairs_are_thinned_out_masked_and_show_the_peak_as_white(monkeypatch, height: int, width: int, stride: int):
