@@ -89,7 +89,7 @@ def test_the_shipped_model_takes_shading_away_and_keeps_brightness():
     before, after = luminance(picture)[inside], luminance(result)[inside]
     assert 0.7 < after.mean() / before.mean() < 1.4
     assert np.log(after + 0.01).std() < np.log(before + 0.01).std()
-    np.testing.assert_array_equal(result[0, 0], picture[0, 0])
+    np.testing.assert_allclose(result[0, 0], picture[0, 0], atol=1e-3)
 
 
 @has_relit_weights
