@@ -157,9 +157,9 @@ def make_model(arguments: argparse.Namespace) -> DelitModel:
     if arguments.pretrained is None:
         return DelitModel(config)
     pretrained = load(arguments.pretrained)
-    own = {"flat_confidence": has_confidence, "image_size": config.image_size}  # which no weights depend on, or few
-    if replace(pretrained.config, **own) != config:
-        shape = [name for name in (*_MODEL, "without") if name not in own]
+    # Few weights depend on whether there is a confidence, none on the pictures' size.
+    if replace(pretrained.config, flat_confidence=has_confidence, image_size=config.image_size) != config:
+        shape = [name for name in (*_MODEL, "without") if name != "image_size"]
         differing = [name for name in shape if getattr(pretrained.config, name) != getattr(config, name)]
         values = ", ".join(f"{name} is {getattr(pretrained.config, name)}" for name in differing)
         raise InputError(arguments.pretrained, f"its model has another shape ({values})", "give the same flags")
