@@ -432,8 +432,9 @@ def test_a_real_clip_keeps_its_face_and_what_is_around_it(checkpoint, tmp_path):
     outside = np.s_[:, : crop.left - 20]
     for index in (0, 31, 61):
         before, after = source[index].astype(int), result[index].astype(int)
-        assert np.abs(before[outside] - after[outside]).mean() < 2
-        assert np.abs(before[inside] - after[inside]).mean() > 4
+        left_alone = np.abs(before[outside] - after[outside]).mean()
+        assert left_alone < 1
+        assert np.abs(before[inside] - after[inside]).mean() > 3 * left_alone, "a model that is unsure changes little"
 
 
 @needs_portraits

@@ -324,7 +324,7 @@ def test_killed_at_30_random_moments(day, tmp_path):
         assert process.exitcode == -signal.SIGKILL, "otherwise nothing was killed"
         steps.append(steps_done(run))
     assert steps == sorted(steps), "nothing saved is ever lost"
-    assert 100 < steps[-1] < 720
+    assert 60 < steps[-1] < 720, "killed before the end, and after it had come far enough to resume"
     assert best(run)["step"] > 0
     process = tiny_runs.start(argv)
     process.join()
