@@ -423,7 +423,7 @@ def test_a_mask_that_is_given_says_what_changes(checkpoint, tmp_path, capsys):
 
 @needs_portraits
 def test_a_real_clip_keeps_its_face_and_what_is_around_it(checkpoint, tmp_path):
-    assert run(checkpoint, CLIP, tmp_path) == 0
+    assert run(checkpoint, CLIP, tmp_path, "--exposure", "predicted") == 0
     source, result = list(VideoReader(CLIP)), list(VideoReader(tmp_path / f"{CLIP.stem}_flat_lit.mp4"))
     assert len(result) == len(source) == 62
     face = FaceTracker().track(source[:1], [True])[0]
@@ -432,9 +432,8 @@ def test_a_real_clip_keeps_its_face_and_what_is_around_it(checkpoint, tmp_path):
     outside = np.s_[:, : crop.left - 20]
     for index in (0, 31, 61):
         before, after = source[index].astype(int), result[index].astype(int)
-        left_alone = np.abs(before[outside] - after[outside]).mean()
-        assert left_alone < 1
-        assert np.abs(before[inside] - after[inside]).mean() > 3 * left_alone, "a model that is unsure changes little"
+        assert np.abs(before[outside] - after[outside]).mean() < 1
+        assert np.abs(before[inside] - after[inside]).mean() > 4
 
 
 @needs_portraits
