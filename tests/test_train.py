@@ -316,7 +316,7 @@ def test_killed_at_30_random_moments(day, tmp_path):
     steps = [0]
     for _ in range(30):
         if chance.random() < 0.7:
-            moment = partial(tiny_runs.die_at_call, chance.randrange(1, 6000), "_train_step")  # an epoch is some 2600
+            moment = partial(tiny_runs.die_at_call, chance.randrange(1, 7000), "_train_step")  # an epoch is some 2600
         else:
             moment = partial(tiny_runs.die_at_call, chance.randrange(1, 1000))  # while it starts
         process = tiny_runs.start(argv, setup=moment)
@@ -324,7 +324,7 @@ def test_killed_at_30_random_moments(day, tmp_path):
         assert process.exitcode == -signal.SIGKILL, "otherwise nothing was killed"
         steps.append(steps_done(run))
     assert steps == sorted(steps), "nothing saved is ever lost"
-    assert 60 < steps[-1] < 720, "killed before the end, and after it had come far enough to resume"
+    assert 100 < steps[-1] < 720
     assert best(run)["step"] > 0
     process = tiny_runs.start(argv)
     process.join()
