@@ -48,6 +48,7 @@ LIGHTMAP_WING = (
     "tasks.lightmap_runs",
     "tasks.judging",
     "tasks.lightmap_options",
+    "tasks.lightmap_export",
     "tasks.siren_task",
     "tasks.siren_training",
     "tasks.grid_task",

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from src.models import siren_sizes
 from src.models.f2 import F2
 from src.models.grid import latent_grid
+from src.models.grid.decoder import GridDecoder
 from src.models.grid.engine_f2 import STATE_MARK, decoder_from_exported
 from src.models.lightmap_decoder import LightmapDecoder
 from src.models.radiance_f2 import split_transfer
@@ -87,9 +88,14 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> LightmapDecode
 
     Raises :class:`InputError` if it is not one.
     """
-    if checkpoint.read_kind(path) == latent_grid.CHECKPOINT_KIND:
-        return latent_grid.load(path, device)
-    return load_siren(path, device).decoder()
+    model = load_model(path, device)
+    return model.decoder() if isinstance(model, LightmapCompressor) else model
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> GridDecoder | LightmapCompressor:
+    """What is exported of a checkpoint: a siren's networks, or a latent grid as it decodes."""
+    is_grid = checkpoint.read_kind(path) == latent_grid.CHECKPOINT_KIND
+    return latent_grid.load(path, device) if is_grid else load_siren(path, device)
 
 
 def load_siren(path: str | Path, device: str | torch.device = "cpu") -> LightmapCompressor:

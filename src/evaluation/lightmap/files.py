@@ -12,9 +12,8 @@ from src.export.bundle import encode_bundle, read_bundle
 from src.export.files import BUNDLE, F2_WEIGHTS, LATENT_MAP
 from src.export.siren import export_siren
 from src.models import compressor
-from src.models.grid import latent_grid
+from src.models.grid.decoder import GridDecoder
 from src.models.lightmap_decoder import LightmapDecoder
-from src.utils import checkpoint
 from src.utils.cli import InputError
 
 CHECKPOINT = "best.ckpt"  # as it is called in a run's folder
@@ -52,10 +51,9 @@ def open_checkpoint(path: Path, lightmap: Lightmap) -> Coded:
     A latent grid is shipped as a bundle. A SIREN is shipped, and resident, as float32 latent map and F2. Raises
     :class:`InputError` as :func:`open_bundle` does.
     """
-    if checkpoint.read_kind(path) == latent_grid.CHECKPOINT_KIND:
-        grid = latent_grid.load(path)
-        return _grid_coded(path, grid, len(encode_bundle(grid)), lightmap)
-    model = compressor.load_siren(path)
+    model = compressor.load_model(path)
+    if isinstance(model, GridDecoder):
+        return _grid_coded(path, model, len(encode_bundle(model)), lightmap)
     decoder = model.decoder()
     _require_fit(path, decoder, lightmap)
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +62,7 @@ def open_checkpoint(path: Path, lightmap: Lightmap) -> Coded:
     return _coded(decoder, size_bytes_disk, decoder.resident_bytes, lightmap)
 
 
-def _grid_coded(path: Path, decoder: latent_grid.GridDecoder, size_bytes: int, lightmap: Lightmap) -> Coded:
+def _grid_coded(path: Path, decoder: GridDecoder, size_bytes: int, lightmap: Lightmap) -> Coded:
     """What lightmaps share counts for each of them by its texels."""
     memory, share = decoder.resident_bytes, 1.0
     if decoder.lightmap_names:
