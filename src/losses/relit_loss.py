@@ -28,6 +28,9 @@ class RelitLoss(nn.Module):
     far the shares are apart, as Kullback-Leibler divergence, which says of every light at once what pictures say of a
     few; ``guidance`` is its weight. With the ``flow`` of consecutive frames, N x 3 x H x W (columns and rows to where
     a pixel was in the frame before, and whether it was seen there), ``steady``: how much the error changes along it.
+
+    ``confidence`` N x 1 x H x W in [0, 1] is what errors of pictures and of their steadiness are multiplied by, where
+    true pictures are labels that were predicted: those that are not sure of themselves teach less.
     """
 
     def forward(
@@ -40,20 +43,24 @@ class RelitLoss(nn.Module):
         predicted: Tensor | None = None,
         guidance: float = 0.0,
         flow: Tensor | None = None,
+        confidence: Tensor | None = None,
     ) -> dict[str, Tensor]:
         lights = relit.shape[1]
-        weight = mask.repeat_interleave(lights, dim=0)
+        person = mask.repeat_interleave(lights, dim=0)
         relit, true = relit.flatten(0, 1).float(), true.flatten(0, 1).float()
-        total = weight.sum((1, 2, 3)).clamp_min(1.0)
-        mean = (luminance(true) * weight[:, 0]).sum((1, 2)) / total
+        total = person.sum((1, 2, 3)).clamp_min(1.0)
+        mean = (luminance(true) * person[:, 0]).sum((1, 2)) / total
+        sureness = torch.ones_like(mask) if confidence is None else confidence
+        weight = person * sureness.repeat_interleave(lights, dim=0)
+        certain = weight.sum() / person.sum().clamp_min(1.0)  # makes means of errors means of errors times confidence
         exposure = (_EXPOSED_TO / mean.clamp_min(_DARKEST)).view(-1, 1, 1, 1)
         relit, true = relit * exposure, true * exposure
         shown, wanted = extended_srgb(relit), extended_srgb(true)
         sure = seen_mask.float().clamp(_SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
         terms = {
-            "relit_shown": masked_mean((shown - wanted).abs(), weight),
-            "relit_log": masked_mean((torch.log(relit + _SHADOW) - torch.log(true + _SHADOW)).abs(), weight),
-            "relit_edges": _edge_error(shown - wanted, weight),
+            "relit_shown": certain * masked_mean((shown - wanted).abs(), weight),
+            "relit_log": certain * masked_mean((torch.log(relit + _SHADOW) - torch.log(true + _SHADOW)).abs(), weight),
+            "relit_edges": certain * _edge_error(shown - wanted, weight),
             "mask": F.binary_cross_entropy(sure, mask),
         }
         terms["loss"] = (
@@ -63,9 +70,9 @@ class RelitLoss(nn.Module):
             + MASK_WEIGHT * terms["mask"]
         )
         if flow is not None:
-            steady = _unsteadiness((shown - wanted).unflatten(0, (-1, lights)).flatten(1, 2), flow, mask)
-            terms["steady"] = steady
-            terms["loss"] = terms["loss"] + STEADY_WEIGHT * steady
+            error = (shown - wanted).unflatten(0, (-1, lights)).flatten(1, 2)
+            terms["steady"] = certain * _unsteadiness(error, flow, mask * sureness)
+            terms["loss"] = terms["loss"] + STEADY_WEIGHT * terms["steady"]
         if transfer is not None and predicted is not None:
             terms["transfer"] = _divergence(transfer, predicted.float(), mask)
             terms["loss"] = terms["loss"] + guidance * terms["transfer"]

@@ -50,6 +50,7 @@ class RelitTask(Task):
             predicted=transport.diffuse,
             guidance=GUIDANCE * (1.0 - self.progress),
             flow=batch.flow,
+            confidence=batch.confidence,
         )
 
     def samples(self, batch: RelitBatch) -> int:

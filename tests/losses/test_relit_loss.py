@@ -53,3 +53,23 @@ def test_an_error_that_moves_with_the_surface_is_steady(pictures):
     figures = [RelitLoss()(p, true, mask, mask, flow=flow) for p in (moving, standing)]
     assert figures[0]["steady"] < 0.25 * figures[1]["steady"]
     assert torch.isfinite(figures[0]["loss"])
+
+
+def test_labels_that_are_unsure_teach_less(pictures):
+    true, mask, seen = pictures
+    error = 0.1 * torch.rand(true.shape, generator=torch.Generator().manual_seed(3))
+    flow = torch.zeros(2, 3, 16, 16)
+    flow[1, 2] = 1.0
+    plain, half, none = (
+        RelitLoss()(true + error, true, mask, seen, flow=flow, confidence=torch.full_like(mask, sure))
+        for sure in (1.0, 0.5, 0.0)
+    )
+    for name in ("relit_shown", "relit_log", "relit_edges", "steady"):
+        assert float(half[name]) == pytest.approx(0.5 * float(plain[name]), rel=1e-4)
+        assert float(none[name]) == 0
+    left = torch.ones_like(mask)
+    left[..., 8:] = 0
+    wrong_on_the_right = true.clone()
+    wrong_on_the_right[..., 8:] += 1.0
+    assert float(RelitLoss()(wrong_on_the_right, true, mask, seen, confidence=left)["relit_shown"]) == 0
+    assert float(RelitLoss()(wrong_on_the_right, true, mask, seen)["relit_shown"]) > 0.1

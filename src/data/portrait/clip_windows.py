@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -111,7 +112,10 @@ class LabelledClips:
         for before, after, begins in zip(grey, grey[1:], got.begins_shot[1:], strict=False):
             flow, trusted = backward_flow(flow_of, before, after)
             flows.append(np.dstack([flow, trusted & ~begins]).astype(np.float32))
-        return _window(flat_lit, flat_lit * mask, relit * mask, mask, lights, np.stack(flows), clip.name, self.source)
+        window = _window(flat_lit, flat_lit * mask, relit * mask, mask, lights, np.stack(flows), clip.name, self.source)
+        if got.confidence is None:
+            return window
+        return replace(window, confidence=torch.from_numpy(got.confidence[:, None].astype(np.float32) / 255))
 
 
 def _window(

@@ -42,6 +42,7 @@ class RelitBatch:
     # N x 3 x S x S where the portraits are consecutive frames: columns and rows to where a pixel was in the frame
     # before, and 1 where it was seen there
     flow: Tensor | None = None
+    confidence: Tensor | None = None  # N x 1 x S x S in [0, 1] where flat-lit was predicted: how sure it is
 
     def __len__(self) -> int:
         return len(self.flat_lit)

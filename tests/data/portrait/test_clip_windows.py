@@ -58,7 +58,7 @@ def test_labelled_clips_have_an_estimated_flow_that_ends_at_cuts():
         relit=relit,
         flat_lit=relit // 2,
         mask=np.full((3, 48, 48), 255, np.uint8),
-        confidence=None,
+        confidence=np.arange(3, dtype=np.uint8).reshape(3, 1, 1) * 51 * np.ones((1, 48, 48), np.uint8),
         environment=np.ones((3, 8, 16, 3), np.float32),
         begins_shot=np.array([True, False, True]),
     )
@@ -69,6 +69,7 @@ def test_labelled_clips_have_an_estimated_flow_that_ends_at_cuts():
     inner = window.flow[1, :, 12:36, 12:36]
     assert inner[2].mean() > 0.8 and abs(float(inner[0][inner[2] > 0].median()) + 2) < 0.3
     assert not window.flow[2, 2].any()
+    np.testing.assert_allclose(window.confidence[:, 0, 5, 7], [0, 0.2, 0.4], rtol=1e-6)
 
 
 def test_what_holds_no_clips_is_said(tmp_path, folder):
