@@ -14,8 +14,9 @@ from src.data.portrait import names
 from src.inference.work_list import Job
 from src.utils.cli import InputError
 from src.utils.content_hash import combined_hash, content_hash, record_files
-from src.utils.image_io import list_images, read_comment
-from src.utils.video_io import read_video_comment
+from src.utils.image_io import list_images
+from src.utils.png_chunks import read_comment
+from src.utils.video_container import read_video_comment
 
 
 class Origins:

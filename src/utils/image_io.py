@@ -25,7 +25,6 @@ LDR_SUFFIXES += HEIC_SUFFIXES if heif_format.HAS_HEIF else ()
 HDR_SUFFIXES = (".exr", ".hdr")
 IMAGE_SUFFIXES = LDR_SUFFIXES + HDR_SUFFIXES
 WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".exr", ".hdr")
-_MOST_BEFORE_PIXELS = 1 << 16  # bytes in which a png of ours has its comment
 # Half's least positive number: where alpha is less, colour is light that is added, and is left as it is.
 _LEAST_ALPHA = 2.0**-24
 
@@ -140,7 +139,7 @@ def write_display(
 ) -> None:
     """Write display-referred values in [0, 1] (clamped, rounded), H x W x 3 or grey, as png (8 or 16 bits) or jpg.
 
-    ``comment``: of a png, for :func:`read_comment`.
+    ``comment``: of a png, for :func:`png_chunks.read_comment`.
     Raises InputError as :func:`write_linear` does, and for exr and hdr.
     """
     path = Path(path)
@@ -157,15 +156,6 @@ def write_display(
     _require(comment is None or suffix == ".png", path, "comments are written into png files", "leave it out")
     data = opencv_images.encode_png(pixels) if suffix == ".png" else opencv_images.encode_jpeg(pixels)
     _write_bytes(path, data if comment is None else png_chunks.with_comment(data, comment))
-
-
-def read_comment(path: str | Path) -> str | None:
-    """The comment that :func:`write_display` put into a png, from its beginning alone; None where there is none."""
-    try:
-        with open(path, "rb") as file:
-            return png_chunks.comment_in(png_chunks.chunks_before_pixels(file.read(_MOST_BEFORE_PIXELS)))
-    except OSError as error:
-        raise describe_os_error(error, path) from error
 
 
 def require_writable(path: str | Path) -> None:

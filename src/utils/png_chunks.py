@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from src.utils.cli import describe_os_error
 from src.utils.color import srgb_to_linear
 from src.utils.color_space import SRGB_PRIMARIES, ColorSpace, cicp_space, gamma_space, to_linear_srgb_matrix
 from src.utils.icc_profile import icc_space
@@ -16,6 +18,7 @@ END = b"IEND\xaeB`\x82"
 _SIGNATURE_BYTES = 8
 _AFTER_IHDR = _SIGNATURE_BYTES + 4 + 4 + 13 + 4
 _COMMENT = b"Comment\0"
+_MOST_BEFORE_PIXELS = 1 << 16  # bytes in which a file of ours has its comment
 _GREY = 0
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _EXIF_KEYWORDS = (b"Raw profile type", b"XML:com.adobe.xmp")
@@ -44,8 +47,13 @@ def with_comment(data: bytes, comment: str) -> bytes:
     return data[:_AFTER_IHDR] + chunk + data[_AFTER_IHDR:]
 
 
-def comment_in(chunks: dict[bytes, bytes]) -> str | None:
-    text = chunks.get(b"tEXt", b"")
+def read_comment(path: str | Path) -> str | None:
+    """The comment of a PNG that :func:`with_comment` made, from its beginning alone; None where there is none."""
+    try:
+        with open(path, "rb") as file:
+            text = chunks_before_pixels(file.read(_MOST_BEFORE_PIXELS)).get(b"tEXt", b"")
+    except OSError as error:
+        raise describe_os_error(error, path) from error
     return text[len(_COMMENT) :].decode("latin-1") if text.startswith(_COMMENT) else None
 
 

@@ -1,4 +1,4 @@
-"""What decoders do not tell of a video file, read from its structure: whether it is whole, and when its picture ends.
+"""What a video file says of itself beside its frames: whether it is whole, when its picture ends, its comment.
 
 Decoders play what is left of a truncated file and say nothing.
 
@@ -36,6 +36,17 @@ def require_complete(path: Path) -> None:
         raise describe_os_error(error, path) from error
     if end > size:
         raise InputError(path, f"is truncated: {size} of {end} bytes", "copy or export it again")
+
+
+def read_video_comment(path: str | Path) -> str | None:
+    """The comment that a ``VideoWriter`` stored; None where there is none. InputError for what is no video."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            return container.metadata.get("comment")
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(path, f"cannot be opened as a video ({error})", "make it again") from error
 
 
 def _end_of_content(file: BinaryIO, size: int) -> int:

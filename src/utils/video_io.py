@@ -32,7 +32,7 @@ from src.utils.video_frame import (
     what_is_not_kept,
 )
 from src.utils.video_packets import PacketOrder, tick_of
-from src.utils.video_timeline import FrameClock, decoded, nominal_rate, shift_to_zero
+from src.utils.video_timeline import FrameClock, decoded, exact_rate, nominal_rate, shift_to_zero
 
 if TYPE_CHECKING:
     import av
@@ -124,7 +124,7 @@ class FrameFolder:
 
     def __init__(self, path: str | Path, fps: Fraction | float = 25) -> None:
         self.path = Path(path)
-        self.fps = _as_rate(fps)
+        self.fps = exact_rate(fps)
         self._paths = image_io.list_images(self.path)
         self.frame_count: int | None = len(self._paths)
         self.size: tuple[int, int] = image_io.image_size(self._paths[0])
@@ -165,7 +165,7 @@ class VideoWriter:
     - ``audio_from``: a video all sound tracks of which are kept (turned into AAC where browsers would not play them),
       to their own ends. A file without sound is no error.
     - ``sample_aspect_ratio``: width over height of a pixel.
-    - ``comment``: stored beside them, for :func:`read_video_comment`.
+    - ``comment``: stored beside them, for :func:`~src.utils.video_container.read_video_comment`.
 
     Frames of an odd height or width grow by a copy of their last row or column: yuv420p needs even sizes.
     Raises InputError for frames of changing or wrong shape, NaN, no frames at all, and when the disk refuses.
@@ -185,7 +185,7 @@ class VideoWriter:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
             raise InputError(self.path, "videos are written as .mp4", "change the extension")
-        self.fps = _as_rate(fps)
+        self.fps = exact_rate(fps)
         self.frame_count = 0
         self._options = {"crf": str(crf), "preset": preset}
         self._audio_from = None if audio_from is None else Path(audio_from)
@@ -277,17 +277,6 @@ class VideoWriter:
             self._next_audio = next(self._audio, None)
 
 
-def read_video_comment(path: str | Path) -> str | None:
-    """The comment that :class:`VideoWriter` stored; None where there is none. InputError for what is no video."""
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            return container.metadata.get("comment")
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(path, f"cannot be opened as a video ({error})", "make it again") from error
-
-
 def _container_options(tick: Fraction) -> dict[str, str]:
     """The index in front, and when the first picture comes after 0 s told as precisely as the rest."""
     return {"movflags": "+faststart", "movie_timescale": str(tick.denominator)}
@@ -299,15 +288,6 @@ def _is_cover(stream: av.VideoStream) -> bool:
 
 def _as_bytes(frame: np.ndarray) -> np.ndarray:
     return np.rint(frame.clip(0.0, 1.0) * 255).astype(np.uint8)
-
-
-def _as_rate(fps: Fraction | float) -> Fraction:
-    if not 0 < fps < 1e6:
-        raise InputError("fps", f"{fps} is not a finite rate above 0", "")
-    nominal = round(float(fps) * 1.001)
-    if not isinstance(fps, Fraction) and nominal in (24, 30, 48, 60, 120) and abs(fps * 1.001 - nominal) < 0.005:
-        return Fraction(nominal * 1000, 1001)
-    return Fraction(fps).limit_denominator(1001)
 
 
 def _as_text(shape: tuple[int, ...]) -> str:

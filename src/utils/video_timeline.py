@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from src.utils.cli import InputError
+
 if TYPE_CHECKING:
     import av
 
@@ -29,6 +31,16 @@ def nominal_rate(stream: av.VideoStream) -> Fraction:
     rates = [stream.guessed_rate, stream.average_rate]
     steady = [Fraction(rate) for rate in rates if rate and rate <= _FASTEST_NOMINAL_RATE]
     return steady[0] if steady else Fraction(stream.average_rate or 25)
+
+
+def exact_rate(fps: Fraction | float) -> Fraction:
+    """A rate as a user says it: 29.97 and its kin are the fractions over 1001. InputError unless finite and above 0."""
+    if not 0 < fps < 1e6:
+        raise InputError("fps", f"{fps} is not a finite rate above 0", "")
+    nominal = round(float(fps) * 1.001)
+    if not isinstance(fps, Fraction) and nominal in (24, 30, 48, 60, 120) and abs(fps * 1.001 - nominal) < 0.005:
+        return Fraction(nominal * 1000, 1001)
+    return Fraction(fps).limit_denominator(1001)
 
 
 def shift_to_zero(container: av.container.InputContainer) -> Fraction:

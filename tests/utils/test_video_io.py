@@ -15,7 +15,8 @@ import pytest
 
 from src.utils import image_io
 from src.utils.cli import InputError
-from src.utils.video_io import FrameFolder, VideoReader, VideoWriter, open_frames, read_video_comment
+from src.utils.video_container import read_video_comment
+from src.utils.video_io import FrameFolder, VideoReader, VideoWriter, open_frames
 from tests.clips import flat, write_timed
 from tests.shared_data import SHARED
 
