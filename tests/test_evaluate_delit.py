@@ -18,6 +18,7 @@ from src.data.stage.lights import read_lights
 from src.data.stage.olat import LightCells
 from src.evaluation.delit.methods import model_method
 from src.evaluation.delit.quality import STRATA, measure_methods, skin_stratum
+from src.evaluation.delit.run import run
 from src.models import delit_model, shipped
 from src.models.delit_model import CHECKPOINT_KIND, DelitConfig, DelitModel
 from src.utils import checkpoint
@@ -136,8 +137,7 @@ def test_predictions_that_are_the_truth_have_no_error(stage, tmp_path):
 
 
 def raise_from(flags) -> None:
-    arguments = evaluate.parse_arguments(["delit", *flags])
-    arguments.run(arguments)
+    run(evaluate.parse_arguments(["delit", *flags, "--device", "cpu"]))
 
 
 def test_videos_alone(tmp_path, capsys):

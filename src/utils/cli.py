@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, Protocol
 
 EXIT_WRONG_INPUT = 2
@@ -225,6 +226,17 @@ def picture_size(text: str) -> tuple[int, int]:
     if not match or not int(match[1]) or not int(match[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, as 256x256")
     return int(match[1]), int(match[2])
+
+
+def path_ending_in(*suffixes: str) -> Callable[[str], Path]:
+    """A value type: the path of a file with one of ``suffixes``."""
+
+    def parse(text: str) -> Path:
+        if Path(text).suffix.lower() not in suffixes:
+            raise argparse.ArgumentTypeError(f"{text!r} does not end in one of {', '.join(suffixes)}")
+        return Path(text)
+
+    return parse
 
 
 def parse_shard(text: str) -> tuple[int, int]:

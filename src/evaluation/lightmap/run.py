@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 from src.data.lightmap.sources import open_lightmaps
 from src.evaluation.lightmap.between import format_between, measure_truth, open_between
@@ -18,40 +17,26 @@ from src.utils.cli import InputError
 SIREN = "siren"
 
 
-def run(
-    data_dir: Path,
-    *,
-    hours: Sequence[float] | None = None,
-    lightmaps: Sequence[str] = (),
-    bundles: Sequence[Sequence[Path]] = (),
-    checkpoints: Sequence[Sequence[Path]] = (),
-    peers: Sequence[str] = (),
-    siren_checkpoints: Sequence[Path] = (),
-    peer_minutes: float = 1.0,
-    between_dir: Path | None = None,
-    lpips_weights: Path | None = None,
-    json_path: Path | None = None,
-    plot_path: Path | None = None,
-) -> int:
-    """Measure coders of the lightmaps in ``data_dir``, print the tables, write the files; the exit status.
+def run(arguments: argparse.Namespace) -> int:
+    """Measure what ``arguments`` (see evaluate.py) name, print the tables, write the files; the exit status.
 
-    ``lightmaps``: LEVEL:ID of some of a set, none for all. ``bundles`` and ``checkpoints``: of each row one file per
-    lightmap or the set's folder. Raises :class:`InputError` where there is nothing to measure or a file does not fit.
+    Raises :class:`InputError` where there is nothing to measure or a file does not fit.
     """
-    if not (bundles or checkpoints or peers or between_dir):
+    data_dir, peers = arguments.data_dir, arguments.peers
+    if not (arguments.bundle or arguments.ckpt or peers or arguments.between):
         raise InputError("--bundle", "nothing to measure", "give --bundle, --ckpt, --peers or --between")
     skipped: dict[str, str] = {}
-    opened = open_lightmaps(data_dir, hours, lightmaps)
+    opened = open_lightmaps(data_dir, arguments.hours, arguments.lightmap)
     loaded = []
     for lightmap in opened:
         remarks: list[str] = []
         loaded.append(lightmap.load(remarks))
         print(*lightmap.describe(), *(f"{lightmap.name}: {line}" for line in remarks), sep="\n", file=sys.stderr)
-    lpips = find_lpips(lpips_weights, skipped)
+    lpips = find_lpips(arguments.lpips_weights, skipped)
 
     own = (
-        ("--bundle", bundles, BUNDLE, open_bundle),
-        ("--ckpt", checkpoints, CHECKPOINT, open_checkpoint),
+        ("--bundle", arguments.bundle, BUNDLE, open_bundle),
+        ("--ckpt", arguments.ckpt, CHECKPOINT, open_checkpoint),
     )
     coders = [
         file_coder(OURS, files_of_set(files, opened, name), flag, open_file, len(opened))
@@ -59,13 +44,13 @@ def run(
         for files in groups
     ]
     own_count = len(coders)
-    if SIREN in peers and siren_checkpoints:
-        coders.append(file_coder(SIREN, siren_checkpoints, "--siren_ckpt", open_checkpoint, len(opened)))
+    if SIREN in peers and arguments.siren_ckpt:
+        coders.append(file_coder(SIREN, arguments.siren_ckpt, "--siren_ckpt", open_checkpoint, len(opened)))
     elif SIREN in peers:
         skipped[SIREN] = "give the checkpoint of a default train.py run with --siren_ckpt"
-    coders += peer_coders([name for name in peers if name != SIREN], skipped, peer_minutes)
+    coders += peer_coders([name for name in peers if name != SIREN], skipped, arguments.peer_minutes)
 
-    between = open_between(between_dir, opened, loaded, _say) if between_dir else []
+    between = open_between(arguments.between, opened, loaded, _say) if arguments.between else []
     rows, rows_between = measure_coders(coders, opened, loaded, lpips, between)
     for row in rows[:own_count]:
         print(f"{row.coder}, {row.setting}\n{format_hours(row)}\n")
@@ -76,10 +61,10 @@ def run(
         print(*([""] if rows else []), format_between(rows_between), sep="\n")
     for name, reason in skipped.items():
         print(f"skipped {name}: {reason}")
-    if plot_path:
-        plot_rate_distortion(plot_path, rows, data_dir.resolve().name)
-    if json_path:
-        write_json(json_path, data_dir, opened, rows, skipped, rows_between)
+    if arguments.plot:
+        plot_rate_distortion(arguments.plot, rows, data_dir.resolve().name)
+    if arguments.json:
+        write_json(arguments.json, data_dir, opened, rows, skipped, rows_between)
     return 0
 
 
