@@ -57,8 +57,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if (args.olat_root and not args.self_check) or (args.lights and not args.olat_root):
         raise InputError("--lights, --olat_root", "belong to one another and to --self_check", "give that too")
-    label_arguments.check_label_arguments(args)
-    args.exposure = args.exposure or ("predicted" if args.pseudo_labels else "keep")
+    label_arguments.complete_label_arguments(args)
     return args
 
 
@@ -89,14 +88,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     stage = open_stage(args.olat_root, args.lights) if args.olat_root else None
     check = SelfCheck(stage) if args.self_check else None
     decisive = {name: value for name, value in vars(args).items() if name not in NOT_OF_RESULTS}
-    decisive |= {"stage": stage and stage.stamp(), "mask": masks and masks.stamp()}
+    made_by = args.checkpoint, decisive | {"stage": stage and stage.stamp(), "mask": masks and masks.stamp()}
 
     with processes(args.device) as group, exr_layer(args.exr_layer):
         model = load(args.checkpoint, group.device)
         videos = VideoOptions(args.batch_size, args.temporal == "ema", args.fps, check)
         how = {"flat_size": args.flat_size, "crops": not args.no_crop, "keep_exposure": args.exposure == "keep"}
         how |= {"faces": face_finder(args.faces), "masks": masks}
-        made_by = (args.checkpoint, decisive)
         share = args.shard[0] + args.shard[1] * group.rank, args.shard[1] * group.count
         if args.pseudo_labels:
             options = LabelOptions(videos, args.frames_as == "png", args.env_per_frame)

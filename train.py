@@ -18,21 +18,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.tasks.lightmap_options import (
-    FADE,
-    SHADOW,
-    TARGET_BPP,
-    GridOptions,
-    LightmapOptions,
-    SirenOptions,
-    TrainingOptions,
-)
+from src.tasks.lightmap_options import FADE, SHADOW, TARGET_BPP, GridOptions, LightmapOptions, SirenOptions, flags_of
 from src.utils import cli
 
 SAMPLES = Path(__file__).resolve().parent / "samples" / "tod_courtyard"
 SAMPLES_BUDGET_MINUTES = 3.0
-SIREN_FLAGS = [name for name in SirenOptions.defaults() if name not in TrainingOptions.defaults()]
-GRID_FLAGS = ("bpp", "latent_bits", "between", "events", "share_f2", "target_psnr", "target_bytes")
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -76,9 +66,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--overwrite", action="store_true", help="start anew over the run in --out_dir")
     parser.set_defaults(**SirenOptions.defaults(), latent_bits=GridOptions.latent_bits, between=FADE)
     arguments, given = parser.parse_args(argv), parser.given(argv)
-    siren_flags, grid_flags = ([name for name in names if name in given] for names in (SIREN_FLAGS, GRID_FLAGS))
-    arguments.f1 = arguments.f1 or ("siren" if arguments.data_dir or siren_flags else "grid")
-    for flag in grid_flags if arguments.f1 == "siren" else siren_flags:
+    arguments.f1 = arguments.f1 or ("siren" if arguments.data_dir or given & flags_of("siren") else "grid")
+    for flag in sorted(given & flags_of("grid" if arguments.f1 == "siren" else "siren")):
         parser.error(f"argument --{flag}: does not apply to --f1 {arguments.f1}")
     has_target = arguments.target_psnr or arguments.target_bytes
     arguments.bpp = arguments.bpp or (TARGET_BPP if has_target else GridOptions.bpp)

@@ -19,23 +19,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from src.tasks import portrait_options
 from src.utils import cli
-
-MAKE_DATA = "python prepare_olat.py --synthetic 12 --out_root runs/stage"
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     add = parser.add_argument
-    add("--data_root", type=Path, help="training set as prepare_olat.py makes it")
-    add("--output_dir", type=Path, help="folder of this run (default: runs/relit_<name of data_root>)")
-    add("--val_subjects", nargs="+", metavar="NAME", help="held out: names, or how many (default: splits.json)")
-    add("--val_envs", nargs="+", metavar="NAME", help="held out: names, or how many (default: splits.json)")
+    portrait_options.add_data_arguments(parser)
     add("--olat_root", type=Path, help="a folder of OLATs per subject (default: DATA_ROOT/stage/olat)")
-    add("--lights", type=Path, help="their lights, to be checked (default: those DATA was prepared with)")
-    add("--env_dir", type=Path, help="environments to relight with (default: DATA_ROOT/env_maps)")
-    add("--cache_dir", type=Path, help="for resized pictures (default: OUTPUT_DIR/cache)")
-    add("--image_size", type=cli.positive_int, default=512, help="side of the square training pictures")
     add("--env_height", type=cli.positive_int, default=64, help="rows of the environments as the model takes them")
     add("--base_dim", type=int, choices=(32, 64, 128), default=64, help="width of the network")
     add("--lights_per_portrait", type=cli.positive_int, default=4, help="environments that each portrait is shown in")
@@ -44,24 +36,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "batches are of, and how often: stage, and folders of clips or of pseudo labels")  # fmt: skip
     add("--over_time", action="store_true", help="features over a window of frames, for steadier videos")
     add("--window", type=cli.positive_int, default=4, help="consecutive frames of a clip in a batch")
-    add("--batch_size", type=cli.positive_int, default=4, help="portraits, per process")
-    add("--num_epochs", type=cli.positive_int, default=100)
-    add("--time_budget", type=cli.positive_float, metavar="MINUTES", help="instead of --num_epochs")
-    add("--learning_rate", type=cli.positive_float, default=5e-4)
-    add("--weight_decay", type=cli.non_negative_float, default=1e-4)
-    add("--warmup_steps", type=cli.non_negative_int, default=100)
-    add("--clip_grad", type=cli.positive_float, default=1.0, help="largest norm of the gradient")
-    add("--ema", type=cli.share, default=0.999, help="decay of the weights' moving average; 0 ships the last weights")
-    add("--amp", choices=("off", "bf16", "fp16"), default="off", help="mixed precision")
-    add("--max_memory_gb", type=cli.positive_float, default=4.0, help="OLATs kept on the device; more are mapped")
     add("--pretrained", type=Path, metavar="CKPT", help="begin from a relighting or delighting model of this width")
-    add("--resume", default="auto", metavar="PATH", help="auto: continue the run in --output_dir; never; a checkpoint")
-    add("--overwrite", action="store_true", help="start anew over the run in --output_dir")
-    add("--seed", type=cli.non_negative_int, default=42)
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    portrait_options.add_engine_arguments(parser, learning_rate=5e-4)
     arguments = parser.parse_args(argv)
-    if arguments.data_root is None:
-        parser.error(f"argument --data_root: no training set given; this makes one: {MAKE_DATA}")
+    portrait_options.complete(parser, arguments, "relit")
     if arguments.olat_root is None:
         arguments.olat_root = arguments.data_root / "stage" / "olat"
         if not arguments.olat_root.is_dir():
@@ -69,11 +47,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     names = [one.name for one in arguments.sources]
     if names[0] != "stage" or len(set(names)) < len(names):
         parser.error("argument --sources: begin with stage:SHARE, and give folders of different names")
-    arguments.env_dir = arguments.env_dir or arguments.data_root / "env_maps"
     arguments.env_width = 2 * arguments.env_height
-    if arguments.output_dir is None:
-        arguments.output_dir = Path("runs") / f"relit_{arguments.data_root.resolve().name}"
-    arguments.ema = arguments.ema or None
     return arguments
 
 
@@ -105,14 +79,14 @@ def source(text: str) -> Source:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
 
-    from src.tasks.delit_training import open_delit_data
+    from src.tasks.portrait_training import open_portrait_data
     from src.tasks.relit_training import train_relit
     from src.training.distributed import processes
     from src.training.trainer import BEST
 
     with processes(arguments.device) as group:
         with group.together():
-            data = open_delit_data(arguments, group.is_main)
+            data = open_portrait_data(arguments, group.is_main)
 
         trainer = train_relit(arguments, data, group)
 

@@ -31,6 +31,7 @@ from benchmarks import delit_peer_loop
 from benchmarks.delit_quality import HELD_OUT, SIZES
 from src.tasks import delit_training
 from src.tasks.delit_task import DelitTask
+from src.tasks.portrait_training import open_portrait_data
 from src.training.distributed import Processes, processes
 from src.training.task import Batches, Report
 from src.utils import cli
@@ -68,7 +69,7 @@ def training_arguments(arguments: argparse.Namespace, folder: Path, on_the_fly: 
 
 def our_round(options: argparse.Namespace, group: Processes) -> tuple[float, float, float]:
     """(images, seconds, seconds of them waited for data) of one sitting of train_delit.py."""
-    data = delit_training.open_delit_data(options)
+    data = open_portrait_data(options)
     with patch.object(delit_training, "DelitTask", BareTask):
         delit_training.train_delit(options, data, group)
     events = EventAccumulator(str(options.output_dir / "logs")).Reload()
@@ -86,7 +87,7 @@ def our_round(options: argparse.Namespace, group: Processes) -> tuple[float, flo
 
 def plain_round(options: argparse.Namespace, group: Processes) -> tuple[float, float, float]:
     """The same of the plain loop, which does not say how long it waits."""
-    train = delit_training.open_delit_data(options).train
+    train = open_portrait_data(options).train
     return *delit_peer_loop.train(options, train, group.device, SETTLING_SECONDS), 0.0
 
 

@@ -23,6 +23,7 @@ from benchmarks.gpu_table import Row
 from src.inference.delit.delighter import Delighter
 from src.models.delit_model import CHECKPOINT_KIND, DelitConfig, DelitModel
 from src.tasks import delit_training as delit
+from src.tasks.portrait_training import open_portrait_data
 from src.training.distributed import resolve_device
 from src.utils import checkpoint
 from src.utils.image_io import write_display, write_linear
@@ -90,7 +91,7 @@ def _our_rate(flags: dict) -> float:
 
 def _plain_rate(flags: dict) -> float:
     options = train_delit.parse_arguments(_arguments({**flags, "amp": "off"}))
-    dataset = delit.open_delit_data(options).train
+    dataset = open_portrait_data(options).train
     settling_s = min(4.0, 20.0 * options.time_budget)  # a third of it
     images, seconds = delit_peer_loop.train(options, dataset, resolve_device(options.device), settling_s)
     return images / seconds

@@ -74,12 +74,15 @@ PORTRAIT_WING = (
     "losses.delit_loss_check",
     "losses.delit_environment",
     "losses.relit_loss",
+    "tasks.portrait_options",
+    "tasks.portrait_training",
     "tasks.delit_task",
     "tasks.delit_training",
     "tasks.relit_task",
     "tasks.relit_training",
     "inference",
     "evaluation.delit",
+    "evaluation.portrait_options",
     "evaluation.relit",
 )
 FOUNDATION = (

@@ -26,6 +26,7 @@ from src.data.portrait.relight_batches import RelightBatches
 from src.data.portrait.splits import read_splits
 from src.models import delit_model, shipped
 from src.tasks import delit_task, delit_training
+from src.tasks.portrait_training import open_portrait_data
 from src.training import meter
 from src.training.distributed import processes
 from src.training.trainer import Trainer
@@ -448,7 +449,7 @@ def test_captures_are_taken_as_they_were_prepared(tmp_path, capsys):
     chosen = script.parse_arguments(arguments(root, tmp_path / "run", olat_root=root / "olat", image_size=10))
     capsys.readouterr()
     with processes("cpu") as group:
-        batches = delit_training.make_batches(chosen, delit_training.open_delit_data(chosen), group)
+        batches = delit_training.make_batches(chosen, open_portrait_data(chosen), group)
     said = capsys.readouterr().out
     assert "exposure 4" in said and "left out: captures of ID009" in said
 

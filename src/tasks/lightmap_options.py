@@ -45,6 +45,7 @@ class SirenOptions(TrainingOptions):
 
 
 FADE, SHADOW = "fade", "shadow"  # what a grid does between baked hours
+TARGET_BPP = 4.0  # of a grid that is trained to a target, where the user sets no other bound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,11 @@ class GridOptions(TrainingOptions):
     events: tuple[float, ...] | None = None  # hours at which light switches; None: what the frames bracket
 
 
-TARGET_BPP = 4.0  # of a grid that is trained to a target, where the user sets no other bound
+def flags_of(f1: str) -> frozenset[str]:
+    """The arguments of ``train.py`` that mean something to one way to store a day alone, "siren" or "grid"."""
+    if f1 == "siren":
+        return frozenset(SirenOptions.defaults()) - frozenset(TrainingOptions.defaults())
+    return frozenset({"bpp", "latent_bits", "between", "events", "share_f2", "target_psnr", "target_bytes"})
 
 
 @dataclass(frozen=True)

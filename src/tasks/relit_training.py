@@ -1,11 +1,8 @@
-"""What ``train_relit.py`` does: data, model, optimizer and engine of phase 3."""
+"""What ``train_relit.py`` does: model and batches of phase 3."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-
-import torch
 
 from src.data.portrait.clip_windows import ClipSource, open_clips
 from src.data.portrait.mixed_batches import MixedBatches
@@ -17,54 +14,23 @@ from src.losses.relit_loss import RelitLoss
 from src.models import delit_model
 from src.models.delit.lobes import lobe_shares
 from src.models.relit_model import RelitConfig, RelitModel, load
-from src.tasks.delit_training import FILE_NAMES, SAMPLES_PER_EPOCH, DelitData
+from src.tasks.portrait_training import SAMPLES_PER_EPOCH, PortraitData, begin_run, fit
 from src.tasks.relit_task import RelitTask
 from src.training.distributed import Processes
-from src.training.identity import run_identity
-from src.training.run_dir import open_run_dir
 from src.training.task import Batches
-from src.training.trainer import Trainer, TrainerOptions
+from src.training.trainer import Trainer
 from src.utils import checkpoint
 from src.utils.cli import InputError
-from src.utils.content_hash import content_hash
 
 _MODEL = ("image_size", "env_height", "base_dim", "over_time")
 
 
-def train_relit(arguments: argparse.Namespace, data: DelitData, group: Processes) -> Trainer:
+def train_relit(arguments: argparse.Namespace, data: PortraitData, group: Processes) -> Trainer:
     """Train to the end, continuing an interrupted run; ``arguments`` are those of ``train_relit.py``."""
-    begun_from = {"pretrained": content_hash(arguments.pretrained)} if arguments.pretrained else {}
     clips = {f"clips {number}": source.describe() for number, source in enumerate(open_sources(arguments), 1)}
-    description = {**data.description, **begun_from, **clips}
-    open_run_dir(arguments.output_dir, arguments, description, group, FILE_NAMES)
-    torch.manual_seed(arguments.seed)
-    model = make_model(arguments).to(group.device)
-    task = RelitTask(model, RelitLoss(), data.validation, group)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=arguments.learning_rate, weight_decay=arguments.weight_decay, fused=True
-    )
-    engine = TrainerOptions(
-        epochs=arguments.num_epochs,
-        time_budget_s=arguments.time_budget and arguments.time_budget * 60.0,
-        warmup_steps=arguments.warmup_steps,
-        clip_grad=arguments.clip_grad,
-        amp=arguments.amp,
-        save_every=1,
-        ema=arguments.ema,
-    )
-    trainer = Trainer(
-        task,
-        optimizer,
-        make_batches(arguments, data, group),
-        group,
-        arguments.output_dir,
-        options=engine,
-        identity=run_identity(arguments, description, group.count),
-        file_names=FILE_NAMES,
-    )
-    trainer.resume(None if arguments.resume in ("auto", "never") else Path(arguments.resume))
-    trainer.fit()
-    return trainer
+    identity = begin_run(arguments, {**data.description, **clips}, group)
+    task = RelitTask(make_model(arguments).to(group.device), RelitLoss(), data.validation, group)
+    return fit(task, make_batches(arguments, data, group), arguments, identity, group, save_every=1)
 
 
 def make_model(arguments: argparse.Namespace) -> RelitModel:
@@ -86,10 +52,10 @@ def make_model(arguments: argparse.Namespace) -> RelitModel:
     return model
 
 
-def make_batches(arguments: argparse.Namespace, data: DelitData, group: Processes) -> Batches:
+def make_batches(arguments: argparse.Namespace, data: PortraitData, group: Processes) -> Batches:
     """Portraits of the light stage, relit anew for every batch, and windows of clips where there are other sources."""
     assert data.stage is not None, "the script asks for OLATs"
-    cache = PictureCache(arguments.cache_dir or arguments.output_dir / "cache")
+    cache = PictureCache(arguments.cache_dir)
     stacks = OlatStacks(
         data.stage,
         cache,

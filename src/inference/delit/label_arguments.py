@@ -19,7 +19,8 @@ def add_label_arguments(parser: Parser) -> None:
     add("--dry_run", action="store_true", help="pseudo labels: label 3 clips, say what all take, write nothing")
 
 
-def check_label_arguments(args: argparse.Namespace) -> None:
-    """Raises InputError for flags that mean nothing without ``--pseudo_labels``."""
+def complete_label_arguments(args: argparse.Namespace) -> None:
+    """Put in the exposure that goes with them; raises InputError for flags that mean nothing without them."""
     if not args.pseudo_labels and (args.env_per_frame or args.dry_run):
         raise InputError("--env_per_frame, --dry_run", "are for --pseudo_labels", "give that too, or leave them out")
+    args.exposure = args.exposure or ("predicted" if args.pseudo_labels else "keep")
