@@ -42,6 +42,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--delit_checkpoint", type=Path, help="of train_delit.py, for --input and --light_from (default: weights/"
         "delit.pth of the repository)")  # fmt: skip
     add("--no_crop", action="store_true", help="show the network whole pictures instead of the portrait about the face")
+    add("--temporal", choices=("ema", "none"), default="ema", help="videos: running averages along the motion, or each "
+        "frame for itself")  # fmt: skip
     add("--fps", type=positive_float, default=30.0, help="pictures per second of turntables and folders of frames")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return parser.parse_args(argv)

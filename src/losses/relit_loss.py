@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from src.losses.delit_loss import masked_mean
 from src.utils.color import extended_srgb, luminance
+from src.utils.warp_torch import moved
 
 SHOWN_WEIGHT, LOG_WEIGHT, EDGES_WEIGHT, MASK_WEIGHT, STEADY_WEIGHT = 4.0, 0.5, 2.0, 0.1, 4.0
 _EXPOSED_TO = 0.25  # the mean luminance of the person in a picture as it is shown
@@ -81,14 +82,7 @@ class RelitLoss(nn.Module):
 
 def _unsteadiness(error: Tensor, flow: Tensor, mask: Tensor) -> Tensor:
     """Mean absolute difference of N x C x H x W and the one before it, moved along N x 3 x H x W to where it is now."""
-    height, width = error.shape[-2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=flow.device), torch.arange(width, device=flow.device), indexing="ij"
-    )
-    columns = (2 * (x + flow[1:, 0]) + 1) / width - 1
-    rows = (2 * (y + flow[1:, 1]) + 1) / height - 1
-    grid = torch.stack([columns, rows], dim=-1)
-    before = F.grid_sample(error[:-1], grid, mode="bilinear", padding_mode="border", align_corners=False)
+    before = moved(error[:-1], flow[1:, :2])
     return masked_mean((error[1:] - before).abs(), flow[1:, 2:3] * mask[1:])
 
 

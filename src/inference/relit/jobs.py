@@ -79,7 +79,12 @@ def relight_video(args: argparse.Namespace, relighting: Relighting, lighting: Li
         flat_lit = args.flat_lit
         if flat_lit is None:
             job = Job(args.input, Path(folder) / "clip", is_video=True)
-            delight_video(job, relighting.delighter, VideoOptions(folder_fps=args.fps), show_progress=True)
+            delight_video(
+                job,
+                relighting.delighter,
+                VideoOptions(smooth=args.temporal == "ema", folder_fps=args.fps),
+                show_progress=True,
+            )
             flat_lit = job.output(names.FLAT_LIT_VIDEO)
         frames = open_frames(flat_lit, args.fps)
         masks = open_frames(args.mask, args.fps) if args.mask else None
@@ -88,7 +93,8 @@ def relight_video(args: argparse.Namespace, relighting: Relighting, lighting: Li
             shots = alone(shots)
         first, shots = peeked(shots)
         background = open_background(args.background, *first.picture.shape[:2])
-        pictures = relit_frames(relighting.relighter, shots, lighting, background, exposes=not args.exposure)
+        steadies = args.temporal == "ema"
+        pictures = relit_frames(relighting.relighter, shots, lighting, background, not args.exposure, steadies)
         audio = flat_lit if flat_lit.is_file() else None
         count = write_pictures(args.out, pictures, frames.frame_count, frames.fps, audio, frames.sample_aspect_ratio)
     return f"{args.out}: {count} frames"

@@ -34,10 +34,16 @@ def turntable(
 
 
 def relit_frames(
-    relighter: Relighter, shots: Iterator[Shot], lighting: Lighting, background: Background, exposes: bool
+    relighter: Relighter,
+    shots: Iterator[Shot],
+    lighting: Lighting,
+    background: Background,
+    exposes: bool,
+    steadies: bool = True,
 ) -> Iterator[Picture]:
-    """The frames of a video, each in the next rotation of the light. ``exposes``: bright as the first frame is."""
-    for index, (shot, portrait) in enumerate(transports_over_time(relighter, shots)):
+    """The frames of a video, each in the next rotation of the light. ``exposes``: bright as the first frame is;
+    ``steadies``: what the network says is averaged along the motion."""
+    for index, (shot, portrait) in enumerate(transports_over_time(relighter, shots, steadies)):
         if exposes and index == 0:
             lighting = lighting.exposed(relighter, portrait)
         light = lighting.at(index)

@@ -1,4 +1,4 @@
-"""What the network says of a video's frames: one by one, or of windows of them that fade into one another.
+"""What the network says of a video's frames, kept steady: one by one, or of windows of them that fade into one another.
 
 Models with features over time see windows of :data:`WINDOW` frames, half of which overlap; within a shot alone. Memory
 does not grow with the video.
@@ -7,6 +7,7 @@ does not grow with the video.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,17 +15,40 @@ from torch import Tensor
 
 from src.inference.relit.relighter import PortraitTransport, Relighter
 from src.inference.relit.shots import Shot
+from src.inference.relit.steady import SteadyTransport
 from src.models.relit.transport import Transport
 
 WINDOW, STEP = 8, 4
 
 
-def transports_over_time(relighter: Relighter, shots: Iterator[Shot]) -> Iterator[tuple[Shot, PortraitTransport]]:
-    """Every frame with its transport, in order."""
-    if not relighter.model.config.over_time:
-        for shot in shots:
-            yield shot, relighter.transport(shot.picture, shot.mask, shot.crop)
-        return
+class Answer(NamedTuple):
+    """What the network says of a frame."""
+
+    shot: Shot
+    seen: Tensor  # 3 x h x w: what it was shown
+    transport: Transport
+
+
+def transports_over_time(
+    relighter: Relighter, shots: Iterator[Shot], steadies: bool = True
+) -> Iterator[tuple[Shot, PortraitTransport]]:
+    """Every frame with its transport, in order. ``steadies``: averaged along the motion within a shot."""
+    steady = SteadyTransport()
+    answers = _over_windows if relighter.model.config.over_time else _one_by_one
+    for shot, seen, said in answers(relighter, shots):
+        transport = steady(seen, said, float(shot.duration), shot.starts_anew) if steadies else said
+        yield shot, relighter.finish(transport, shot.picture, shot.mask, shot.crop)
+
+
+def _one_by_one(relighter: Relighter, shots: Iterator[Shot]) -> Iterator[Answer]:
+    for shot in shots:
+        seen = relighter.network_input(shot.crop.cut(shot.picture))
+        with torch.inference_mode():
+            said = relighter.model.transport(seen[None])
+        yield Answer(shot, seen, said)
+
+
+def _over_windows(relighter: Relighter, shots: Iterator[Shot]) -> Iterator[Answer]:
     window = _Window(relighter)
     for shot in shots:
         if shot.starts_anew or window.has_another_size(shot):
@@ -45,7 +69,7 @@ class _Window:
     def has_another_size(self, shot: Shot) -> bool:
         return bool(self._inputs) and self._inputs[0].shape != self._input(shot).shape
 
-    def add(self, shot: Shot) -> Iterator[tuple[Shot, PortraitTransport]]:
+    def add(self, shot: Shot) -> Iterator[Answer]:
         self._shots.append(shot)
         self._inputs.append(self._input(shot))
         self._sums.append(None)
@@ -53,7 +77,7 @@ class _Window:
             self._ask()
             yield from self._finish(STEP)
 
-    def end(self) -> Iterator[tuple[Shot, PortraitTransport]]:
+    def end(self) -> Iterator[Answer]:
         """What is left of the shot."""
         if None in self._sums:
             self._ask()
@@ -75,10 +99,10 @@ class _Window:
                 said = Transport(*(a + b for a, b in zip(before[1], said, strict=True)))
             self._sums[k] = (weight, said)
 
-    def _finish(self, count: int) -> Iterator[tuple[Shot, PortraitTransport]]:
-        for shot, sums in zip(self._shots[:count], self._sums[:count], strict=True):
+    def _finish(self, count: int) -> Iterator[Answer]:
+        finished = zip(self._shots[:count], self._inputs[:count], self._sums[:count], strict=True)
+        for shot, seen, sums in finished:
             assert sums is not None, "every frame was in a window"
             mean = Transport(*(part / sums[0] for part in sums[1]))
-            mean = mean._replace(mirrored=F.normalize(mean.mirrored, dim=1))
-            yield shot, self._relighter.finish(mean, shot.picture, shot.mask, shot.crop)
+            yield Answer(shot, seen, mean._replace(mirrored=F.normalize(mean.mirrored, dim=1)))
         del self._shots[:count], self._inputs[:count], self._sums[:count]

@@ -23,7 +23,9 @@ def shots(count, cuts=(), size=40, still=False):
 
 
 def diffuse(model, stream):
-    return torch.cat([p.transport.diffuse for _, p in transports_over_time(Relighter(model), stream)])
+    """What the network says of every frame, without averages."""
+    answers = transports_over_time(Relighter(model), stream, steadies=False)
+    return torch.cat([portrait.transport.diffuse for _, portrait in answers])
 
 
 @pytest.mark.parametrize("count", [1, 3, WINDOW, 11, 21])
@@ -53,3 +55,19 @@ def test_models_without_time_take_frames_one_by_one():
     first = next(shots(1))
     alone = Relighter(model).transport(first.picture, None, first.crop).transport.diffuse
     torch.testing.assert_close(diffuse(model, shots(9))[:1], alone)
+
+
+def test_answers_are_averaged_within_a_shot():
+    model, crop = tiny_relit_model(), whole_picture(40, 40)
+    rng = np.random.default_rng(0)
+    picture = np.kron(rng.uniform(0.1, 0.8, (5, 5, 3)), np.ones((8, 8, 1))).astype(np.float32)
+    noisy = [(picture * rng.uniform(0.97, 1.03, picture.shape)).astype(np.float32) for _ in range(8)]
+
+    def stream():
+        for index, frame in enumerate(noisy):
+            yield Shot(frame, None, crop, index in (0, 4), Fraction(index, 25), Fraction(1, 25))
+
+    alone = diffuse(model, stream())
+    steady = torch.cat([p.transport.diffuse for _, p in transports_over_time(Relighter(model), stream())])
+    torch.testing.assert_close(steady[[0, 4]], alone[[0, 4]])  # shots begin
+    assert steady[4:].diff(dim=0).abs().mean() < 0.6 * alone[4:].diff(dim=0).abs().mean()
