@@ -16,10 +16,9 @@ PROBABILITY_BITS = 14
 TOTAL = 1 << PROBABILITY_BITS
 LEAST_BITS = math.log2(TOTAL / (TOTAL - 1))  # that a symbol costs
 _WORD_BITS = 16
-_LOWEST_STATE = np.uint64(1 << _WORD_BITS)
-_WORD_MASK = np.uint64((1 << _WORD_BITS) - 1)
-_SLOT_MASK = np.uint64(TOTAL - 1)
-_SHIFT, _WORD_SHIFT = np.uint64(PROBABILITY_BITS), np.uint64(_WORD_BITS)
+_SYMBOL_AT, _FREQUENCY_AT = 16, 32  # bits of a decoder's entry, below which is the start of its interval
+# Operands of the decoder's loop, as arrays: numpy takes longer for Python's numbers.
+_SLOTS, _SLOT_BITS, _FREQUENCY_BITS, _LOWEST = map(np.asarray, (TOTAL - 1, PROBABILITY_BITS, _FREQUENCY_AT, 1 << 16))
 _SYMBOLS_PER_LANE = 4096  # a lane's start costs 4 bytes: below 0.1 bits in 100 symbols
 _MAX_LANES = 1024
 
@@ -65,7 +64,7 @@ def check_frequencies(frequencies: np.ndarray) -> None:
 
 
 def _cumulative(frequencies: np.ndarray) -> np.ndarray:
-    return np.cumsum(frequencies, axis=1, dtype=np.uint64) - frequencies
+    return np.cumsum(frequencies, axis=1, dtype=np.int64) - frequencies
 
 
 def encode(symbols: np.ndarray, contexts: np.ndarray, steps: np.ndarray, frequencies: np.ndarray, lanes: int) -> bytes:
@@ -74,18 +73,19 @@ def encode(symbols: np.ndarray, contexts: np.ndarray, steps: np.ndarray, frequen
     ``steps`` are the sizes of the groups in which the decoder will ask for them (sum N): symbol k of a group goes to
     lane ``k mod lanes``. Returns the lanes' states (4 bytes each, little-endian), then the words (2 bytes each).
     """
-    f = frequencies[contexts, symbols].astype(np.uint64)
-    c = _cumulative(frequencies)[contexts, symbols]
-    states = np.full(lanes, _LOWEST_STATE)
+    entries = (contexts.astype(np.uint16) * np.uint16(frequencies.shape[1]) + symbols).astype(np.uint16)
+    frequency, start = frequencies.astype(np.int64).ravel(), _cumulative(frequencies).ravel()
+    states = np.full(lanes, _LOWEST)
     words: list[np.ndarray] = []
-    limit = np.uint64(32 - PROBABILITY_BITS)
     for first, last in reversed(list(_chunks(steps, lanes))):
-        f_now, c_now, x = f[first:last], c[first:last], states[: last - first]
-        full = x >= f_now << limit
-        words.append((x[full] & _WORD_MASK).astype("<u2"))
-        x = np.where(full, x >> _WORD_SHIFT, x)
-        high, low = np.divmod(x, f_now)
-        states[: last - first] = (high << _SHIFT) + low + c_now
+        entry, x = entries[first:last], states[: last - first]
+        f = frequency.take(entry)
+        full = (x >= f << 32 - PROBABILITY_BITS).nonzero()[0]
+        if len(full):
+            words.append(x[full].astype("<u2"))
+            x[full] >>= _WORD_BITS
+        high = (x / f).astype(np.int64)  # exact: both have far fewer bits than a float
+        x += high * (TOTAL - f) + start.take(entry)  # x = high * TOTAL + x % f + start
     return states.astype("<u4").tobytes() + b"".join(part.tobytes() for part in reversed(words))
 
 
@@ -108,41 +108,51 @@ class Decoder:
         if len(data) < 4 * lanes or len(data) % 2:
             raise CorruptStream("the stream is shorter than its lanes")
         # A state, and every product below, is less than 2^32.
-        self._states = np.frombuffer(data, "<u4", lanes).astype(np.uint32)
-        words = np.frombuffer(data, "<u2", offset=4 * lanes)
-        self._words = np.concatenate((words, np.zeros(lanes, "<u2")))  # reads past the end are found afterwards
+        self._states = np.frombuffer(data, "<u4", lanes).astype(np.int64)
+        words = np.frombuffer(data, "<u2", offset=4 * lanes).astype(np.int64)
+        self._words = np.concatenate((words, np.zeros(lanes, np.int64)))  # reads past the end are found afterwards
         self._word_count = len(words)
         self._next = 0
         self._lanes = lanes
-        alphabet = frequencies.shape[1]
-        self._alphabet = alphabet
-        self._frequencies = frequencies.astype(np.uint32).ravel()
-        self._starts = _cumulative(frequencies).astype(np.uint32).ravel()
-        symbols = np.arange(alphabet, dtype=np.uint8)
-        self._symbol_of_slot = np.concatenate([np.repeat(symbols, row) for row in frequencies])
+        # All that a slot says in one entry. Most slots of most tables are the first symbol's: they share theirs, so
+        # that what is asked for often is little.
+        starts, lengths = _cumulative(frequencies), frequencies.astype(np.int64)
+        entries = lengths << _FREQUENCY_AT | np.arange(frequencies.shape[1]) << _SYMBOL_AT | starts
+        self._shared = np.maximum(lengths[:, 0] - 1, 0)
+        lengths[:, 0] -= self._shared
+        sizes = TOTAL - self._shared
+        self._first_entry = np.cumsum(sizes) - sizes - self._shared
+        self._entries = np.repeat(entries.ravel(), lengths.ravel())
+        self._arrays = (self._states, *np.empty((3, lanes), np.int64))
 
     def read(self, contexts: np.ndarray) -> np.ndarray:
         """The next ``len(contexts)`` symbols, uint8. Raises :class:`CorruptStream` past the end."""
-        symbols = np.empty(len(contexts), np.uint8)
-        tables, entries = contexts << PROBABILITY_BITS, contexts * self._alphabet
+        shared, first_entry = self._shared.take(contexts), self._first_entry.take(contexts)
+        found = np.empty(len(contexts), np.int64)
         for first in range(0, len(contexts), self._lanes):
-            part = slice(first, first + self._lanes)
-            states = self._states[: len(contexts) - first]
-            slot = states & np.uint32(TOTAL - 1)
-            symbol = self._symbol_of_slot.take(tables[part] + slot, out=symbols[part], mode="clip")
-            entry = entries[part] + symbol
-            high = states >> np.uint32(PROBABILITY_BITS)
-            states[:] = self._frequencies.take(entry, mode="clip") * high + slot - self._starts.take(entry, mode="clip")
-            low = np.flatnonzero(states < np.uint32(1 << _WORD_BITS))
+            here = slice(first, first + self._lanes)
+            entry = found[here]
+            states, slot, at, part = (array[: len(entry)] for array in self._arrays)
+            np.bitwise_and(states, _SLOTS, out=slot)
+            np.maximum(slot, shared[here], out=at)
+            np.add(at, first_entry[here], out=at)
+            self._entries.take(at, out=entry, mode="clip")
+            np.right_shift(states, _SLOT_BITS, out=states)
+            np.right_shift(entry, _FREQUENCY_BITS, out=part)
+            np.multiply(states, part, out=states)
+            np.add(states, slot, out=states)
+            np.bitwise_and(entry, _SLOTS, out=part)
+            np.subtract(states, part, out=states)
+            low = (states < _LOWEST).nonzero()[0]
             if len(low):
                 words = self._words[self._next : self._next + len(low)]
                 self._next += len(low)
                 if self._next > self._word_count:
                     raise CorruptStream("the stream ends too early")
-                states[low] = (states[low] << np.uint32(_WORD_BITS)) | words
-        return symbols
+                states[low] = states[low] << _WORD_BITS | words
+        return (found >> _SYMBOL_AT).astype(np.uint8)
 
     def finish(self) -> None:
         """Raises :class:`CorruptStream` unless the stream was read exactly to its end."""
-        if self._next != self._word_count or (self._states != _LOWEST_STATE).any():
+        if self._next != self._word_count or (self._states != _LOWEST).any():
             raise CorruptStream("the stream does not end where it should")

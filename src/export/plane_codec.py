@@ -14,9 +14,14 @@ import numpy as np
 
 from src.export import entropy
 from src.export.entropy import CorruptStream
-from src.export.plane_model import CONTEXTS, FEATURES, PlaneOrder, PlaneState, contexts, fit_weights, neighbours
+from src.export.plane_model import CONTEXTS, FEATURES, contexts, fit_weights
+from src.export.plane_order import PlaneOrder
+from src.export.plane_scan import PlaneScan
+from src.export.plane_walk import PlaneWalk
 
 _HEADER = struct.Struct("<HI")
+_FITTED_TEXELS = 1 << 16  # evenly spread ones, that weights are fitted to
+_TEXELS_AT_ONCE = 1 << 15
 
 
 class PlaneTables(NamedTuple):
@@ -27,62 +32,51 @@ class PlaneTables(NamedTuple):
 
 
 class Residuals(NamedTuple):
-    """Planes as what is coded: symbols and contexts D x N, texels in the order of ``order``."""
+    """Planes as what is coded."""
 
-    order: PlaneOrder
-    symbols: np.ndarray
-    contexts: np.ndarray
+    symbols: np.ndarray  # D x N uint8, row-major
+    contexts: np.ndarray  # D x N uint8
+    counts: np.ndarray  # CONTEXTS x 2^bits
     tables: PlaneTables
 
     @property
     def size_bytes(self) -> float:
         """About what they are coded to, without the tables."""
-        frequencies = self.tables.frequencies
-        counts = np.bincount((self.contexts * frequencies.shape[1] + self.symbols).ravel(), minlength=frequencies.size)
-        bits = np.log2(entropy.TOTAL / np.maximum(frequencies.ravel(), 1.0))
-        return float(counts @ bits) / 8
+        bits = np.log2(entropy.TOTAL / np.maximum(self.tables.frequencies, 1.0))
+        return float((self.counts * bits).sum()) / 8
 
 
 def residuals(values: np.ndarray, mask: np.ndarray, bits: int) -> Residuals:
     """Of ``values`` N x D (integers below 2^bits, bits <= 8) of the N valid texels of ``mask`` H x W, row-major."""
     count, planes = values.shape
     alphabet = 1 << bits
-    order = PlaneOrder(mask)
-    row_major = np.argsort(order.texels)
-    state = PlaneState(neighbours(mask, order.texels), planes, bits)
-    texels = slice(0, count)
-    symbols, of_context = np.empty((planes, count), np.uint8), np.empty((planes, count), np.int64)
+    scan = PlaneScan(mask, bits)
+    symbols, of_context = np.empty((2, planes, count), np.uint8)
     weights = np.empty((planes, FEATURES), np.int16)
+    counts = np.zeros(CONTEXTS * alphabet, np.int64)
+    some = slice(None, None, -(-count // _FITTED_TEXELS))
     for d in range(planes):
-        now = values[order.texels, d].astype(np.int16)
-        base = d * state.stride
-        # The planes before are known as a whole; this plane's own residuals follow from its values alone.
-        state.values[base : base + count] = now
-        prediction, features = state.predict(texels, np.int64(base))
-        symbols[d] = (now - prediction) & (alphabet - 1)
-        absolute = np.minimum(symbols[d], alphabet - symbols[d].astype(np.int16))
-        state.store(texels, np.int64(base), now, absolute, features[9])
-        _, features = state.predict(texels, np.int64(base))
-        weights[d] = fit_weights(features[:, row_major], absolute[row_major])
-        by_texel = np.broadcast_to(weights[d].astype(np.float32)[:, None], features.shape)
-        of_context[d] = contexts(features, by_texel)
-    counts = np.bincount((of_context * alphabet + symbols).ravel(), minlength=CONTEXTS * alphabet)
+        plane = scan.scan(values[:, d])
+        weights[d] = fit_weights(plane.features[:, some], plane.residuals[some])
+        symbols[d] = plane.symbols
+        for first in range(0, count, _TEXELS_AT_ONCE):
+            part = slice(first, first + _TEXELS_AT_ONCE)
+            now = contexts(weights[d].astype(np.float32) @ plane.features[:, part].astype(np.float32))
+            of_context[d, part] = now
+            counts += np.bincount(now * alphabet + symbols[d, part], minlength=len(counts))
     frequencies = entropy.quantise_frequencies(counts.reshape(CONTEXTS, alphabet))
-    return Residuals(order, symbols, of_context, PlaneTables(weights, frequencies))
+    return Residuals(symbols, of_context, counts.reshape(CONTEXTS, alphabet), PlaneTables(weights, frequencies))
 
 
 def encode(values: np.ndarray, mask: np.ndarray, bits: int) -> bytes:
     """Code ``values`` as :func:`residuals` takes them."""
-    count, planes = values.shape
-    order, symbols, of_context, tables = residuals(values, mask, bits)
-    firsts = count * np.arange(planes)
-    steps = [np.arange(step.texels.start, step.texels.stop) + step.spread(firsts) for step in order.steps(planes)]
-    place = np.concatenate(steps) if steps else np.zeros(0, np.int64)
-    sizes = np.array([len(step) for step in steps], np.int64)
-    lanes = entropy.lane_count(count * planes)
-    stream = entropy.encode(symbols.ravel()[place], of_context.ravel()[place], sizes, tables.frequencies, lanes)
-    coded = _coded_tables(tables)
-    return _HEADER.pack(lanes, len(coded)) + coded + stream
+    coded = residuals(values, mask, bits)
+    order = PlaneOrder(mask, values.shape[1])
+    symbols, of_context = order.to_stream(coded.symbols), order.to_stream(coded.contexts)
+    lanes = entropy.lane_count(values.size)
+    stream = entropy.encode(symbols, of_context, order.sizes, coded.tables.frequencies, lanes)
+    tables = _coded_tables(coded.tables)
+    return _HEADER.pack(lanes, len(tables)) + tables + stream
 
 
 def _coded_tables(tables: PlaneTables) -> bytes:
@@ -103,20 +97,11 @@ def decode(data: bytes, mask: np.ndarray, planes: int, bits: int) -> np.ndarray:
     if count * planes * entropy.LEAST_BITS > 8 * len(coded):
         raise CorruptStream("the planes are too short for their size")
     stream = entropy.Decoder(coded, frequencies, lanes)
-    order = PlaneOrder(mask)
-    state = PlaneState(neighbours(mask, order.texels), planes, bits)
-    weights = np.ascontiguousarray(weights.T, np.float32)
-    bases = state.stride * np.arange(planes)
-    for step in order.steps(planes):
-        base = step.spread(bases)
-        prediction, features = state.predict(step.texels, base)
-        symbols = stream.read(contexts(features, step.spread(weights))).astype(np.int16)
-        absolute = np.minimum(symbols, alphabet - symbols)
-        state.store(step.texels, base, (prediction + symbols) & (alphabet - 1), absolute, features[9])
+    walk = PlaneWalk(mask, weights, bits)
+    for of_step in walk.steps():
+        walk.store(stream.read(of_step))
     stream.finish()
-    values = np.empty((count, planes), np.uint8)
-    values[order.texels] = state.values.reshape(planes, -1)[:, :count].T
-    return values
+    return np.ascontiguousarray(PlaneOrder(mask, planes).from_stream(walk.stream).T)
 
 
 def _read_tables(data: bytes, planes: int, alphabet: int) -> tuple[np.ndarray, np.ndarray]:
