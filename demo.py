@@ -85,10 +85,9 @@ def listening(host: str, port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
-    except OSError as error:
-        raise InputError(
-            "--host, --port", f"{host}:{port} cannot be used ({error.strerror})", "choose another"
-        ) from None
+    except (OSError, OverflowError) as error:  # the latter for a number that no port has
+        reason = getattr(error, "strerror", None) or error
+        raise InputError("--host, --port", f"{host}:{port} cannot be used ({reason})", "choose another") from None
     return found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import demo
+from src.utils.cli import InputError
 from src.utils.image_io import write_display, write_linear
 from tests.export.viewer.browser import chromium
 from tests.inference.models import write_checkpoint
@@ -147,3 +148,8 @@ def test_wrong_arguments_are_one_line(tmp_path, capsys):
         checkpoint = str(write_checkpoint(tmp_path / "delit.pth"))
         assert demo.main(["--checkpoint", checkpoint, "--port", port, "--device", "cpu"]) == 2
     assert port in one_error_line(capsys.readouterr().err)
+
+
+def test_a_number_that_no_port_has_is_refused():
+    with pytest.raises(InputError, match=r"--host, --port: 127\.0\.0\.1:70000 cannot be used .*: choose another"):
+        demo.listening("127.0.0.1", 70000)
