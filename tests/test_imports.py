@@ -76,6 +76,7 @@ PORTRAIT_WING = (
     "losses.relit_loss",
     "tasks.portrait_options",
     "tasks.portrait_training",
+    "tasks.portrait_validation",
     "tasks.delit_task",
     "tasks.delit_training",
     "tasks.relit_task",

@@ -100,14 +100,11 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> GridDeco
 
 def load_siren(path: str | Path, device: str | torch.device = "cpu") -> LightmapCompressor:
     """The model of a checkpoint of ``--f1 siren``, in evaluation mode."""
-    content = checkpoint.read(path, CHECKPOINT_KIND)
-    try:
-        stored = content["model"]
-        model = LightmapCompressor(CompressorConfig.from_dict(stored["config"]))
-        model.load_state_dict(stored["state"])
-    except (LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(path, f"its model cannot be rebuilt ({error})", "use a checkpoint of this version") from error
-    return model.eval().to(device)
+
+    def build(stored: dict) -> LightmapCompressor:
+        return LightmapCompressor(CompressorConfig.from_dict(stored["config"]))
+
+    return checkpoint.read_model(path, CHECKPOINT_KIND, build).to(device)
 
 
 def load_exported(latent_path: str | Path, f2_path: str | Path, device: str | torch.device = "cpu") -> LightmapDecoder:

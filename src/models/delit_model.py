@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from src.models.delit.attention import TRANSFER_STRIDE, AttentionDelit
 from src.models.delit.outputs import Delit
 from src.models.delit.simplified import SimplifiedDelit
-from src.utils import checkpoint, cli
+from src.utils import checkpoint
 from src.utils.color import luminance
 from src.utils.hdr_codec import Codec, make_codec
 
@@ -129,13 +129,11 @@ def measure_exposure(relit: Tensor) -> Tensor:
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> DelitModel:
     """The model of a checkpoint, ready for inference. Raises :class:`InputError` if the file is not one."""
-    stored = checkpoint.read(path, CHECKPOINT_KIND)
-    try:
-        model = DelitModel(DelitConfig(**stored["model"]["config"]))
-        model.load_state_dict(stored["model"]["state"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise cli.InputError(path, "its model does not fit this code", "train it again") from error
-    return model.eval().requires_grad_(False).to(device)
+
+    def build(stored: dict) -> DelitModel:
+        return DelitModel(DelitConfig(**stored["config"]))
+
+    return checkpoint.read_model(path, CHECKPOINT_KIND, build).requires_grad_(False).to(device)
 
 
 if __name__ == "__main__":

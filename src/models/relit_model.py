@@ -21,7 +21,7 @@ from src.models.delit_model import DelitModel, measure_exposure, padded
 from src.models.relit.network import RelitNetwork
 from src.models.relit.projection import LightProjection
 from src.models.relit.transport import Coverage, Shading, Transport, apply_shading, shade
-from src.utils import checkpoint, cli
+from src.utils import checkpoint
 from src.utils.sphere import resize_environment
 
 CHECKPOINT_KIND = "relit"
@@ -134,10 +134,8 @@ class RelitModel(nn.Module):
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> RelitModel:
     """The model of a checkpoint, ready for inference. Raises :class:`InputError` if the file is not one."""
-    stored = checkpoint.read(path, CHECKPOINT_KIND)
-    try:
-        model = RelitModel(RelitConfig(**stored["model"]["config"]))
-        model.load_state_dict(stored["model"]["state"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise cli.InputError(path, "its model does not fit this code", "train it again") from error
-    return model.eval().requires_grad_(False).to(device)
+
+    def build(stored: dict) -> RelitModel:
+        return RelitModel(RelitConfig(**stored["config"]))
+
+    return checkpoint.read_model(path, CHECKPOINT_KIND, build).requires_grad_(False).to(device)

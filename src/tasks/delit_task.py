@@ -15,6 +15,7 @@ from src.data.portrait.pair_batch import PairBatch
 from src.evaluation.delit.metrics import environment_metrics, flat_lit_metrics
 from src.losses.delit_loss import ENVIRONMENT_TERMS, DelitLoss
 from src.models.delit_model import CHECKPOINT_KIND, DelitModel
+from src.tasks.portrait_validation import mean_measures
 from src.training.distributed import Processes
 from src.training.task import Batches, Report, Task
 from src.utils.color import linear_to_srgb
@@ -70,11 +71,7 @@ class DelitTask(Task):
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Means of the loss's terms and of the measures of ``evaluate.py delit``, each over all pairs that have it."""
-        mine = range(self.processes.rank, len(self.validation), self.processes.count)
-        rows = [row for part in self.processes.gather([self._measure(index) for index in mine]) for row in part]
-        names = dict.fromkeys(name for row in rows for name in row)
-        means = {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
-        return means | {"score": -means["loss"]}
+        return mean_measures(self._measure, len(self.validation), self.processes)
 
     def _measure(self, index: int) -> dict[str, float]:
         batch = self._pair(index)

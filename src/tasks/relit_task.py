@@ -13,6 +13,7 @@ from src.data.portrait.relit_batches import RelitBatch, of_pair
 from src.evaluation.relit.metrics import relit_metrics
 from src.losses.relit_loss import RelitLoss
 from src.models.relit_model import CHECKPOINT_KIND, RelitModel
+from src.tasks.portrait_validation import mean_measures
 from src.training.distributed import Processes
 from src.training.task import Task
 from src.utils.color import linear_to_srgb, luminance
@@ -62,10 +63,7 @@ class RelitTask(Task):
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Means over all pairs of the loss's terms and of the measures of ``evaluate.py relit``."""
-        mine = range(self.processes.rank, len(self.validation), self.processes.count)
-        rows = [row for part in self.processes.gather([self._measure(index) for index in mine]) for row in part]
-        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-        return means | {"score": -means["loss"]}
+        return mean_measures(self._measure, len(self.validation), self.processes)
 
     def _measure(self, index: int) -> dict[str, float]:
         batch = self._pair(index)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from src.utils.atomic import atomic_path
 from src.utils.cli import InputError, describe_os_error
+
+Model = TypeVar("Model", bound=nn.Module)
 
 FORMAT = "airender-checkpoint"
 VERSION = 1
@@ -63,6 +66,22 @@ def read(path: str | Path, kind: str) -> dict:
     if content.get("kind") != kind:
         raise InputError(path, f"a checkpoint of kind {content.get('kind')!r}, expected {kind!r}")
     return content
+
+
+def read_model(path: str | Path, kind: str, build: Callable[[dict], Model]) -> Model:
+    """The model of a checkpoint of ``kind``, on the CPU, in evaluation mode, with the weights that are stored.
+
+    ``build`` makes it of what is stored beside them. Raises :class:`InputError` for what is no such checkpoint, and for
+    a model that this code cannot build.
+    """
+    content = read(path, kind)
+    try:
+        stored = content["model"]
+        model = build(stored)
+        model.load_state_dict(stored["state"])
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(path, "its model does not fit this code", "give a checkpoint of this version") from error
+    return model.eval()
 
 
 def read_kind(path: str | Path) -> str | None:

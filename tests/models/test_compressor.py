@@ -222,10 +222,10 @@ def test_checkpoints_whose_model_cannot_be_rebuilt(trained, tmp_path):
     ]
     for model in bad_models:
         checkpoint.write(tmp_path / "bad.ckpt", CHECKPOINT_KIND, {"model": model})
-        with pytest.raises(InputError, match=r"bad.ckpt.*cannot be rebuilt"):
+        with pytest.raises(InputError, match=r"bad.ckpt.*does not fit this code"):
             load(tmp_path / "bad.ckpt")
     checkpoint.write(tmp_path / "bad.ckpt", CHECKPOINT_KIND, {})
-    with pytest.raises(InputError, match=r"bad.ckpt.*cannot be rebuilt"):
+    with pytest.raises(InputError, match=r"bad.ckpt.*does not fit this code"):
         load(tmp_path / "bad.ckpt")
 
 

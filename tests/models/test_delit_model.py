@@ -209,7 +209,7 @@ def test_a_stored_model_gives_the_same_bit_for_bit(arch, tmp_path):
 )
 def test_models_that_this_code_cannot_build_are_refused(config, tmp_path):
     path = store(make("attention"), tmp_path / "model.pth", **config)
-    with pytest.raises(InputError, match=r"model\.pth: its model does not fit this code: train it again"):
+    with pytest.raises(InputError, match=r"model\.pth: its model does not fit this code: give a checkpoint of"):
         load(path)
 
 

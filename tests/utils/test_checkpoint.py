@@ -129,3 +129,20 @@ def test_a_full_disk_leaves_the_previous_checkpoint_and_no_other_file(path, monk
     monkeypatch.undo()
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
     assert path.read_bytes() == before
+
+
+def test_a_model_is_what_was_stored_or_one_clear_error(path):
+    def build(stored: dict) -> torch.nn.Linear:
+        return torch.nn.Linear(*stored["config"])
+
+    layer = torch.nn.Linear(3, 2)
+    stored = {"config": [3, 2], "state": layer.state_dict()}
+    checkpoint.write(path, "layer", {"model": stored})
+    read = checkpoint.read_model(path, "layer", build)
+    assert not read.training and torch.equal(read.weight, layer.weight) and torch.equal(read.bias, layer.bias)
+    for model in ({**stored, "config": [2, 3]}, {**stored, "config": ["many", 2]}, {"config": [3, 2]}, {}, None):
+        checkpoint.write(path, "layer", {"model": model})
+        with pytest.raises(InputError, match="its model does not fit this code: give a checkpoint of this version"):
+            checkpoint.read_model(path, "layer", build)
+    with pytest.raises(InputError, match="of kind 'layer', expected 'other'"):
+        checkpoint.read_model(path, "other", build)

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -209,6 +210,7 @@ def test_commands_of_a_script():
         (cli.positive_float, {"0.5": 0.5, "1e-4": 1e-4}, ["0", "-1", "nan", "inf", "x"]),
         (cli.non_negative_float, {"0": 0.0, "2.5": 2.5}, ["-0.1", "nan", "inf"]),
         (cli.parse_shard, {"0/1": (0, 1), "3/8": (3, 8)}, ["1/1", "0/0", "-1/2", "a/b", "1"]),
+        (cli.path_ending_in(".png", ".jpg"), {"a/b.PNG": Path("a/b.PNG")}, ["b.gif", "png", ""]),
     ],
 )
 def test_value_types(parse, good, bad):

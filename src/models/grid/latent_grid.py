@@ -24,7 +24,6 @@ from src.models.grid.packed_latents import block_mask, block_of_texels
 from src.models.grid.quantiser import Quantiser
 from src.models.grid.temporal_svd import temporal_svd
 from src.utils import checkpoint
-from src.utils.cli import InputError
 from src.utils.tile_metrics import tile_of_texels
 
 CHECKPOINT_KIND = "lightmap-grid"
@@ -186,10 +185,8 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GridDecoder:
 
 def load_grid(path: str | Path, device: str | torch.device = "cpu") -> LatentGrid:
     """The model of a checkpoint, in evaluation mode."""
-    stored = checkpoint.read(path, CHECKPOINT_KIND)["model"]
-    try:
-        model = LatentGrid(GridConfig.from_dict(stored["config"]), stored["state"]["mask"])
-        model.load_state_dict(stored["state"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(path, f"its model cannot be rebuilt ({error})", "use a checkpoint of this version") from error
-    return model.eval().to(device)
+
+    def build(stored: dict) -> LatentGrid:
+        return LatentGrid(GridConfig.from_dict(stored["config"]), stored["state"]["mask"])
+
+    return checkpoint.read_model(path, CHECKPOINT_KIND, build).to(device)
