@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from src.models.grid.block_records import (
@@ -45,69 +44,83 @@ def pack_blocks(mask: Tensor, values: Tensor, bits: int) -> tuple[Tensor, Tensor
 
 def _pack_band(layout: RecordLayout, mask: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Rows of groups: (their entries, counted from the first word of the band, int64; the words, int32)."""
-    dim = layout.latent_dim
-    dense = values.new_zeros(*mask.shape, dim)
-    dense[mask] = values
-    valid, dense = _blocked(mask.unsqueeze(2)).squeeze(3), _blocked(dense).int()  # G x 16 x 16 (x D)
-    low = torch.where(valid.unsqueeze(3), dense, 255).amin(2)
-    high = torch.where(valid.unsqueeze(3), dense, 0).amax(2)
-    count = valid.sum(2, dtype=torch.int32)
+    dim, device = layout.latent_dim, values.device
+    texels, groups = _texels_of_blocks(mask)
+    # Channel by channel, and a texel's number in its block before its block: what is found of blocks is then found of
+    # long rows. D x 16 x B, and D x B of the B blocks of all groups.
+    dense = torch.zeros(dim, TEXELS * BLOCKS * groups, dtype=torch.uint8, device=device)
+    dense = dense.index_copy_(1, texels, values.T.to(torch.uint8)).view(dim, TEXELS, -1)
+    valid = torch.zeros(dense[0].numel(), dtype=torch.uint8, device=device)
+    valid = valid.scatter_(0, texels, 255).view(TEXELS, -1)
+    low, high = (dense | ~valid).amin(1), dense.amax(1)
+    count = (valid & 1).sum(0, dtype=torch.int32)
     has = count > 0
-    base, top = torch.where(has.unsqueeze(2), low, 255).amin(1), torch.where(has.unsqueeze(2), high, 0).amax(1)
-    lengths = bit_length(values.device)
-    wide = lengths[(top - base).clamp_min(0)]  # G x D
-    narrow = torch.where(has.unsqueeze(2), lengths[(high - low).clamp_min(0)], 0)  # G x 16 x D
-    size = narrow.sum(2, dtype=torch.int32)
-    partial = (count.sum(1) < TEXELS * BLOCKS) & has.any(1)
+    base, top = low.view(dim, groups, BLOCKS).amin(2), high.view(dim, groups, BLOCKS).amax(2)
+    of_groups = count.view(groups, BLOCKS)
+    texel_count = of_groups.sum(1)
+    used = texel_count > 0
+    lengths = bit_length(device)
+    wide = lengths[torch.where(used, top - base, 0).int()]  # D x G
     code = lengths[wide]
-    first_header, first_payload = layout.places(partial, count, size, wide + code)
-    used = has.any(1)
-    bits = torch.where(used, first_payload[:, -1] + count[:, -1] * size[:, -1], 0)
+    narrow = lengths[torch.where(has, high - low, 0).int()]  # D x B
+    size = narrow.sum(0, dtype=torch.int32).view(groups, BLOCKS)
+    before = narrow.cumsum(0, dtype=torch.int32) - narrow
+    partial = used & (texel_count < TEXELS * BLOCKS)
+    first_header, first_payload = layout.places(partial, of_groups, size, (wide + code).T)
+    bits = torch.where(used, first_payload[:, -1] + of_groups[:, -1] * size[:, -1], 0)
     length = (bits + WORD - 1) // WORD
     start = length.cumsum(0) - length
-    words = torch.zeros(int(length.sum()) + 1, dtype=torch.int64, device=values.device)
+    words = torch.zeros(int(length.sum()) + 1, dtype=torch.int64, device=device)
+    record = start * WORD
 
-    def write(at: Tensor, field: Tensor, chosen: Tensor) -> None:
-        """``field`` at bit ``at`` of the records: of any shape that begins with the groups, where ``chosen``."""
-        shape = torch.broadcast_shapes(at.shape, field.shape, chosen.shape)
-        field = field.expand(shape).reshape(-1)
-        place = torch.nonzero((chosen.expand(shape) & (field.view(shape) != 0)).reshape(-1)).flatten()  # 0 is there
-        bit = at.expand(shape).reshape(-1)[place]
-        word = start[torch.div(place, len(field) // len(start), rounding_mode="floor")] + (bit >> 5)
-        shifted = field[place].long() << (bit & 31)
+    def write(at: Tensor, field: Tensor) -> None:
+        """Fields, of which no 0 needs to be written, at bits of the band."""
+        shifted = field.long() << (at & WORD - 1)
+        word = at >> 5
         words.index_add_(0, word, shifted & 0xFFFFFFFF)
         over = torch.nonzero(shifted >> WORD).flatten()
         words.index_add_(0, word[over] + 1, shifted[over] >> WORD)
 
-    block = torch.arange(BLOCKS, device=values.device)
-    of_used = used.unsqueeze(1)
-    write(block * layout.size_bits, size, of_used)
-    flags = (valid << torch.arange(TEXELS, device=values.device)).sum(2)
-    write(BLOCKS * layout.size_bits + block * TEXELS, flags, partial.unsqueeze(1))
-    channels = (
-        layout.first_channel(partial).unsqueeze(1) + torch.arange(dim, device=values.device) * layout.channel_bits
+    def write_some(at: Tensor, field: Tensor) -> None:
+        chosen = field.flatten().nonzero().flatten()
+        write(at.expand(field.shape).flatten()[chosen], field.flatten()[chosen])
+
+    block = torch.arange(BLOCKS, device=device)
+    write_some(record.unsqueeze(1) + block * layout.size_bits, size)
+    flag = 1 << torch.arange(TEXELS, dtype=torch.int32, device=device).unsqueeze(1)
+    flags = ((valid & 1) * flag).sum(0, dtype=torch.int32).view(groups, BLOCKS)
+    write_some(
+        record.unsqueeze(1) + BLOCKS * layout.size_bits + block * TEXELS,
+        torch.where(partial.unsqueeze(1), flags, 0),
     )
-    write(channels, base, of_used)
-    write(channels + layout.bits, wide, of_used)
+    channel = torch.arange(dim, device=device).unsqueeze(1)
+    at = record + layout.first_channel(partial) + channel * layout.channel_bits
+    write_some(at, torch.where(used, base, 0))
+    write_some(at + layout.bits, wide)
     fields = wide + code
-    header = first_header.unsqueeze(2) + (fields.cumsum(1) - fields).unsqueeze(1)
-    kept = has.unsqueeze(2) & (wide > 0).unsqueeze(1)
-    write(header, low - base.unsqueeze(1), kept)
-    write(header + wide.unsqueeze(1), narrow, kept)
-    rank = valid.cumsum(2) - valid.int()
-    payload = first_payload.unsqueeze(2) + rank * size.unsqueeze(2)
-    payload = payload.unsqueeze(3) + (narrow.cumsum(2) - narrow).unsqueeze(2)
-    write(payload, dense - low.unsqueeze(2), valid.unsqueeze(3) & (narrow > 0).unsqueeze(2))
-    entry = torch.where(used, start | (partial.long() << 31), EMPTY)
-    return entry, _as_int32(words[:-1])
+    at = (fields.cumsum(0) - fields).unsqueeze(2) + (first_header + record.unsqueeze(1))  # D x G x 16
+    write_some(at, torch.where(has, low - base.repeat_interleave(BLOCKS, 1), 0).view(at.shape))
+    write_some(at + wide.unsqueeze(2), narrow.view(at.shape))
+    rank = (valid & 1).cumsum(0, dtype=torch.int32) - 1
+    payload = (first_payload + record.unsqueeze(1)).flatten() + rank * size.flatten()  # 16 x B, of valid texels
+    above = (dense - low.unsqueeze(1)).bitwise_and_(valid)
+    place = torch.nonzero(above.flatten()).flatten()
+    channel = torch.div(place, valid.numel(), rounding_mode="floor")
+    texel = place - channel * valid.numel()
+    of_block = before.flatten()[channel * len(count) + texel % len(count)]
+    write(payload.flatten()[texel] + of_block, above.flatten()[place])
+    return torch.where(used, start | (partial.long() << 31), EMPTY), _as_int32(words[:-1])
 
 
-def _blocked(dense: Tensor) -> Tensor:
-    """H x W x C -> groups x 16 blocks x 16 texels x C, filled up with zeros."""
-    height, width, _ = dense.shape
-    dense = F.pad(dense, (0, 0, 0, -width % GROUP, 0, -height % GROUP))
-    parts = dense.unflatten(1, (-1, SIDE, BLOCK)).unflatten(0, (-1, SIDE, BLOCK))  # gy by y gx bx x C
-    return parts.permute(0, 3, 1, 4, 2, 5, 6).flatten(4, 5).flatten(2, 3).flatten(0, 1)
+def _texels_of_blocks(mask: Tensor) -> tuple[Tensor, int]:
+    """(of each valid texel, row-major, its number in its block times the number of blocks plus its block, counted group
+    by group; the number of groups)."""
+    height, width = mask.shape
+    y, x = torch.arange(height, device=mask.device).unsqueeze(1), torch.arange(width, device=mask.device)
+    across = -(-width // GROUP)
+    groups = -(-height // GROUP) * across
+    block = (y // GROUP * across + x // GROUP) * BLOCKS + y % GROUP // BLOCK * SIDE + x % GROUP // BLOCK
+    return ((y % BLOCK * BLOCK + x % BLOCK) * (groups * BLOCKS) + block)[mask], groups
 
 
 def _as_int32(words: Tensor) -> Tensor:
