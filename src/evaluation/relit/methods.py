@@ -33,11 +33,13 @@ class Method:
 
 def model_methods(name: str, model: RelitModel, device: str | torch.device = "cpu") -> list[Method]:
     """A model, in evaluation mode on ``device``; and as a control the same in light that is not the picture's: turned
-    by half a turn and mirrored. A model that does not look at its light would lose nothing."""
+    by half a turn and mirrored. A model that does not look at its light would lose nothing.
+
+    The person is shown before black, as a ``Relighter`` does where masks are known."""
 
     def answer(item: RelitBatch) -> Tensor:
         light = model.fit_environment(_picture(item.environment[0]))
-        return model(item.flat_lit.to(device), light, shown=item.shown.to(device))[0][:, 0].cpu()
+        return model(item.flat_lit.to(device), light)[0][:, 0].cpu()
 
     def scrambled(item: RelitBatch) -> Tensor:
         environment = item.environment.flip(-1)

@@ -20,15 +20,15 @@ def physics_figures(model: RelitModel, item: RelitBatch, device: str | torch.dev
     of radiance 1 against flat-lit. ``mirror_error`` (a mean, and nothing that construction sees to): a mirrored
     portrait in mirrored light against the mirrored picture.
     """
-    flat_lit, shown, mask = (part.to(device) for part in (item.flat_lit, item.shown, item.mask))
+    flat_lit, mask = item.flat_lit.to(device), item.mask.to(device)
     light = model.fit_environment(item.environment[0, 0].permute(1, 2, 0).numpy())
-    transport = model.transport(shown)
+    transport = model.transport(flat_lit)
 
     def relit(environment: Tensor) -> Tensor:
         return model.relight(flat_lit, transport, environment)[:, 0] * mask
 
     one, other = relit(light), relit(light.flip(-1))
-    mirrored = model(flat_lit.flip(-1), light.flip(-1), shown=shown.flip(-1))[0][:, 0].flip(-1) * mask
+    mirrored = model(flat_lit.flip(-1), light.flip(-1))[0][:, 0].flip(-1) * mask
     mean = one.sum() / (3 * mask.sum()).clamp_min(1e-6)
     differences = {
         "linearity_error": (relit(light + light.flip(-1)) - one - other).abs().max(),

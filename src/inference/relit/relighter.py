@@ -60,11 +60,17 @@ class Relighter:
         note = "as given"
         if crop is None:
             crop, note = frame_portrait(flat_lit, self.crops)
-        transport = self.model.transport(self.network_input(crop.cut(flat_lit))[None])
+        transport = self.model.transport(self.network_input(flat_lit, mask, crop)[None])
         return self.finish(transport, flat_lit, mask, crop, note)
 
-    def network_input(self, content: np.ndarray) -> Tensor:
-        """3 x h x w of an H x W x 3 crop: its long side becomes the model's ``image_size``."""
+    def network_input(self, flat_lit: np.ndarray, mask: np.ndarray | None, crop: Crop) -> Tensor:
+        """3 x h x w of the crop of a picture: its long side becomes the model's ``image_size``.
+
+        A person whose mask is known is shown before black: nothing behind is taken for a part of them.
+        """
+        content = crop.cut(flat_lit)
+        if mask is not None:
+            content = content * crop.cut(mask)[..., None]
         scale = self.model.config.image_size / max(content.shape[:2])
         size = (max(_SMALLEST_SIDE, round(side * scale)) for side in content.shape[:2])
         return _planes(resize_area(np.ascontiguousarray(content, np.float32), *size))[0].to(self.device)
@@ -104,12 +110,13 @@ class Relighter:
         environment gives twice the person, and two environments the sum.
         """
         light = self.model.fit_environment(environment)
-        relit = self.model.relight(transport.content, transport.transport, light, transport.coverage)
-        person = relit[0, 0].permute(1, 2, 0).cpu().numpy()
-        behind = transport.picture if background is None else np.broadcast_to(background, transport.picture.shape)
-        inside = transport.crop.cut(transport.mask)[..., None]
-        content = transport.crop.cut(behind)
-        return transport.crop.put_back(behind, content + inside * (person - content))
+        relit = self.model.relight(transport.content, transport.transport, light, transport.coverage)[0, 0]
+        behind, content = transport.picture, transport.content[0]
+        if background is not None:
+            behind = np.broadcast_to(background, transport.picture.shape).astype(np.float32)
+            content = _planes(transport.crop.cut(behind))[0].to(self.device)
+        inside = torch.from_numpy(transport.crop.cut(transport.mask)).to(self.device)
+        return transport.crop.put_back(behind, torch.lerp(content, relit, inside).permute(1, 2, 0).cpu().numpy())
 
 
 def _planes(picture: np.ndarray) -> Tensor:

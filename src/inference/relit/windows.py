@@ -42,7 +42,7 @@ def transports_over_time(
 
 def _one_by_one(relighter: Relighter, shots: Iterator[Shot]) -> Iterator[Answer]:
     for shot in shots:
-        seen = relighter.network_input(shot.crop.cut(shot.picture))
+        seen = relighter.network_input(shot.picture, shot.mask, shot.crop)
         with torch.inference_mode():
             said = relighter.model.transport(seen[None])
         yield Answer(shot, seen, said)
@@ -84,7 +84,7 @@ class _Window:
         yield from self._finish(len(self._shots))
 
     def _input(self, shot: Shot) -> Tensor:
-        return self._relighter.network_input(shot.crop.cut(shot.picture))
+        return self._relighter.network_input(shot.picture, shot.mask, shot.crop)
 
     @torch.inference_mode()
     def _ask(self) -> None:

@@ -44,6 +44,16 @@ def test_lights_add_up_and_the_rest_of_the_picture_stays(relighter):
     np.testing.assert_allclose(kept[mask == 1], one[mask == 1], rtol=1e-5)
 
 
+def test_what_stands_behind_a_person_who_is_known_has_no_say(relighter):
+    picture = portrait()
+    mask = np.zeros(picture.shape[:2], np.float32)
+    mask[20:70, 30:80] = 1
+    elsewhere = np.where(mask[..., None] > 0, picture, 0.9).astype(np.float32)
+    here, there = (relighter.transport(p, mask).transport.diffuse for p in (picture, elsewhere))
+    np.testing.assert_array_equal(here, there)
+    assert np.abs(relighter.transport(elsewhere).transport.diffuse - here).max() > 1e-3
+
+
 def test_a_crop_changes_nothing_outside_and_fades_at_its_border(relighter):
     picture = portrait()
     transport = relighter.transport(picture, np.ones(picture.shape[:2], np.float32), Crop(10, 20, 60, 60))
