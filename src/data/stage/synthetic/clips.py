@@ -32,7 +32,7 @@ from src.utils.json_files import write_json
 from src.utils.process_pool import run_in_processes
 from src.utils.sphere import fibonacci_sphere, rotate_environment_y
 
-FORMAT = "synthetic clips 2"
+FORMAT = "synthetic clips 3"
 FRAMES = 48
 LIGHTINGS = ("flat_lit", "still", "turning")  # folders of linear pictures
 _EVERY, _HELD_OUT = 10, 1  # of every ten clips, and of every ten environments, the second is for validation

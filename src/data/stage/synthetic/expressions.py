@@ -12,6 +12,7 @@ _MOODS: dict[str, dict[str, float]] = {
     "neutral": {},
     "smile": {"mouthSmile": 0.9, "cheekSquint": 0.7, "mouthDimple": 0.4},
     "laugh": {"mouthSmile": 0.9, "cheekSquint": 0.8, "jawOpen": 0.45, "mouthUpperUp": 0.4, "eyeSquint": 0.5},
+    "grin": {"mouthSmile": 0.85, "cheekSquint": 0.5, "mouthUpperUp": 0.7, "mouthLowerDown": 0.35, "jawOpen": 0.08},
     "talk": {"jawOpen": 0.4, "mouthLowerDown": 0.5, "mouthUpperUp": 0.3},
     "surprise": {"browInnerUp": 0.9, "browOuterUp": 0.9, "eyeWide": 0.9, "jawOpen": 0.6},
     "anger": {"browDown": 1.0, "eyeSquint": 0.5, "noseSneer": 0.6, "mouthPress": 0.6},

@@ -44,7 +44,7 @@ def ict_rig(rng: np.random.Generator, hair_style: str, pixel_width: float, folde
     face = model.neutral + np.tensordot(deviations, model.identities, 1)
     hair = sample_hair(rng, hair_style)
     hair = replace(hair, hairline=_HAIRLINE * hair.hairline)
-    shoulders, collar = float(rng.uniform(0.88, 1.12)), float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1)]))
+    shoulders, collar = float(rng.uniform(0.88, 1.12)), float(rng.choice([0.0, rng.uniform(0.2, 1)]))
     voxel = float(np.clip(0.9 * pixel_width, 0.010, 0.022))
     top = _OPEN_NECK + (_HIGH_COLLAR - _OPEN_NECK) * (0.5 + 0.5 * collar if collar else 0)
     worn, beard, marks = sample_accessories(rng, hair_style), sample_beard(rng), _marks(model)

@@ -22,19 +22,17 @@ class Reflectance:
     specular: np.ndarray  # (N,) reflectance at normal incidence; 0 has no gloss at all
 
 
-def fresnel(cosine: np.ndarray, specular: np.ndarray, roughness: np.ndarray) -> np.ndarray:
-    """Schlick's approximation, weaker at grazing angles on rough surfaces, whose facets are not all seen so.
-
-    Below a reflectance of 0.02, which no solid has, the grazing one fades as well.
-    """
-    grazing = np.minimum(1, 50 * specular) * np.maximum(1 - roughness, specular)
+def fresnel(cosine: np.ndarray, specular: np.ndarray, smoothness: np.ndarray | float = 1.0) -> np.ndarray:
+    """Schlick's approximation of what a facet mirrors; below a reflectance of 0.02, which no solid has, the grazing
+    one fades as well. ``smoothness``: less of it for a whole rough surface, whose facets are not all seen so."""
+    grazing = np.minimum(1, 50 * specular) * np.maximum(smoothness, specular)
     return specular + (grazing - specular) * (1 - cosine) ** 5
 
 
 def diffuse_albedo(reflectance: Reflectance, normal: np.ndarray, view: np.ndarray) -> np.ndarray:
     """``(N, 3)`` albedo of the light that is not mirrored at the surface."""
     cosine = np.einsum("nc,nc->n", normal, view).clip(0.05, 1)
-    return reflectance.albedo * (1 - fresnel(cosine, reflectance.specular, reflectance.roughness))[:, None]
+    return reflectance.albedo * (1 - fresnel(cosine, reflectance.specular, 1 - reflectance.roughness))[:, None]
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Gloss:
         v_h = (np.einsum("nc,nc->n", view, half) / length).clip(0, 1)
         lobe = (1 - _SHARP_SHARE) * _ggx(n_h, n_l, n_v, roughness)
         lobe += _SHARP_SHARE * _ggx(n_h, n_l, n_v, _SHARPNESS * roughness)
-        return lobe * fresnel(v_h, self.specular[index], roughness) * n_l
+        return lobe * fresnel(v_h, self.specular[index]) * n_l
 
 
 def _ggx(n_h: np.ndarray, n_l: np.ndarray, n_v: np.ndarray, roughness: np.ndarray) -> np.ndarray:

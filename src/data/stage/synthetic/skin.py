@@ -20,7 +20,7 @@ from src.data.stage.synthetic.shading import Reflectance
 _CELLS = 32
 _IRIS_ANGLE = 0.46  # radians from the eye's axis
 _PUPIL_ANGLE = 0.19
-_LIP_BLOOD, _LIP_MELANIN = 1.25, 0.35
+_COLLAR_Y, _CHEST_Z = -1.02, -0.05  # heights above are about the neck; the chest is in front of this
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,15 @@ class PersonSurface:
         c = self.complexion
         lips = self._lips(p)
         melanin, blood = self._pigments(p)
-        melanin = melanin * (1 - lips) + lips * _LIP_MELANIN * (0.3 + c.tone / 9)
-        blood = blood * (1 - lips) + lips * (_LIP_BLOOD + 0.15 * self._noise(p, 48))
+        melanin = melanin * (1 - lips) + lips * c.lip_melanin
+        blood = blood * (1 - lips) + lips * (c.lip_blood + 0.15 * self._noise(p, 48))
         colour = c.skin * np.exp(-melanin[:, None] * MELANIN - (blood * c.blood)[:, None] * HAEMOGLOBIN)
         colour = self._made_up(p, colour, lips)
-        colour = _mix(colour, np.minimum(c.hair, 0.12), self._stubble(p))
+        colour = _mix(colour, np.minimum(c.hair, 0.12), np.maximum(self._stubble(p), self._scalp(p)))
         colour = _mix(colour, np.minimum(c.hair, 0.15), self._brows(p))
         oily = np.exp(-((p[:, 0] / 0.12) ** 2)) * (p[:, 2] > self.marks.front_z)  # forehead, nose, chin
         rough = c.roughness + 0.06 * self._noise(p, 9) - 0.06 * oily - 0.10 * lips
-        return colour, rough, 0.022 + 0.007 * self._noise(p, 30)
+        return colour, rough, c.specular * (1 + 0.3 * self._noise(p, 30))
 
     def _made_up(self, p: np.ndarray, colour: np.ndarray, lips: np.ndarray) -> np.ndarray:
         c, m = self.complexion, self.marks
@@ -123,9 +123,11 @@ class PersonSurface:
         under_eye = spot((m.eye[0], m.eye[1] - 0.085), 0.09, 0.03)
         lids = spot(m.eye, 0.10, 0.06)
         blood = c.blush * (0.55 * red + 0.30 * ears) + 0.12 * under_eye + 0.10 * lids
-        blood += 0.10 * self._noise(p + 7.7, 6) + 0.08 * self._noise(p + 1.7, 15) + 0.05 * self._noise(p, 40)
-        melanin = 0.06 * self._noise(p, 4) + 0.06 * self._noise(p + 4.4, 14) + 0.05 * self._noise(p + 2.2, 55)
-        melanin += 0.14 * under_eye + 0.08 * lids
+        blood += c.unevenness * (0.10 * self._noise(p + 7.7, 6) + 0.08 * self._noise(p + 1.7, 15))
+        blood += 0.05 * self._noise(p, 40)
+        melanin = c.unevenness * (0.08 * self._noise(p + 6.1, 2) + 0.06 * self._noise(p, 4))
+        melanin += 0.06 * self._noise(p + 4.4, 14) + 0.05 * self._noise(p + 2.2, 55)
+        melanin += c.unevenness * (0.14 * under_eye + 0.08 * lids)
         if c.freckles:
             dots = ((self._noise(p + 5.3, 36) - 0.45) / 0.2).clip(0, 1)
             melanin += 0.8 * c.freckles * dots * np.exp(-(((y - m.cheek[1]) / 0.22) ** 2)) * front
@@ -145,6 +147,13 @@ class PersonSurface:
         inside = ((line - y) / 0.05).clip(0, 1) * ((p[:, 1] - m.chin_y + 0.17) / 0.10).clip(0, 1)
         inside = inside * ((p[:, 2] + 0.02) / 0.1).clip(0, 1) * (1 - self._lips(p))
         return (c.stubble * inside * (0.8 + 0.35 * self._noise(p, 60) + 0.2 * self._noise(p, 90))).clip(0, 1)
+
+    def _scalp(self, p: np.ndarray) -> np.ndarray:
+        """Roots of shaved hair, where it would grow."""
+        x, y, z = np.abs(p[:, 0]), p[:, 1], p[:, 2]
+        line = 0.44 - 0.11 * np.minimum((x / 0.33) ** 2, 2.2)
+        grows = (((y - line) * 0.8 - (z - 0.28) * 0.62) / 0.08).clip(0, 1) * ((y + 0.25) / 0.15).clip(0, 1)
+        return self.complexion.scalp * grows * (0.8 + 0.3 * self._noise(p, 60)).clip(0, 1)
 
     def _brows(self, p: np.ndarray) -> np.ndarray:
         brow = self.marks.brow
@@ -176,7 +185,7 @@ class PersonSurface:
 
     def _hair(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
         streaks = 1 + 0.3 * self._strands(p, 3.5) + 0.3 * self._strands(p + 0.7, 8)
-        return self.complexion.hair * streaks[:, None], 0.5, 0.035
+        return self.complexion.hair * streaks[:, None], 0.5, 0.016
 
     def _cloth(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
         c = self.complexion
@@ -189,16 +198,39 @@ class PersonSurface:
             "print": ((self._noise(p + 2.7, 7) + 0.5 * self._noise(p, 15)) > 0.12),
         }[c.pattern]
         weave = 1 + 0.08 * self._noise(p, 70) + 0.05 * self._noise(p, 30)
-        return _mix(np.broadcast_to(c.cloth, p.shape), c.second_cloth, second) * weave[:, None], 0.8, 0.02
+        second_cloth = c.second_cloth if c.outfit == "one" else 0.6 * c.cloth + 0.4 * c.second_cloth
+        colour = _mix(np.broadcast_to(c.cloth, p.shape), second_cloth, second)
+        if c.outfit == "suit":
+            colour = self._under_jacket(p, colour)
+        elif c.outfit == "shirt":
+            placket = (np.abs(np.abs(x) - 0.035) < 0.005) | (np.hypot(x, (y + 0.1) % 0.2 - 0.1) < 0.016)
+            colour = _mix(colour, 0.45 * colour, placket & (p[:, 2] > _CHEST_Z) & (y < _COLLAR_Y))
+        return colour * weave[:, None], 0.8, 0.012
+
+    def _under_jacket(self, p: np.ndarray, jacket: np.ndarray) -> np.ndarray:
+        """A shirt's collar about the neck, a V of it between the lapels, and a tie on that for some."""
+        c = self.complexion
+        x, y, front = np.abs(p[:, 0]), p[:, 1], p[:, 2] > _CHEST_Z
+        end = -1.65 - 0.3 * (c.seed % 7) / 6
+        half = 0.22 * (y - end) / (_COLLAR_Y - end)
+        is_collar = (y > _COLLAR_Y) & (x < 0.34)
+        lapel = front & (y > end) & (x < half + 0.10 * (1 - (y - end) / (_COLLAR_Y - end)) + 0.04)
+        colour = _mix(jacket, 0.7 * jacket, lapel)
+        colour = _mix(colour, np.broadcast_to(c.second_cloth, p.shape), is_collar | (front & (y > end) & (x < half)))
+        if c.tie is not None:
+            tie = front & (y < _COLLAR_Y + 0.06) & (y > end) & (x < 0.04 + 0.05 * (_COLLAR_Y - y).clip(0, None))
+            stripes = 0.5 + 0.5 * np.sign(np.sin(60 * (p[:, 0] + y))) * (c.seed % 2)
+            colour = _mix(colour, c.tie * (0.6 + 0.4 * stripes)[:, None], tie & (x < half + 0.05))
+        return colour
 
     def _knit(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
         c = self.complexion
         bands = 0.7 * (np.sin(26 * p[:, 1]) > 0.55) if c.seed % 3 == 0 else np.zeros(len(p))
         weave = 1 + 0.12 * self._noise(p, 45) + 0.06 * self._noise(p, 90)
-        return _mix(np.broadcast_to(c.knit, p.shape), c.second_cloth, bands) * weave[:, None], 0.85, 0.015
+        return _mix(np.broadcast_to(c.knit, p.shape), c.second_cloth, bands) * weave[:, None], 0.85, 0.010
 
     def _teeth(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
-        return np.array([0.58, 0.50, 0.38], np.float32) * (1 + 0.05 * self._noise(p, 20))[:, None], 0.25, 0.04
+        return np.array([0.74, 0.67, 0.55], np.float32) * (1 + 0.05 * self._noise(p, 20))[:, None], 0.25, 0.04
 
     def _gums(self, p: np.ndarray) -> tuple[np.ndarray, float, float]:
         return np.array([0.30, 0.085, 0.08], np.float32) * (1 + 0.1 * self._noise(p, 20))[:, None], 0.3, 0.03

@@ -121,6 +121,21 @@ def test_lips_are_redder_than_the_forehead(rig):
     assert lip[0] / lip[1] > 1.15 * forehead[0] / forehead[1]
 
 
+def test_a_suit_shows_the_shirt_between_its_lapels_and_at_the_collar(rig):
+    shirt, jacket, tie = np.float32([[0.8, 0.8, 0.8], [0.01, 0.01, 0.02], [0.3, 0.0, 0.0]])
+    suited = replace(
+        sample_complexion(np.random.default_rng(5), 2),
+        **{"outfit": "suit", "pattern": "plain", "cloth": jacket, "second_cloth": shirt, "tie": None},
+    )
+    #                    collar          breast        shoulder     the V at the back   belly
+    places = np.float32([[0.2, -0.95, 0], [0.1, -1.1, 0.2], [0.6, -1.1, 0], [0.1, -1.1, -0.5], [0.0, -2.5, 0.2]])
+    worn = PersonSurface(suited, rig.marks).shade(places, np.full(5, CLOTH)).albedo
+    assert (worn[:2] > 0.5).all() and (worn[2:] < 0.05).all()
+    with_tie = PersonSurface(replace(suited, tie=tie), rig.marks)
+    middle = with_tie.shade(np.float32([[0, -1.2, 0.2], [0.15, -1.1, 0.2]]), np.full(2, CLOTH)).albedo
+    assert middle[0, 0] > 5 * middle[0, 1] and middle[1, 1] > 0.5
+
+
 def test_noise_is_smooth_repeats_and_is_a_function_of_its_seed():
     points = torch.rand(500, 3, generator=torch.Generator().manual_seed(0)).numpy() * 5
     noise = Noise(4)
