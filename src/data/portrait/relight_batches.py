@@ -112,7 +112,7 @@ class RelightBatches:
         captures = [self.stacks.stage.captures[k].name for k in subjects.tolist()]
         return PairBatch(
             relit=pictures[0] * (mask > 0),
-            flat_lit=flat_lit * mask,
+            flat_lit=flat_lit * (mask > 0),  # on the outline it is times its coverage already
             mask=mask,
             environment=light.seen,
             name=[f"{capture}/{environment}" for capture, environment in zip(captures, light.name, strict=True)],
@@ -130,7 +130,7 @@ class RelightBatches:
         return replace(
             batch,
             relit=torch.cat([batch.relit, pairs.relit]),
-            flat_lit=torch.cat([batch.flat_lit, pairs.flat_lit * pairs.mask]),
+            flat_lit=torch.cat([batch.flat_lit, pairs.flat_lit * (pairs.mask > 0)]),
             mask=torch.cat([batch.mask, pairs.mask]),
             environment=torch.cat([batch.environment, turned]),
             name=batch.name + pairs.name,

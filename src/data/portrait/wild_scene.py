@@ -21,6 +21,7 @@ LAMP_POWER = (0.5, 8.0)  # in mean radiances of the environment
 DIMMED = (0.02, 1.0)  # what is left of the environment
 GEL, WHITE_LAMP = 0.7, 0.1  # standard deviation of the log of a lamp's colour
 CLUTTER = 0.6  # standard deviation of the log of its radiance
+SHARE_CURTAIN, FOLDS = 0.3, (3.0, 16.0)  # of clutter; across the picture
 OCCLUDER_RADII = (0.1, 0.6)  # of half the picture
 _KNOTS = 6
 
@@ -87,14 +88,27 @@ def other_background(random: torch.Generator, behind: Tensor) -> Tensor:
 
 
 def _clutter(random: torch.Generator, side: int) -> Tensor:
-    """3 x S x S about 1: two layers of patches or of soft blobs, from large ones to stripes and small ones."""
+    """3 x S x S about 1: two layers of patches or of soft blobs, from large ones to stripes and small ones, or one of
+    them over the folds of a curtain."""
     layers = torch.zeros(1, 3, side, side)
-    for _ in range(2):
+    hangs = bool(torch.rand((), generator=random) < SHARE_CURTAIN)
+    if hangs:
+        layers += _folds(random, side)
+    for _ in range(1 if hangs else 2):
         rows, columns = (min(2 ** int(torch.randint(1, 6, (), generator=random)), side) for _ in range(2))
         knots = normal(random, CLUTTER, 1, 1, rows, columns) * (1 + normal(random, CLUTTER, 1, 3, 1, 1))
         is_hard = bool(torch.rand((), generator=random) < 0.5)
         layers += F.interpolate(knots, (side, side), mode="nearest" if is_hard else "bilinear")
     return torch.exp(layers[0])
+
+
+def _folds(random: torch.Generator, side: int) -> Tensor:
+    """S x S about 0: waves that hang down, not quite evenly."""
+    x, y = ((torch.arange(side) + 0.5) / side).view(1, -1), ((torch.arange(side) + 0.5) / side).view(-1, 1)
+    count, lean, bend = uniform(random, *FOLDS, 1), normal(random, 0.15, 1), normal(random, 0.8, 1, 1, 4, 8)
+    bend = F.interpolate(bend, (side, side), mode="bilinear", align_corners=False)[0, 0]
+    wave = torch.sin(2 * math.pi * count * (x + lean * y) + bend)
+    return CLUTTER * uniform(random, 0.5, 1.5, 1) * (wave + 0.3 * wave.abs())
 
 
 def occlude(random: torch.Generator, batch: PairBatch) -> PairBatch:
