@@ -40,7 +40,7 @@ from tests.tiny_stage import write_stage
 
 LATEST, BEST = "checkpoint_latest.pth", "checkpoint_best.pth"
 SIZES = {"image_size": 32, "env_height": 8, "env_width": 16, "base_dim": 32}
-FLAT_TERMS = {"flat_l1", "flat_aligned"}
+FLAT_TERMS = {"flat_l1", "flat_aligned", "flat_pattern", "flat_edges"}
 ENVIRONMENT_TERMS = {"env_log", "env_chroma", "env_multiscale", "env_sh", "confidence"}
 OWN_TERMS = {"mask", "flat_confidence"}  # of the attention architecture
 

@@ -30,12 +30,16 @@ SPHERE_WEIGHTS = {"env_log": 0.1, "env_chroma": 0.4, "env_multiscale": 0.1, "env
 # Terms that say nothing of pairs without an environment.
 ENVIRONMENT_TERMS = frozenset({*SPHERE_WEIGHTS, "env_rgb_l1", "env_log_mse", "confidence", "physical"})
 ALIGNED_WEIGHT = 8.0  # a picture does not say how bright skin is under a light of unknown brightness, but its pattern
+PATTERN_WEIGHT = 0.5  # for its gradient to be about that of the aligned difference
+EDGES_WEIGHT = 2.0
 BRIGHTNESS_WEIGHT = 0.05  # weak: it keeps a picture whose brightness is free near what is usual
 TRANSFER_WEIGHT = 0.25
 FLAT_CONFIDENCE_WEIGHT = 0.1
 FLAT_EXPOSURES = ("true", "free")
 _DARKEST_SHADING = 0.05  # of a picture's mean shading: darker than this, relative errors count less
 _SHADOW = 0.02  # of pictures at unit exposure: darker than this, relative errors count less
+_SMALL_MSE = 1e-3  # of sRGB values, 30 dB
+_EDGE_SIZES = 3  # each half of the one before
 _SMALLEST_PROBABILITY = 1e-6
 _SMALLEST_COVERAGE = 1e-6  # pixels: its inverse, which gradients are multiplied by, is far from overflow
 
@@ -59,11 +63,11 @@ class DelitLossOptions:
 class DelitLoss(nn.Module):
     """``(output, batch) -> {"flat_l1": ..., ..., "loss": weighted sum}``: float32 scalars, under autocast too.
 
-    Terms are unweighted. Always: ``flat_l1 flat_aligned``, and ``env_log env_chroma env_multiscale env_sh`` or, for the
-    original environment loss, ``env_rgb_l1 env_log_mse``. With a free exposure ``flat_brightness``. Where their input
-    exists: ``flat_lpips``, ``mask``, ``flat_confidence``, ``confidence``, ``physical``, ``transfer``. The environment
-    is compared relative to the exposure the model measured; its terms are means over the pairs that have one, 0 with
-    no gradient where none has.
+    Terms are unweighted. Always: ``flat_l1 flat_aligned flat_pattern flat_edges``, and ``env_log env_chroma
+    env_multiscale env_sh`` or, for the original environment loss, ``env_rgb_l1 env_log_mse``. With a free exposure
+    ``flat_brightness``. Where their input exists: ``flat_lpips``, ``mask``, ``flat_confidence``, ``confidence``,
+    ``physical``, ``transfer``. The environment is compared relative to the exposure the model measured; its terms are
+    means over the pairs that have one, 0 with no gradient where none has.
     ``lpips``: see :func:`src.utils.metrics.load_lpips`; needed for a ``lambda_flat_lpips`` above 0.
     """
 
@@ -81,6 +85,8 @@ class DelitLoss(nn.Module):
         self.weights = {
             "flat_l1": options.lambda_flat,
             "flat_aligned": ALIGNED_WEIGHT * options.lambda_flat,
+            "flat_pattern": PATTERN_WEIGHT * options.lambda_flat,
+            "flat_edges": EDGES_WEIGHT * options.lambda_flat,
             "flat_brightness": BRIGHTNESS_WEIGHT * options.lambda_flat,
             "mask": options.lambda_flat,
             "flat_confidence": FLAT_CONFIDENCE_WEIGHT * options.lambda_flat,
@@ -112,9 +118,12 @@ class DelitLoss(nn.Module):
             predicted = predicted * factor
         # The curve goes on above white, so that a picture that is too bright has a gradient.
         shown, wanted = extended_srgb(predicted), extended_srgb(true)
+        difference = aligned(shown, wanted, mask) - wanted
         terms = {
             "flat_l1": masked_mean((shown - wanted).abs(), mask),
-            "flat_aligned": masked_mean((aligned(shown, wanted, mask) - wanted).abs(), mask),
+            "flat_aligned": masked_mean(difference.abs(), mask),
+            "flat_pattern": pattern_error(difference, mask),
+            "flat_edges": edge_error(shown - wanted, mask),
             **brightness,
         }
         if self._lpips is not None and self.options.lambda_flat_lpips > 0:
@@ -202,6 +211,33 @@ def aligned(predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:
     p, t = predicted - p_mean, true - t_mean
     scale = (p * t * mask).sum((2, 3), keepdim=True) / ((p.square() * mask).sum((2, 3), keepdim=True) + 1e-4 * total)
     return scale * p + t_mean
+
+
+def pattern_error(difference: Tensor, mask: Tensor) -> Tensor:
+    """``log(1 + MSE / 0.001) / 2`` of N x 3 x H x W sRGB differences within the mask, mean over pictures.
+
+    Dark skin varies little in sRGB values: relative to its own error it counts as much as light skin.
+    """
+    total = (difference.shape[1] * mask.sum((1, 2, 3))).clamp_min(1.0)
+    mean_square = (difference.square() * mask).sum((1, 2, 3)) / total
+    return 0.5 * torch.log1p(mean_square / _SMALL_MSE).mean()
+
+
+def edge_error(difference: Tensor, mask: Tensor) -> Tensor:
+    """Mean slope, per pixel, of N x 3 x H x W differences within the mask at three sizes: what is wrong changes slowly.
+
+    An edge of a shadow that is left as relief is small by area, but seen at once (Li and Snavely, "MegaDepth", 2018).
+    """
+    error = difference.new_zeros(())
+    weighted, cover = difference * mask, mask
+    for _ in range(_EDGE_SIZES):
+        level = weighted / cover.clamp_min(_SMALLEST_COVERAGE)
+        for axis in (2, 3):
+            size = level.shape[axis] - 1
+            slope = level.narrow(axis, 1, size) - level.narrow(axis, 0, size)
+            error = error + masked_mean(slope.abs(), cover.narrow(axis, 1, size) * cover.narrow(axis, 0, size))
+        weighted, cover = F.avg_pool2d(weighted, 2), F.avg_pool2d(cover, 2)
+    return error / _EDGE_SIZES
 
 
 def exposure_factor(predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:

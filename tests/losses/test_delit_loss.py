@@ -21,6 +21,8 @@ ORIGINAL = {"env_rgb_l1", "env_log_mse"}
 COMMON = {
     "flat_l1",
     "flat_aligned",
+    "flat_pattern",
+    "flat_edges",
     "flat_lpips",
     "mask",
     "confidence",
@@ -29,7 +31,8 @@ COMMON = {
     "loss",
     "flat_confidence",
 }
-FLAT = {"flat_l1", "flat_aligned", "mask", "transfer"}
+PICTURE = {"flat_l1", "flat_aligned", "flat_pattern", "flat_edges"}
+FLAT = PICTURE | {"mask", "transfer"}
 LEAVES = ("flat_lit", "environment_code", "confidence", "mask", "transfer")
 
 
@@ -82,6 +85,7 @@ def test_terms_are_named_and_the_loss_is_their_weighted_sum(lpips):
     terms = make(lpips=lpips, lambda_flat=3.0, lambda_env=0.5, lambda_physical=0.25)(output, batch)
     assert set(terms) == SPHERE | COMMON
     weights = {"flat_l1": 3, "flat_aligned": 3 * delit_loss.ALIGNED_WEIGHT, "transfer": 3 * delit_loss.TRANSFER_WEIGHT}
+    weights |= {"flat_pattern": 3 * delit_loss.PATTERN_WEIGHT, "flat_edges": 3 * delit_loss.EDGES_WEIGHT}
     weights |= {"mask": 3, "flat_lpips": 0.1, "physical": 0.25, "confidence": 0.5}
     weights |= {"flat_confidence": 3 * delit_loss.FLAT_CONFIDENCE_WEIGHT}
     weights |= {name: 0.5 * delit_loss.SPHERE_WEIGHTS[name] for name in SPHERE}
@@ -90,6 +94,7 @@ def test_terms_are_named_and_the_loss_is_their_weighted_sum(lpips):
     terms = make(lpips=lpips, env_loss="original", lambda_env=0.5)(output, batch)
     assert set(terms) == ORIGINAL | COMMON
     weights = {"flat_l1": 1, "flat_aligned": delit_loss.ALIGNED_WEIGHT, "transfer": delit_loss.TRANSFER_WEIGHT}
+    weights |= {"flat_pattern": delit_loss.PATTERN_WEIGHT, "flat_edges": delit_loss.EDGES_WEIGHT}
     weights |= {"mask": 1, "flat_lpips": 0.1, "physical": 1, "confidence": 0.5}
     weights |= {"flat_confidence": delit_loss.FLAT_CONFIDENCE_WEIGHT}
     weights |= {"env_rgb_l1": 0.5, "env_log_mse": 0.5}
@@ -99,7 +104,7 @@ def test_terms_are_named_and_the_loss_is_their_weighted_sum(lpips):
 def test_terms_without_input_are_left_out():
     output, batch = sample_tensors(make_codec("log"))
     plain = output._replace(confidence=None, mask=None, transfer=None, lobes=None, flat_error=None)
-    assert set(make()(plain, batch)) == SPHERE | {"flat_l1", "flat_aligned", "physical", "loss"}
+    assert set(make()(plain, batch)) == SPHERE | PICTURE | {"physical", "loss"}
     assert "mask" not in make(use_mask=False)(output, batch)
     assert "physical" not in make(lambda_physical=0.0)(output, batch)
     assert "physical" not in make()(output, replace(batch, stage=None))
@@ -151,7 +156,8 @@ def test_gradients_of_the_flat_terms_are_those_of_central_differences():
     output = fresh(output, **{name: getattr(output, name).double() for name in ("flat_lit", "mask", "transfer")})
     other = OtherLight(batch.other.environment.double(), batch.other.shading.double())
     batch = replace(batch, flat_lit=batch.flat_lit.double(), mask=batch.mask.double(), other=other)
-    check_gradients(make(lambda_physical=0), output, batch, FLAT, step=1e-7, rel=1e-4, smallest=1e-13)
+    # In the sample most of the differences have no slope at all, which is a kink of the edges' term.
+    check_gradients(make(lambda_physical=0), output, batch, FLAT - {"flat_edges"}, step=1e-7, rel=1e-4, smallest=1e-13)
 
 
 def test_gradients_of_the_flat_physical_and_transfer_terms_in_double_precision():
@@ -204,7 +210,7 @@ def test_extreme_inputs_have_finite_terms_and_gradients(codec, env_loss, case, l
         for leaf, gradient in gradients(value, output).items():
             assert gradient.isfinite().all(), f"{name} by {leaf}"
     if case == "empty mask":
-        for name in ("flat_l1", "flat_aligned", "flat_lpips", "physical", "transfer"):
+        for name in (*PICTURE, "flat_lpips", "physical", "transfer"):
             assert terms[name].item() == 0
             assert all((gradient == 0).all() for gradient in gradients(terms[name], output).values()), name
     if case in ("equal", "saturated"):
@@ -212,7 +218,9 @@ def test_extreme_inputs_have_finite_terms_and_gradients(codec, env_loss, case, l
         for name in environment_terms | {"flat_l1", "physical"}:
             # The tone-mapped code of the ceiling is not quite 1.
             assert terms[name].item() == pytest.approx(0, abs=1e-4 if case == "saturated" else 0), name
-        assert terms["flat_aligned"].item() == pytest.approx(0, abs=1e-3), "scales are drawn towards 0 a little"
+        assert terms["flat_edges"].item() == 0
+        for name in ("flat_aligned", "flat_pattern"):
+            assert terms[name].item() == pytest.approx(0, abs=1e-3), "scales are drawn towards 0 a little"
 
 
 def test_a_dark_or_too_bright_prediction_is_still_pulled_back():
@@ -506,6 +514,32 @@ def test_the_command_prints_every_term_and_says_why_lpips_is_skipped(codec, tmp_
 def test_the_command_runs_lpips_where_weights_are(random_backbone, capsys):
     assert main(["--lpips_weights", str(random_backbone)]) == 0
     assert "\n  flat_lpips " in capsys.readouterr().out
+
+
+def test_patterns_are_judged_by_their_own_error():
+    """An error of 0.1 in two of four pixels: MSE 0.005."""
+    difference = torch.zeros(2, 3, 2, 4)
+    difference[0, :, 0, :2] = 0.1
+    difference[:, :, :, 2:] = 7.0
+    mask = torch.zeros(2, 1, 2, 4)
+    mask[..., :2] = 1
+    assert float(delit_loss.pattern_error(difference, mask)) == pytest.approx(0.5 * math.log(6) / 2, rel=1e-5)
+
+
+def test_edges_cost_more_than_what_changes_slowly():
+    ramp = torch.linspace(-0.1, 0.1, 16).expand(1, 3, 16, 16)
+    step = 0.1 * torch.sign(ramp)
+    whole = torch.ones(1, 1, 16, 16)
+    errors = [float(delit_loss.edge_error(picture, whole)) for picture in (ramp, step, step.mT, 0 * step + 3)]
+    assert errors[3] == 0 and errors[1] == pytest.approx(errors[2])
+    # One step of 0.2 in rows of 15, 7 and 3 slopes; a ramp has the same sum, less what its ends are averaged to.
+    assert errors[1] == pytest.approx(0.2 * (1 / 15 + 1 / 7 + 1 / 3) / 3, rel=1e-5)
+    assert errors[0] < errors[1]
+    noise = torch.randn(1, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    mask = torch.rand(1, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert torch.autograd.gradcheck(lambda picture: delit_loss.edge_error(picture, mask), noise)
+    beyond = torch.where(torch.arange(16) < 8, 1.0, 0.0).expand(1, 1, 16, 16)
+    assert float(delit_loss.edge_error(step, beyond)) == pytest.approx(0, abs=1e-7)
 
 
 def test_free_exposure_asks_for_flat_lit_up_to_one_factor_of_brightness():
