@@ -123,7 +123,7 @@ class Decoder:
         sizes = TOTAL - self._shared
         self._first_entry = np.cumsum(sizes) - sizes - self._shared
         self._entries = np.repeat(entries.ravel(), lengths.ravel())
-        self._arrays = (self._states, *np.empty((3, lanes), np.int64))
+        self._arrays = [self._states, *np.empty((2, lanes), np.int64)]
 
     def read(self, contexts: np.ndarray) -> np.ndarray:
         """The next ``len(contexts)`` symbols, uint8. Raises :class:`CorruptStream` past the end."""
@@ -131,25 +131,27 @@ class Decoder:
         found = np.empty(len(contexts), np.int64)
         for first in range(0, len(contexts), self._lanes):
             here = slice(first, first + self._lanes)
-            entry = found[here]
-            states, slot, at, part = (array[: len(entry)] for array in self._arrays)
+            entry, arrays = found[here], self._arrays
+            if len(entry) < self._lanes:
+                arrays = [array[: len(entry)] for array in arrays]
+            states, slot, at = arrays
             np.bitwise_and(states, _SLOTS, out=slot)
             np.maximum(slot, shared[here], out=at)
             np.add(at, first_entry[here], out=at)
             self._entries.take(at, out=entry, mode="clip")
             np.right_shift(states, _SLOT_BITS, out=states)
-            np.right_shift(entry, _FREQUENCY_BITS, out=part)
-            np.multiply(states, part, out=states)
+            np.right_shift(entry, _FREQUENCY_BITS, out=at)
+            np.multiply(states, at, out=states)
             np.add(states, slot, out=states)
-            np.bitwise_and(entry, _SLOTS, out=part)
-            np.subtract(states, part, out=states)
+            np.bitwise_and(entry, _SLOTS, out=at)
+            np.subtract(states, at, out=states)
             low = (states < _LOWEST).nonzero()[0]
             if len(low):
                 words = self._words[self._next : self._next + len(low)]
                 self._next += len(low)
                 if self._next > self._word_count:
                     raise CorruptStream("the stream ends too early")
-                states[low] = states[low] << _WORD_BITS | words
+                states[low] = states.take(low) << _WORD_BITS | words
         return (found >> _SYMBOL_AT).astype(np.uint8)
 
     def finish(self) -> None:

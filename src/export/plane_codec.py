@@ -101,7 +101,7 @@ def decode(data: bytes, mask: np.ndarray, planes: int, bits: int) -> np.ndarray:
     for of_step in walk.steps():
         walk.store(stream.read(of_step))
     stream.finish()
-    return PlaneOrder(mask, planes).from_stream(walk.stream).T
+    return walk.values().T
 
 
 def _read_tables(data: bytes, planes: int, alphabet: int) -> tuple[np.ndarray, np.ndarray]:

@@ -31,54 +31,75 @@ _LEAST_EXPECTED = np.float32(0.015)  # quantisation steps
 _THRESHOLDS = np.floor(0.015 * 2.0 ** ((np.arange(1, CONTEXTS) - 0.5) / 2.5) * (1 << WEIGHT_BITS)).astype(np.int64)
 _CONTEXT_OF = np.searchsorted(_THRESHOLDS, np.arange(_THRESHOLDS[-1] + 1), side="right")
 
-Offset = tuple[int, int]  # x, y
-_W, _N, _NW, _NE, _E, _S = (-1, 0), (0, -1), (-1, -1), (1, -1), (1, 0), (0, 1)
-_NEAR = (_W, _N, _NW, _NE)
-_PREDICTING = (*_NEAR, (-2, 0), (0, -2))
+_HERE, _E, _S, _WW, _NN = (0, 0), (1, 0), (0, 1), (-2, 0), (0, -2)
+_NEAR = (-1, 0), (0, -1), (-1, -1), (1, -1)  # W, N, NW, NE
 
 
 class Surroundings(NamedTuple):
-    """Of A places in a plane, side by side in memory: bytes, A each, of these and of their neighbours."""
+    """Of A places in a plane, side by side in memory: bytes, A or 2 x A each, of these and of their neighbours."""
 
-    values: list[np.ndarray]  # at W, N, NW, NE, WW, NN; 0 where not valid
-    invalid: list[np.ndarray]  # there: INVALID or 0
-    stand_in: np.ndarray  # at W, what it stands for where it is not valid
-    residuals: list[np.ndarray]  # at W, N, NW, NE, absolute and at most RESIDUAL_CAP; these and all below: 0 if invalid
-    before: list[np.ndarray]  # those of the plane before and of the one before it, here
-    sums: list[np.ndarray]  # of absolute residuals of the planes before, at most SUM_CAP: here, E, S, W, N, NW, NE
-    missing: np.ndarray  # 2 x A, the features that tell how many of W, N, NW, NE are not valid
+    values: tuple[np.ndarray, ...]  # at W, N, (NW, NE), (WW, NN); 0 where not valid
+    invalid: tuple[np.ndarray, ...]  # there: INVALID or 0
+    residuals: tuple[np.ndarray, ...]  # at (W, N), NW, NE, absolute, at most RESIDUAL_CAP; 0 where not valid, as below
+    before: np.ndarray  # those of the plane before and of the one before it, here
+    sums: tuple[np.ndarray, ...]  # of residuals of the planes before, at most SUM_CAP: here, E, S, (W, N), (NW, NE)
+    missing: np.ndarray  # the features that tell how many of W, N, NW, NE are not valid
 
     @classmethod
-    def of(cls, view: Callable[[str, int, int], np.ndarray]) -> Surroundings:
-        """``view(name of an array, x, y)`` is the array at the neighbours at this offset."""
+    def of(cls, memory: np.ndarray, places: int, at: Callable[[str, int, int], int]) -> Surroundings:
+        """``memory`` holds everything; ``at(name of an array, x, y)`` is where the neighbours at this offset begin."""
+
+        def one(first: int) -> np.ndarray:
+            return memory[first : first + places]
+
+        def both(first: int, second: int) -> np.ndarray:  # what is done to two takes one call
+            return np.ndarray((2, places), np.uint8, memory, first, (second - first, 1))
+
+        def around(name: str) -> tuple[np.ndarray, ...]:
+            w, n, nw, ne, ww, nn = (at(name, *offset) for offset in (*_NEAR, _WW, _NN))
+            return one(w), one(n), both(nw, ne), both(ww, nn)
+
+        r_w, r_n, r_nw, r_ne = (at("residuals", *offset) for offset in _NEAR)
+        here, e, s, w, n, nw, ne = (at("sums", *offset) for offset in (_HERE, _E, _S, *_NEAR))
         return cls(
-            [view("values", *at) for at in _PREDICTING],
-            [view("invalid", *at) for at in _PREDICTING],
-            view("stand_ins", *_W),
-            [view("residuals", *at) for at in _NEAR],
-            [view("before", 0, 0), view("before_2", 0, 0)],
-            [view("sums", *at) for at in ((0, 0), _E, _S, *_NEAR)],
-            view("missing", 0, 0),
+            around("values"),
+            around("invalid"),
+            (both(r_w, r_n), one(r_nw), one(r_ne)),
+            both(at("before", *_HERE), at("before_2", *_HERE)),
+            (one(here), one(e), one(s), both(w, n), both(nw, ne)),
+            both(at("few", *_HERE), at("none", *_HERE)),
         )
 
 
 class Workspace:
     """What is computed of A places, kept for the next as many."""
 
-    def __init__(self, places: int) -> None:
-        self.west, self.north, self.low, self.high, self.prediction = np.empty((5, places), np.uint8)
-        self.near = np.empty((4, places), np.uint8)  # WW, NW, NE, NN
-        self.most, self.least = np.empty((2, 5, places), np.uint8)
-        self.known = np.empty((10, places), np.uint8)
-        self.features = np.empty((FEATURES, places), np.float32)
+    _BYTES = 4 * FEATURES + 36  # per place
+
+    def __init__(self, places: int, memory: np.ndarray | None = None) -> None:
+        """``memory``: of :meth:`memory` for at least as many places, used again for what it held before."""
+        memory = self.memory(places) if memory is None else memory
+        self.features = features = memory[: 4 * FEATURES * places].view(np.float32).reshape(FEATURES, places)
+        rows = memory[features.nbytes : self._BYTES * places].reshape(-1, places)
+        self.beside, near, self.most, self.least = rows[:2], rows[2:6], rows[6:11], rows[11:16]
+        self.west, self.north = self.beside
+        self.diagonal, self.beyond, self.north_west = near[1:3], near[::3], near[1]  # near: WW, NW, NE, NN
+        self.known = known = rows[16:26]
+        self.low, self.high, self.prediction = rows[26:29]
         # Numpy takes longer for a number than for an array of it, and for slices than for what it has.
-        self.residual_cap = np.full((5, places), RESIDUAL_CAP, np.uint8)
-        self.sum_cap = np.full((3, places), SUM_CAP, np.uint8)
-        near, most, least = self.near, self.most, self.least
-        self.differing = ((near[:2], self.west, most[:2], least[:2]), (near[1:], self.north, most[2:], least[2:]))
-        known, features = self.known, self.features
-        self.differences, self.around, self.sums = known[:5], known[5:7], known[7:]
+        self.residual_cap, self.sum_cap, self.caps = rows[29:34], rows[34:36], rows[33:35]
+        self.residual_cap[:], self.sum_cap[:] = RESIDUAL_CAP, SUM_CAP
+        self.differing = (
+            (near[:2], self.west, self.most[:2], self.least[:2]),
+            (near[1:], self.north, self.most[2:], self.least[2:]),
+        )
+        self.differences, self.around, self.sums, self.sum_pair = known[:5], known[5:7], known[7:], known[8:]
         self.copied = ((known[1:4], features[:3]), (known[5:7], features[5:7]), (known[7:9], features[10:12]))
+        self.from_residuals, self.from_before, self.from_missing = features[3:5], features[7:9], features[12:]
+
+    @classmethod
+    def memory(cls, places: int) -> np.ndarray:
+        return np.empty(cls._BYTES * places, np.uint8)
 
 
 def missing_neighbours(invalid: np.ndarray) -> np.ndarray:
@@ -89,29 +110,43 @@ def missing_neighbours(invalid: np.ndarray) -> np.ndarray:
     return np.stack((1 + (count == 3), count == 4)).astype(np.uint8)
 
 
-def predict(around: Surroundings, space: Workspace) -> None:
-    """``space.prediction``: the median of W, N and W + N - NW, each replaced by a valid one where it is not valid."""
-    w, n, nw, ne, ww, nn = around.values
-    not_w, not_n, not_nw, not_ne, not_ww, not_nn = around.invalid
+def stand_ins(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(those of the valid texels of ``mask`` H x W, row-major numbers, whose neighbours W and N are not valid; what the
+    place to their left stands for: the number of a texel, or -1).
+
+    A place stands for its own texel if that is valid, else for that to its left, else for what the place above does.
+    """
+    number = (np.cumsum(mask) - 1).reshape(mask.shape)
+    west, north = np.pad(mask, ((0, 0), (1, 0)))[:, :-1], np.pad(mask, ((1, 0), (0, 0)))[:-1]
+    # Numbers grow from row to row: the largest so far is that of the last row that has one.
+    stands_for = np.maximum.accumulate(np.where(mask, number, np.where(west, number, -1)), axis=0)
+    alone = mask & ~west & ~north
+    left = np.pad(stands_for, ((0, 0), (1, 0)), constant_values=-1)[:, :-1]
+    return number[alone], left[alone]
+
+
+def predict(around: Surroundings, alone: np.ndarray, stand_in: np.ndarray, space: Workspace) -> None:
+    """``space.prediction``: the median of W, N and W + N - NW, each replaced by a valid one where it is not valid.
+
+    ``alone``: the places where neither W nor N is valid; ``stand_in``: the value for W there.
+    """
+    w, n, diagonal, beyond = around.values
+    not_w, not_n, not_diagonal, not_beyond = around.invalid
     west, north, low, high, prediction = space.west, space.north, space.low, space.high, space.prediction
-    near_ww, near_nw, near_ne, near_nn = space.near
-    np.bitwise_and(around.stand_in, not_n, out=west)
-    np.bitwise_or(west, n, out=west)
-    np.bitwise_and(west, not_w, out=west)
+    np.bitwise_and(n, not_w, out=west)
     np.bitwise_or(west, w, out=west)
-    for value, invalid, instead, out in (
-        (n, not_n, west, north),
-        (nw, not_nw, north, near_nw),
-        (ne, not_ne, north, near_ne),
-        (ww, not_ww, west, near_ww),
-        (nn, not_nn, north, near_nn),
-    ):
-        np.bitwise_and(instead, invalid, out=out)
-        np.bitwise_or(out, value, out=out)
+    if len(alone):
+        west[alone] = stand_in
+    np.bitwise_and(west, not_n, out=north)
+    np.bitwise_or(north, n, out=north)
+    np.bitwise_and(north, not_diagonal, out=space.diagonal)
+    np.bitwise_or(space.diagonal, diagonal, out=space.diagonal)
+    np.bitwise_and(space.beside, not_beyond, out=space.beyond)
+    np.bitwise_or(space.beyond, beyond, out=space.beyond)
     # The median of W, N and W + N - NW is low + high - (NW within low and high): bytes suffice.
     np.minimum(west, north, out=low)
     np.maximum(west, north, out=high)
-    np.maximum(near_nw, low, out=prediction)
+    np.maximum(space.north_west, low, out=prediction)
     np.minimum(prediction, high, out=prediction)
     np.subtract(high, prediction, out=prediction)
     np.add(prediction, low, out=prediction)
@@ -119,9 +154,9 @@ def predict(around: Surroundings, space: Workspace) -> None:
 
 def describe(around: Surroundings, space: Workspace) -> None:
     """``space.features``, FEATURES x A float32, after :func:`predict` of the same."""
-    known, features, residual_cap, sum_cap = space.known, space.features, space.residual_cap, space.sum_cap
-    r_w, r_n, r_nw, r_ne = around.residuals
-    here, e, s, w, n, nw, ne = around.sums
+    known, residual_cap, sum_cap = space.known, space.residual_cap, space.sum_cap
+    r_w_n, r_nw, r_ne = around.residuals
+    here, e, s, w_n, nw_ne = around.sums
     for near, to, most, least in space.differing:
         np.maximum(near, to, out=most)
         np.minimum(near, to, out=least)
@@ -131,17 +166,16 @@ def describe(around: Surroundings, space: Workspace) -> None:
     np.add(known[0], known[4], out=known[6])
     np.minimum(space.around, residual_cap[:2], out=space.around)
     np.add(e, s, out=known[7])
-    np.add(w, n, out=known[8])
-    np.add(nw, ne, out=known[9])
-    np.minimum(space.sums, sum_cap, out=space.sums)
+    np.add(w_n, nw_ne, out=space.sum_pair)
+    np.minimum(space.sums, sum_cap[0], out=space.sums)
     np.add(known[8], known[9], out=known[8])
     np.minimum(known[8], sum_cap[0], out=known[8])
     for part, feature in space.copied:
         feature[:] = part
-    features[3], features[4] = r_w, r_n
-    features[7], features[8] = around.before
-    features[9] = here
-    features[12:] = around.missing
+    space.from_residuals[:] = r_w_n
+    space.from_before[:] = around.before
+    space.features[9] = here
+    space.from_missing[:] = around.missing
 
 
 def contexts(expected: np.ndarray) -> np.ndarray:

@@ -25,36 +25,46 @@ class PlaneOrder:
             rank[top] = seen[2 * top : 2 * top + width]
             seen[2 * top : 2 * top + width] += row
         y, x = np.nonzero(mask)
-        self._rank = rank[mask]
-        self._keys = x + 2 * y
-        self._of_key = seen.astype(np.int64)
-        self.planes = planes
-        self.count = len(self._rank)
+        self.rows, self.keys = y, x + 2 * y
+        self.planes, self.count = planes, len(y)
         self.sizes = np.zeros(keys + PLANE_LAG * (planes - 1), np.int64)  # values of each step
         for d in range(planes):
-            self.sizes[PLANE_LAG * d : PLANE_LAG * d + keys] += self._of_key
+            self.sizes[PLANE_LAG * d : PLANE_LAG * d + keys] += seen
+        # Before a value there are, in its step, the texels of its key in the rows above, and of the planes before those
+        # of every third key after its own, up to the step's number, which is the key of the first plane.
+        thirds = np.zeros(-(-len(self.sizes) // PLANE_LAG) * PLANE_LAG, np.int64)
+        thirds[:keys] = seen
+        thirds = thirds.reshape(-1, PLANE_LAG).cumsum(axis=0).ravel()[: len(self.sizes)]
+        self._of_step = np.cumsum(self.sizes) - self.sizes + thirds
+        self._of_texel = rank[mask] - thirds[self.keys]
+        self._texels_by_key = np.argsort(self.keys.astype(np.min_scalar_type(keys)), kind="stable")
 
-    def places(self) -> Iterator[np.ndarray]:
-        """Of each plane, the places of its N values, row-major."""
-        keys = len(self._of_key)
-        first = np.cumsum(self.sizes) - self.sizes
-        ahead = np.concatenate((self._of_key, np.zeros(PLANE_LAG * self.planes, np.int64)))
-        before = np.zeros(keys, np.int64)  # values of the planes before, in the step that handles a key of this one
-        for d in range(self.planes):
-            if d:
-                before += ahead[PLANE_LAG * d : PLANE_LAG * d + keys]
-            yield (first[PLANE_LAG * d : PLANE_LAG * d + keys] + before)[self._keys] + self._rank
+    def places(self, plane: int | np.ndarray, texels: np.ndarray) -> np.ndarray:
+        """Where values stand, by their planes and their texels' row-major numbers."""
+        return self._of_step.take(self.keys[texels] + PLANE_LAG * plane) + self._of_texel[texels]
 
     def to_stream(self, values: np.ndarray) -> np.ndarray:
         """``values`` D x N, row-major -> D N, as they are coded."""
         stream = np.empty(values.size, values.dtype)
-        for of_plane, place in zip(values, self.places(), strict=True):
-            stream[place] = of_plane
+        for of_plane, places in zip(values, self._by_key(), strict=True):
+            stream[places] = of_plane.take(self._texels_by_key)
         return stream
 
     def from_stream(self, stream: np.ndarray) -> np.ndarray:
         """The inverse of :meth:`to_stream`."""
         values = np.empty((self.planes, self.count), stream.dtype)
-        for of_plane, place in zip(values, self.places(), strict=True):
-            stream.take(place, out=of_plane, mode="clip")
+        by_key, place_by_key = np.empty(self.count, stream.dtype), np.empty_like(self._texels_by_key)
+        place_by_key[self._texels_by_key] = np.arange(self.count)
+        for of_plane, places in zip(values, self._by_key(), strict=True):
+            stream.take(places, out=by_key, mode="clip")
+            by_key.take(place_by_key, out=of_plane, mode="clip")
         return values
+
+    def _by_key(self) -> Iterator[np.ndarray]:
+        """Of each plane, the places of its values by growing x + 2 y: nearly one after another. One array for all."""
+        keys, of_texel = (part.take(self._texels_by_key) for part in (self.keys, self._of_texel))
+        places = np.empty_like(keys)
+        for d in range(self.planes):
+            self._of_step[PLANE_LAG * d :].take(keys, out=places, mode="clip")
+            places += of_texel
+            yield places

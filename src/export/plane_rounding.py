@@ -14,7 +14,6 @@ import numpy as np
 
 from src.export.entropy import TOTAL
 from src.export.plane_codec import PlaneTables
-from src.export.plane_order import PlaneOrder
 from src.export.plane_walk import PlaneWalk
 
 _UNSEEN_BITS = 20.0  # of a symbol that the tables do not have
@@ -33,10 +32,9 @@ def round_planes(
     bits = np.where(frequencies > 0, np.log2(TOTAL / np.maximum(frequencies, 1.0)), _UNSEEN_BITS)
     cost = (bit_price * bits).astype(np.float32).ravel()
     counts = np.zeros(cost.shape, np.int64)
-    order = PlaneOrder(mask, exact.shape[1])
     walk = PlaneWalk(mask, tables.weights, alphabet.bit_length() - 1)
     in_order = [
-        order.to_stream(part.T) for part in (exact.astype(np.float32), low.astype(np.int16), high.astype(np.int16))
+        walk.order.to_stream(part.T) for part in (exact.astype(np.float32), low.astype(np.int16), high.astype(np.int16))
     ]
     end = 0
     for contexts in walk.steps():
@@ -56,4 +54,4 @@ def round_planes(
     by_context = counts.reshape(frequencies.shape)
     share = by_context / np.maximum(by_context.sum(axis=1, keepdims=True), 1)
     size_bits = float(-(by_context * np.log2(np.where(by_context > 0, share, 1.0))).sum())
-    return np.ascontiguousarray(order.from_stream(walk.stream).T), size_bits
+    return np.ascontiguousarray(walk.values().T), size_bits

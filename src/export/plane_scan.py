@@ -13,6 +13,7 @@ from src.export import plane_model
 from src.export.plane_model import FEATURES, INVALID, Surroundings, Workspace
 
 _LEFT, _ABOVE, _BELOW = 2, 2, 1  # columns and rows around a plane
+_NAMES = ("values", "invalid", "few", "none", "residuals", "before", "before_2", "sums", "next_sums")
 _PLACES_AT_ONCE = 1 << 13  # what is computed of them stays in a cache
 
 
@@ -35,20 +36,19 @@ class PlaneScan:
         invalid = np.where(inside, 0, INVALID).astype(np.uint8)
         self._pitch = inside.shape[1]
         self._places = np.flatnonzero(inside)
-        nothing = np.zeros((6, inside.size), np.uint8)
-        self._arrays = dict(
-            zip(("values", "residuals", "before", "before_2", "sums", "next_sums"), nothing, strict=True)
-        )
-        self._arrays["invalid"] = invalid.ravel()
-        self._arrays["missing"] = plane_model.missing_neighbours(invalid).reshape(2, -1)
-        self._arrays["stand_ins"] = np.full(inside.size, 1 << (bits - 1), np.uint8)
-        self._asked, self._stands_for = _stands_for(inside)
+        self._arrays = np.zeros((len(_NAMES), inside.size), np.uint8)
+        self._rows = {name: row for row, name in enumerate(_NAMES)}
+        self._row("invalid")[:] = invalid.ravel()
+        self._row("few")[:], self._row("none")[:] = plane_model.missing_neighbours(invalid).reshape(2, -1)
+        alone, self._stands_for = plane_model.stand_ins(mask)
+        self._alone = self._places[alone]
+        self._nothing = np.uint8(1 << (bits - 1))
 
     def scan(self, values: np.ndarray) -> Scanned:
         """The next plane, of ``values`` N uint8, row-major."""
-        arrays, count = self._arrays, len(values)
-        arrays["values"][self._places] = values
-        arrays["stand_ins"][self._asked] = arrays["values"][self._stands_for]
+        count = len(values)
+        self._row("values")[self._places] = values
+        stand_ins = np.append(values, self._nothing)[self._stands_for]
         symbols, residuals = np.empty((2, count), np.uint8)
         features = np.empty((FEATURES, count), np.uint8)
         rows = max(1, _PLACES_AT_ONCE // self._pitch)
@@ -60,40 +60,34 @@ class PlaneScan:
                 space = Workspace(end - first)
             begin, stop = np.searchsorted(self._places, (first, end))
             valid = self._places[begin:stop] - first
-            symbol, residual = self._scan(first, end, space)
+            asking = slice(*np.searchsorted(self._alone, (first, end)))
+            symbol, residual = self._scan(first, end, self._alone[asking] - first, stand_ins[asking], space)
             symbol.take(valid, out=symbols[begin:stop], mode="clip")
             residual.take(valid, out=residuals[begin:stop], mode="clip")
             features[:, begin:stop] = space.features.take(valid, axis=1)
-        for name, next_name in (("sums", "next_sums"), ("before_2", "before"), ("before", "residuals")):
-            arrays[name], arrays[next_name] = arrays[next_name], arrays[name]
+        rows = self._rows
+        for name, source in (("sums", "next_sums"), ("before_2", "before"), ("before", "residuals")):
+            rows[name], rows[source] = rows[source], rows[name]
         return Scanned(symbols, residuals, features)
 
-    def _scan(self, first: int, end: int, space: Workspace) -> tuple[np.ndarray, np.ndarray]:
+    def _scan(
+        self, first: int, end: int, alone: np.ndarray, stand_ins: np.ndarray, space: Workspace
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Symbols and absolute residuals of places, from ``first`` to before ``end``; ``space`` has the features."""
-        arrays = self._arrays
+        here = slice(first, end)
+        invalid, residuals, next_sums = (self._row(name)[here] for name in ("invalid", "residuals", "next_sums"))
 
-        def view(name: str, x: int, y: int) -> np.ndarray:
-            move = y * self._pitch + x
-            return arrays[name][..., first + move : end + move]
+        def at(name: str, x: int, y: int) -> int:
+            return self._rows[name] * self._arrays.shape[1] + first + y * self._pitch + x
 
-        around = Surroundings.of(view)
-        plane_model.predict(around, space)
-        symbol = (view("values", 0, 0) - space.prediction) & self._largest & ~view("invalid", 0, 0)
+        around = Surroundings.of(self._arrays.reshape(-1), end - first, at)
+        plane_model.predict(around, alone, stand_ins, space)
+        symbol = (self._row("values")[here] - space.prediction) & self._largest & ~invalid
         residual = np.minimum(symbol, -symbol & self._largest)
-        np.minimum(residual, space.residual_cap[0], out=view("residuals", 0, 0))
+        np.minimum(residual, space.residual_cap[0], out=residuals)
         plane_model.describe(around, space)
-        np.minimum(residual + around.sums[0], space.sum_cap[0], out=view("next_sums", 0, 0))
+        np.minimum(residual + around.sums[0], space.sum_cap[0], out=next_sums)
         return symbol, residual
 
-
-def _stands_for(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(the places that are asked what they stand for, those left of texels without a valid texel to the left or above,
-    as far as they stand for a texel; that texel)."""
-    own = np.arange(inside.size).reshape(inside.shape)
-    west = np.pad(inside, ((0, 0), (1, 0)))[:, :-1]
-    # Later rows have larger places: the largest so far is that of the last row that has one.
-    stands_for = np.maximum.accumulate(np.where(inside, own, np.where(west, own - 1, -1)), axis=0).ravel()
-    north = np.pad(inside, ((1, 0), (0, 0)))[:-1]
-    asked = np.flatnonzero(inside & ~west & ~north) - 1
-    asked = asked[stands_for[asked] >= 0]
-    return asked, stands_for[asked]
+    def _row(self, name: str) -> np.ndarray:
+        return self._arrays[self._rows[name]]

@@ -113,7 +113,7 @@ def test_encoder_and_decoder_expect_what_the_format_says(height: int, width: int
         walk.store(symbols[first:end])
     assert np.array_equal(order.from_stream(np.concatenate(found)).T, contexts)
     assert np.array_equal(order.from_stream(np.concatenate(predicted)).T, predictions)
-    assert np.array_equal(order.from_stream(walk.stream).T, values)
+    assert np.array_equal(walk.values().T, values)
 
 
 def test_values_are_coded_in_the_order_of_the_format() -> None:
