@@ -6,7 +6,10 @@ import json
 import platform
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +17,25 @@ import torch
 from tqdm import tqdm
 
 from src.utils.atomic import atomic_path
+from src.utils.cli import describe_os_error
 
 
 class Logger:
-    """Writes nothing unless ``is_main``. ``total`` counts optimizer steps; None when only the time is limited."""
+    """Writes nothing unless ``is_main``. ``total`` counts optimizer steps; None when only the time is limited.
+
+    Every call raises :class:`InputError` when the disk refuses what is told, or was told before.
+    """
 
     def __init__(self, run_dir: Path, is_main: bool, total: int | None, first_step: int) -> None:
         self._writer = None
+        self._folder = run_dir / "logs"
+        self._hook = threading.excepthook
         if is_main:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(run_dir / "logs"), purge_step=first_step or None)
+            with self._one_line():
+                self._writer = SummaryWriter(str(self._folder), purge_step=first_step or None)
+            threading.excepthook = self._on_thread_error
         self._bar = tqdm(
             total=total, initial=first_step, unit="step", disable=not is_main, dynamic_ncols=True, mininterval=0.5
         )
@@ -38,18 +49,36 @@ class Logger:
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
+            with self._one_line():
+                for name, value in values.items():
+                    self._writer.add_scalar(name, value, step)
 
     def image(self, step: int, name: str, image: np.ndarray) -> None:
         """``image`` is H x W x 3 in [0, 1], as displayed."""
         if self._writer is not None:
-            self._writer.add_image(name, np.clip(image, 0.0, 1.0), step, dataformats="HWC")
+            with self._one_line():
+                self._writer.add_image(name, np.clip(image, 0.0, 1.0), step, dataformats="HWC")
 
     def close(self) -> None:
         self._bar.close()
         if self._writer is not None:
-            self._writer.close()
+            try:
+                with self._one_line():
+                    self._writer.close()
+            finally:
+                threading.excepthook = self._hook
+
+    @contextmanager
+    def _one_line(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise describe_os_error(error, self._folder) from error
+
+    def _on_thread_error(self, failure: threading.ExceptHookArgs) -> None:
+        """What TensorBoard's own thread could not write the next call raises again: no traceback in between."""
+        if not (isinstance(failure.exc_value, OSError) and type(failure.thread).__module__.startswith("tensorboard")):
+            self._hook(failure)
 
 
 class PreparationBar:
