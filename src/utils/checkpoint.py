@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -15,6 +16,9 @@ from src.utils.atomic import atomic_path
 from src.utils.cli import InputError, describe_os_error
 
 Model = TypeVar("Model", bound=nn.Module)
+
+# What zipfile raises, which a flipped bit can make believe in compression or encryption.
+_UNSOUND = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
 
 FORMAT = "airender-checkpoint"
 VERSION = 1
@@ -96,8 +100,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecated or not, TorchScript is what engines with libtorch load
             try:
+                with open(path, "rb") as file:
+                    _require_sound(file)
                 return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
-            except RuntimeError as error:
+            except _UNSOUND as error:
                 raise InputError(path, "cannot be read as TorchScript (damaged)", "export it again") from error
     content = _load(path)
     if not all(isinstance(value, Tensor) for value in content.values()):
@@ -111,6 +117,7 @@ def _load(path: str | Path) -> dict:
     with open(path, "rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about pickles that are refused right after
         try:
+            _require_sound(file)
             content = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # PyTorch raises half a dozen kinds, OSError too, for a damaged or a hostile file
             raise InputError(
@@ -119,6 +126,16 @@ def _load(path: str | Path) -> dict:
     if not isinstance(content, dict):
         raise InputError(path, "not a checkpoint of this project", "give a file that a training script wrote")
     return content
+
+
+def _require_sound(file: BinaryIO) -> None:
+    """Raise one of ``_UNSOUND`` where a part does not fit its checksum: PyTorch takes a flipped bit for a weight."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"{damaged} does not fit its checksum")
+    file.seek(0)
 
 
 def _is_torchscript(path: str | Path) -> bool:

@@ -118,6 +118,10 @@ def describe_os_error(error: OSError, path: object = None) -> InputError:
         return InputError(subject, "permission denied", "check the permissions or choose another path")
     if error.errno in _NO_FOLDER:
         return InputError(subject, "a file is in the way where a folder is needed", "choose another path")
+    if error.errno == errno.EISDIR:
+        return InputError(subject, "is a folder, not a file", "give the name of a file")
+    if error.errno == errno.ENOENT:
+        return InputError(subject, "no such file or folder", "check the name")
     return InputError(subject, error.strerror or str(error))
 
 

@@ -146,3 +146,20 @@ def test_a_model_is_what_was_stored_or_one_clear_error(path):
             checkpoint.read_model(path, "layer", build)
     with pytest.raises(InputError, match="of kind 'layer', expected 'other'"):
         checkpoint.read_model(path, "other", build)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_flipped_bit_is_no_other_weight(tmp_path, share):
+    """Of a checkpoint, of a state dict and of a TorchScript file."""
+    layer = torch.nn.Linear(50, 50)
+    stored = layer.weight.detach().numpy().tobytes()
+    checkpoint.write(tmp_path / "a.ckpt", "lightmap", layer.state_dict())
+    checkpoint.write_tensors(tmp_path / "b.pt", layer.state_dict())
+    torch.jit.trace(layer, torch.zeros(1, 50)).save(str(tmp_path / "c.pt"))
+    for path in tmp_path.iterdir():
+        content = bytearray(path.read_bytes())
+        content[content.index(stored) + round(share * (len(stored) - 1))] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="damaged"):
+            checkpoint.read(path, "lightmap") if path.suffix == ".ckpt" else checkpoint.read_weights(path)

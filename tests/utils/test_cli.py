@@ -102,7 +102,8 @@ def test_the_rank_is_named(capsys, monkeypatch):
         (errno.EROFS, "permission denied"),
         (errno.ENOTDIR, "a file is in the way"),
         (errno.EEXIST, "a file is in the way"),
-        (errno.ENOENT, "no such file"),
+        (errno.ENOENT, "no such file or folder: check the name"),
+        (errno.EISDIR, "is a folder, not a file: give the name"),
         (errno.ENAMETOOLONG, "name too long"),
     ],
 )
