@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TypeVar
@@ -25,6 +26,7 @@ def run_in_processes(
 
     An InputError is about its own job: the others are done, and all such errors returned, in the order of the jobs.
     Anything else that a task raises is raised as it is, once the tasks under way have ended; no further one is begun.
+    A process that is killed is an InputError about ``--workers``.
     """
     from tqdm import tqdm
 
@@ -49,6 +51,9 @@ def run_in_processes(
                         except InputError as error:
                             errors[indices[future]] = error
                         bar.update()
+                except BrokenProcessPool as error:
+                    problem = "a process was ended from outside, as the system does where memory runs out"
+                    raise InputError("--workers", problem, "give fewer, and run the same command again") from error
                 except BaseException:
                     pool.shutdown(cancel_futures=True)
                     raise

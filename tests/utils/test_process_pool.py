@@ -17,6 +17,8 @@ def write_square(job: tuple[Path, int]) -> None:
         raise InputError(folder / "肖像: 3.png", "is broken: cut off", "copy it again")
     if number == 5:
         raise InputError("5.png", "is broken")
+    if number == 9:
+        os._exit(9)
     if number == 7:
         raise ZeroDivisionError("a bug")
     (folder / f"{number}.txt").write_text(f"{number**2} {os.getpid()} {os.environ.get('OMP_NUM_THREADS')}")
@@ -41,6 +43,11 @@ def test_a_bad_job_stops_no_other_and_its_error_comes_back_whole(tmp_path: Path,
 def test_a_bug_is_raised_as_it_is(tmp_path: Path, workers: int) -> None:
     with pytest.raises(ZeroDivisionError, match="a bug"):
         run_in_processes(write_square, [(tmp_path, 7), (tmp_path, 1)], workers, "squares")
+
+
+def test_a_process_that_is_killed_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--workers: a process was ended from outside.* give fewer"):
+        run_in_processes(write_square, [(tmp_path, 9), (tmp_path, 1), (tmp_path, 2)], 2, "squares")
 
 
 def test_windows_gets_no_more_processes_than_it_can_wait_for() -> None:
