@@ -43,6 +43,16 @@ class _Groups(NamedTuple):
     width: Tensor  # G x D
 
 
+class _Channels(NamedTuple):
+    """What B blocks say about their channels, B x D each."""
+
+    low: Tensor  # the smallest value
+    mask: Tensor  # of the bits that are added to it
+    shift: Tensor  # where these lie in the window that holds them
+    window: Tensor  # which one that is
+    windows: Tensor  # B: the last one of all channels
+
+
 class BlockLatents:
     """``latent_dim`` values of up to 8 bits for each valid texel of a map."""
 
@@ -164,20 +174,30 @@ class BlockLatents:
         low, width, before = (part.squeeze(1) for part in self._blocks(chosen, word.view(-1, 1, 1)))  # B x D
         before = torch.where(width > 0, before, 0)
         window = torch.div(before, _WINDOW_STEP, rounding_mode="floor")
-        # One look-up of all that a block says of a channel: its base, a mask of its bits, and where they are.
-        about = window << 21 | before - window * _WINDOW_STEP << 16 | (1 << width) - 1 << 8 | low
-        about = about.index_select(0, which)  # M x D
+        channels = _Channels(low, (1 << width) - 1, before - window * _WINDOW_STEP, window, window.amax(1))
         rank = popcount16(record.valid[own].index_select(0, which) & (1 << at) - 1)
         size = record.size[own].index_select(0, which)
         first = record.payload[own].index_select(0, which) + rank * size
-        word = word.index_select(0, which)
-        # A texel's bits are read 32 at a time; a channel is taken from the last window before it.
+        return self._read(channels, which, word.index_select(0, which), first, size).T
+
+    def _read(self, channels: _Channels, block: Tensor, word: Tensor, first: Tensor, size: Tensor) -> Tensor:
+        """M x D values of texels, by their ``block`` M, and where in the words their bits begin and how many these are.
+
+        Bits are read 32 at a time; a channel is taken from the last window before it: for most texels the first one.
+        """
+        windows = channels.windows.index_select(0, block)
+        later = torch.nonzero(windows).flatten()
         held = self._window(word, first).unsqueeze(1)
-        for k in range(1, int(window.max()) + 1):
-            later = self._window(word, first + size.clamp_max(k * _WINDOW_STEP)).unsqueeze(1)
-            held = torch.where(about >> 21 >= k, later, held)
-        values = (held >> (about >> 16 & 31)).bitwise_and_(about >> 8 & 255).add_(about & 255)
-        return values.T
+        low, mask, shift = (part.index_select(0, block) for part in channels[:3])
+        values = (held >> shift).bitwise_and_(mask).add_(low)
+        if len(later):
+            of_channel = channels.window.index_select(0, block[later])
+            held = held[later]
+            for k in range(1, int(windows.max()) + 1):
+                next_held = self._window(word[later], first[later] + size[later].clamp_max(k * _WINDOW_STEP))
+                held = torch.where(of_channel >= k, next_held.unsqueeze(1), held)
+            values[later] = (held >> shift[later]).bitwise_and_(mask[later]).add_(low[later])
+        return values
 
     def _blocks(self, record: _Groups, word: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Smallest value, bits, and bits of the channels before, for each channel: the shape of headers x D, int32."""
