@@ -61,12 +61,10 @@ def apply_shading(flat_lit: Tensor, shading: Shading, coverage: Coverage | None 
     planes = torch.cat(shading, dim=2).flatten(1, 2)  # N x 6M x h' x w'
     if coverage is not None:
         planes = planes * coverage.weight
-    planes = enlarge(planes, size)
-    if coverage is not None:
-        planes = planes * coverage.inverse
-    diffuse, mirrored = planes.unflatten(1, (-1, 6)).split(3, dim=2)
+    diffuse, mirrored = enlarge(planes, size).unflatten(1, (-1, 6)).split(3, dim=2)
     grey = flat_lit.amin(1, keepdim=True)
-    return flat_lit[:, None] * diffuse + grey[:, None] * mirrored
+    relit = torch.addcmul(flat_lit[:, None] * diffuse, grey[:, None], mirrored)
+    return relit if coverage is None else relit * coverage.inverse[:, None]
 
 
 class Coverage(NamedTuple):
