@@ -35,8 +35,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--input", type=Path, required=True, help="picture, video, or folder of them")
     add("--output_dir", type=Path, default=Path("out"), help="(default: out)")
     add("--save_exr", action="store_true", help="pictures: NAME_flat_lit.exr in linear radiance too")
-    add("--exposure", choices=("keep", "predicted"), help="flat-lit as bright as the input within the mask, or as the "
-        "model takes the skin to be (default: keep; predicted for --pseudo_labels)")  # fmt: skip
+    add("--exposure", choices=("keep", "predicted"), help="the face as bright as in the input, or as the model takes "
+        "the skin to be (default: keep; predicted for --pseudo_labels)")  # fmt: skip
     add("--mask", default="own", help="where people are: own (the model's), mediapipe, rembg, or a picture of it")
     add("--faces", choices=("auto", "cascade", "mediapipe"), default="auto", help="what finds them: scikit-image's "
         "cascade (frontal), or mediapipe (to the profile, aligned by the eyes) where it is installed")  # fmt: skip

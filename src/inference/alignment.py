@@ -52,6 +52,7 @@ def tilt_back(prediction: Prediction, roll: float) -> Prediction:
         environment=rotate_environment(prediction.environment, _about_z(-roll)),
         confidence=None if confidence is None else rotate_environment(confidence[..., None], _about_z(-roll))[..., 0],
         flat_error=None if prediction.flat_error is None else back(prediction.flat_error),
+        measured=None if prediction.measured is None else back(prediction.measured),
     )
 
 

@@ -16,7 +16,8 @@ from src.utils.resize import resize_area
 # flat-lit picture, whose uniform environment has radiance 1.
 RELIT_FLOOR = 0.02
 FLAT_FLOOR = 0.01
-_HALF_TRUSTED = math.log(1.5)  # expected error at which half of the change is made
+# Expected error at which half of the change is made, by people held out of training: docs/delit-inference.md.
+_HALF_TRUSTED = math.log(2.0)
 # 8-bit codes up to which a picture's bright parts are noise, and from which on they are not.
 _ALL_NOISE, _ALL_SIGNAL = 4.0, 32.0
 
@@ -38,6 +39,7 @@ class Prediction:
     trust: float = 1.0  # how far it is to be applied: 0 where the picture was nothing but noise
     exposure: float | None = None  # factor on flat-lit that keeps the picture's brightness; None: as predicted
     flat_error: np.ndarray | None = None  # h x w above 0: expected error of flat-lit's logarithm
+    measured: np.ndarray | None = None  # h x w in [0, 1]: where brightness is kept, with ``exposure``
 
 
 def trust_in(content: np.ndarray) -> float:
@@ -77,7 +79,7 @@ def apply_gain(relit: np.ndarray, prediction: Prediction) -> np.ndarray:
 def change_weights(shape: tuple[int, ...], crop: Crop, content: np.ndarray, prediction: Prediction) -> np.ndarray:
     """How much of a crop's ``content`` (linear) is to change, h x w x 1 in [0, 1], in a picture of ``shape``.
 
-    That is within the mask, and the less the larger the expected error: half where it is a factor of 1.5.
+    That is within the mask, and the less the larger the expected error: half where it is a factor of 2.
     """
     feather = crop.feather(*shape[:2])
     if prediction.mask is not None:

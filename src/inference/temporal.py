@@ -93,7 +93,7 @@ class Smoother:
         correction = resize_area(self._gain(coarse, seconds, prediction.trust) - coarse, height, width)
         exposure = prediction.exposure
         if exposure is not None:  # it keeps the picture's brightness: what the correction adds to that goes again
-            exposure *= float(np.exp(-mean_within(correction.mean(axis=2), prediction.mask)))
+            exposure *= float(np.exp(-mean_within(correction.mean(axis=2), prediction.measured)))
         return replace(
             prediction,
             log_gain=prediction.log_gain + correction,

@@ -6,7 +6,6 @@ The network sees the portrait at the size it was trained on; what it says is app
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,10 +15,12 @@ import torch
 from torch import Tensor
 
 from src.inference.alignment import straighten, tilt_back
-from src.inference.crops import Crop, whole_picture
+from src.inference.crops import Crop, Face, whole_picture
 from src.inference.faces import FaceFinder, find_faces
 from src.inference.framing import crops_of, faces_of
+from src.inference.keeping import as_shown, keep
 from src.inference.masks import PersonMasks
+from src.inference.mirroring import mean_of, mirrored
 from src.inference.prediction import (
     FLAT_FLOOR,
     RELIT_FLOOR,
@@ -30,14 +31,11 @@ from src.inference.prediction import (
     trust_in,
 )
 from src.inference.tiling import refine_log_gain
-from src.models.delit.outputs import Delit
 from src.models.delit_model import DelitModel, measure_exposure
-from src.utils.color import linear_to_srgb, luminance
+from src.utils.color import linear_to_srgb
 from src.utils.core_slices import run_parallel, worker_count
 from src.utils.resize import resize_area
 
-SMALLEST_LUMINANCE = 1e-9  # mean of a person: below, there is no brightness to keep
-KEPT_TINT = 1.6  # by which a colour may be off: that is the camera's or the skin's doing, more is the light's
 SMALLEST_SIDE = 16  # that the network takes
 
 
@@ -62,6 +60,7 @@ class View(NamedTuple):
     crop: Crop
     shown: Tensor  # 3 x h x w linear
     inside: np.ndarray | None  # in [0, 1], at the size of the crop: where people are, where that is given
+    face: Face | None = None  # in pixels of what is shown
 
     def shown_mask(self) -> np.ndarray | None:
         """``inside`` as the network sees the crop."""
@@ -89,9 +88,9 @@ class Delighter:
     ``flat_size``: long side at which flat-lit is predicted; above the model's own, tiles refine it.
     ``crops``: look for faces and show the network the portrait about each, rather than the whole picture.
     ``faces``: what finds them; ``masks``: what says where people are, instead of the model.
-    ``keep_exposure``: flat-lit has the picture's mean luminance within the mask, and colours that are off by no more
-    than :data:`KEPT_TINT`, since no picture tells those of skin from those of the light and of the camera; otherwise
-    it is as the network takes the skin to be.
+    ``keep_exposure``: flat-lit keeps the brightness of the face and weak casts, see :mod:`src.inference.keeping`;
+    otherwise it is as the network takes the skin to be.
+    ``mirrors``: of pictures, the mean of what the network says of each and of its mirror image, at twice the cost.
     ``slices``: how many shares pictures go through the network in side by side, by default one per core of a CPU; 1
     where it is called from several threads at a time.
     """
@@ -105,26 +104,32 @@ class Delighter:
         keep_exposure: bool = False,
         faces: FaceFinder = find_faces,
         masks: PersonMasks | None = None,
+        mirrors: bool = True,
     ) -> None:
         self.model = model.to(memory_format=torch.channels_last)
         self.device = next(model.parameters()).device
         self.image_size = model.config.image_size
         self.flat_size = max(flat_size or self.image_size, self.image_size)
         self.crops, self.keep_exposure = crops, keep_exposure
-        self.faces, self.masks = faces, masks
+        self.faces, self.masks, self.mirrors = faces, masks, mirrors
         self.slices = worker_count(self.device) if slices is None else slices
 
     def __call__(self, relit: np.ndarray, is_coded: bool = False) -> Delighted:
         """``relit``: H x W x 3 linear radiance, of any size; ``is_coded``: from 8-bit sRGB, with their noise."""
         height, width = relit.shape[:2]
+        faces: list[Face] = []
         crops, note = [whole_picture(height, width)], "whole picture, as asked"
         if self.crops:
-            crops, note = crops_of(faces_of(relit, self.faces), height, width)
+            faces = faces_of(relit, self.faces)
+            crops, note = crops_of(faces, height, width)
         mask = None if self.masks is None else self.masks.of(relit)
         contents = [crop.cut(relit) for crop in crops]
-        views = [self.view(crop, content, mask) for crop, content in zip(crops, contents, strict=True)]
+        views = [
+            self.view(crop, content, mask, face)
+            for crop, content, face in zip(crops, contents, faces or [None], strict=True)
+        ]
         parts = list[tuple[Crop, Prediction]]()
-        for view, content, said in zip(views, contents, self.predict_views(views), strict=True):
+        for view, content, said in zip(views, contents, self.predict_views(views, self.mirrors), strict=True):
             prediction = said
             if is_coded or not content.any():
                 prediction = replace(prediction, trust=trust_in(linear_to_srgb(content) * 255))
@@ -139,10 +144,14 @@ class Delighter:
         parts[0] = crop, replace(first, environment=environment, confidence=confidence)
         return Delighted(self.put_back(relit, parts), parts[0][1], crop, note, tuple(parts[1:]))
 
-    def view(self, crop: Crop, content: np.ndarray, mask: np.ndarray | None = None) -> View:
-        """How the network is shown the h x w x 3 linear ``content`` of a crop; ``mask`` H x W of the whole picture."""
+    def view(self, crop: Crop, content: np.ndarray, mask: np.ndarray | None = None, face: Face | None = None) -> View:
+        """How the network is shown the h x w x 3 linear ``content`` of a crop.
+
+        ``mask`` H x W, ``face``: of the whole picture.
+        """
         shown = self.network_input(content, roll=crop.roll)
-        return View(crop, shown, None if mask is None else crop.cut(mask))
+        inside = None if mask is None else crop.cut(mask)
+        return View(crop, shown, inside, None if face is None else as_shown(face, crop, *shown.shape[-2:]))
 
     def network_input(self, content: np.ndarray, size: int | None = None, roll: float = 0.0) -> Tensor:
         """3 x h x w of an H x W x 3 crop: its long side becomes ``size`` (the model's own by default).
@@ -157,24 +166,51 @@ class Delighter:
             shown = resize_area(content, *(max(SMALLEST_SIDE, round(side * scale)) for side in content.shape[:2]))
         return torch.from_numpy(np.ascontiguousarray(shown.transpose(2, 0, 1)))
 
-    def predict_views(self, views: Sequence[View]) -> list[Prediction]:
+    def predict_views(self, views: Sequence[View], mirrors: bool = False) -> list[Prediction]:
         """What the network says of each, as it is shown; :meth:`View.settle` brings it into the picture."""
-        return self.predict([view.shown for view in views], [view.shown_mask() for view in views])
+        return self.predict(
+            [view.shown for view in views],
+            [view.shown_mask() for view in views],
+            [view.face for view in views],
+            mirrors,
+        )
 
-    def predict(self, pictures: Sequence[Tensor], masks: Sequence[np.ndarray | None] | None = None) -> list[Prediction]:
+    def predict(
+        self,
+        pictures: Sequence[Tensor],
+        masks: Sequence[np.ndarray | None] | None = None,
+        faces: Sequence[Face | None] | None = None,
+        mirrors: bool = False,
+    ) -> list[Prediction]:
         """Predictions of 3 x h x w pictures; those of one size go through the network together.
 
-        ``masks``: h x w where people are in each, instead of what the network takes for them. Each slice of the
-        pictures goes from the first layer to the last on its own.
+        ``masks``: h x w where people are in each, instead of what the network takes for them; ``faces``: in pixels of
+        the pictures, where brightness is to be kept; ``mirrors``: see :class:`Delighter`.
         """
+        given = list(masks or [None] * len(pictures))
+        if mirrors:
+            turned = [None if mask is None else mask[:, ::-1] for mask in given]
+            asked = self._answers([*pictures, *(picture.flip(-1) for picture in pictures)], given + turned)
+            pairs = zip(asked[: len(pictures)], asked[len(pictures) :], strict=True)
+            predictions = [mean_of(one, mirrored(other)) for one, other in pairs]
+        else:
+            predictions = self._answers(pictures, given)
+        if not self.keep_exposure:
+            return predictions
+        return [
+            keep(prediction, picture.permute(1, 2, 0).numpy(), face)
+            for prediction, picture, face in zip(predictions, pictures, faces or [None] * len(pictures), strict=True)
+        ]
+
+    def _answers(self, pictures: Sequence[Tensor], masks: Sequence[np.ndarray | None]) -> list[Prediction]:
+        """What the network itself says; each slice of the pictures goes from the first layer to the last on its own."""
         groups: dict[torch.Size, list[int]] = {}
         for index, picture in enumerate(pictures):
             groups.setdefault(picture.shape, []).append(index)
         share = -(-len(pictures) // self.slices)
         parts = [part[at : at + share] for part in groups.values() for at in range(0, len(part), share)]
-        given = masks or [None] * len(pictures)
         results = run_parallel(
-            [self._forward_function([pictures[k] for k in part], [given[k] for k in part]) for part in parts]
+            [self._forward_function([pictures[k] for k in part], [masks[k] for k in part]) for part in parts]
         )
         predictions: dict[int, Prediction] = {}
         for part, result in zip(parts, results, strict=True):
@@ -204,7 +240,7 @@ class Delighter:
         picture = self.network_input(content, min(self.flat_size, max(content.shape[:2])), roll)
 
         def tile_gains(tiles: list[Tensor]) -> list[np.ndarray]:
-            return [prediction.log_gain for prediction in self.predict(tiles)]
+            return [answer.log_gain for answer in self._answers(tiles, [None] * len(tiles))]
 
         gain = refine_log_gain(picture, coarse.log_gain, self.image_size, tile_gains)
         return replace(coarse, log_gain=gain)
@@ -221,15 +257,12 @@ class Delighter:
             given = torch.from_numpy(np.stack([np.asarray(mask, np.float32) for mask in masks]))
             output = output._replace(mask=given[:, None].to(self.device))
         floor = RELIT_FLOOR * measure_exposure(relit)
-        if self.keep_exposure:
-            output = output._replace(flat_lit=_with_kept_tint(relit, output.flat_lit, floor))
         log_gain = torch.log((output.flat_lit + FLAT_FLOOR) / (relit + floor)).permute(0, 2, 3, 1).cpu().numpy()
         environment = self.model.environment(output).permute(0, 2, 3, 1).cpu().numpy()
         mask, confidence, flat_error = (
             [None] * len(relit) if planes is None else planes[:, 0].cpu().numpy()
             for planes in (output.mask, output.confidence, output.flat_error)
         )
-        exposures = _kept_exposure(relit, output).tolist() if self.keep_exposure else [None] * len(relit)
         shown = relit.permute(0, 2, 3, 1).cpu().numpy()
         floors = floor.flatten().tolist()
         return [
@@ -240,7 +273,6 @@ class Delighter:
                 environment[k],
                 confidence[k],
                 mean_level(shown[k], floors[k], mask[k]),
-                exposure=exposures[k],
                 flat_error=flat_error[k],
             )
             for k in range(len(relit))
@@ -257,21 +289,3 @@ def _mean_light(parts: Sequence[tuple[Crop, Prediction]]) -> tuple[np.ndarray, n
 
     confidences = [prediction.confidence for _, prediction in parts if prediction.confidence is not None]
     return mean([prediction.environment for _, prediction in parts]), mean(confidences) if confidences else None
-
-
-def _with_kept_tint(relit: Tensor, flat_lit: Tensor, floor: Tensor) -> Tensor:
-    """Flat-lit, all N x 3 x H x W, where the gain's colours are nearer to grey by :data:`KEPT_TINT`.
-
-    What is left of a cast is what it is beyond that. ``floor``: N x 1 x 1 x 1 radiance that keeps black finite.
-    """
-    log_gain = torch.log((flat_lit + FLAT_FLOOR) / (relit + floor))
-    tint = log_gain - log_gain.mean(1, keepdim=True)
-    return flat_lit * torch.exp(-tint.clamp(-math.log(KEPT_TINT), math.log(KEPT_TINT)))
-
-
-def _kept_exposure(relit: Tensor, output: Delit) -> Tensor:
-    """N: the mean luminance of the pictures within the mask over that of flat-lit; 1 where there is no person."""
-    mask = relit.new_ones(len(relit), *relit.shape[-2:]) if output.mask is None else output.mask[:, 0]
-    ours, flat = ((luminance(picture) * mask).sum((1, 2)) for picture in (relit, output.flat_lit))
-    least = SMALLEST_LUMINANCE * mask.sum((1, 2)).clamp_min(SMALLEST_LUMINANCE)
-    return torch.where((ours > least) & (flat > least), ours / flat.clamp_min(1e-12), torch.ones_like(ours))

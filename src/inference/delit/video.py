@@ -236,7 +236,7 @@ def _batches(frames: Iterable[TimedFrame], delighter: Delighter, size: int) -> I
                     starts_anew=starts_anew,
                     face=face,
                     crop=crop,
-                    view=delighter.view(crop, _LINEAR[content], mask),
+                    view=delighter.view(crop, _LINEAR[content], mask, face),
                     trust=trust_in(content),
                 )
             )
