@@ -2,13 +2,13 @@
 
   python train.py                                   the bundled samples, 3 minutes, exports included
   python train.py --data_dir DIR --out_dir RUN      your own lightmaps: png, jpg, exr, hdr or an HPRC set
-  python train.py --data_dir DIR --out_dir RUN --f1 grid --compute_latent           smaller and better: RUN/day.tod
+  python train.py --data_dir DIR --out_dir RUN --f1 grid           smaller and better: RUN/day.tod
   torchrun --nproc_per_node=4 train.py --data_dir DIR --out_dir RUN
   tensorboard --logdir RUN/logs
 
 The same command again continues an interrupted run. RUN then holds best.ckpt, last.ckpt, config.json, logs/ and
-comparison.png, and with --compute_latent also latent_map.npy, f2_state_dict.pt, f2_ts.pt and f2_config.json, with
---f1 grid day.tod too. The lightmaps of an HPRC set get sub-folders LEVEL_ID of RUN, unless they share F2.
+comparison.png, with --f1 grid day.tod, and with --compute_latent also latent_map.npy, f2_state_dict.pt, f2_ts.pt,
+f2.pt2 and f2_config.json. The lightmaps of an HPRC set get sub-folders LEVEL_ID of RUN, unless they share F2.
 """
 
 from __future__ import annotations

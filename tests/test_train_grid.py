@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from tests import tiny_runs
 from tests.data.lightmap.test_hprc import write_config
 from tests.tiny_runs import assert_same_state, one_error_line, smooth_frame
 
+ROOT = Path(__file__).resolve().parents[1]
 HOURS = (0.0, 5.9, 6.0, 12.0, 18.0)
 SIZES = {0: (14, 12), 7: (9, 16)}  # of the lightmaps of the set, height and width
 GRID = {"f1": "grid", "device": "cpu", "epochs": 3, "save_every": 2, "bpp": 150}  # F2 alone is 40 on tiny maps
@@ -357,3 +361,14 @@ def test_a_grid_does_not_continue_a_siren(hdr, tmp_path, capsys):
     capsys.readouterr()
     assert script.main(arguments(hdr, tmp_path / "run", **GRID)) == 2
     assert "a checkpoint of kind 'lightmap', expected 'lightmap-grid'" in capsys.readouterr().err
+
+
+def test_a_grid_neither_waits_for_the_compiler_nor_for_scipy(hdr, tmp_path):
+    """Both take longer to import than the first bundle takes to make. A new process: tests beside this use both."""
+    flags = arguments(hdr, tmp_path / "run", **GRID)
+    code = "import sys, train; train.main(sys.argv[1:]); print({'torch._dynamo', 'scipy'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *flags], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
+    assert read_bundle(tmp_path / "run" / "day.tod").bpp_memory() <= GRID["bpp"]

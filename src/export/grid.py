@@ -20,17 +20,23 @@ from src.utils.cli import describe_os_error
 
 
 def export_grid(decoder: GridDecoder, out_dir: Path) -> list[Path]:
-    """Write the bundle, the latent map, F2 as weights and as programs, and how to use them; returns the paths."""
-    bundle, latent_map, config = (out_dir / name for name in (BUNDLE, LATENT_MAP, F2_CONFIG))
+    """Write the bundle and what :func:`export_parts` does; returns the paths."""
+    bundle = out_dir / BUNDLE
+    write_bundle(bundle, decoder)
+    return [bundle, *export_parts(decoder, out_dir)]
+
+
+def export_parts(decoder: GridDecoder, out_dir: Path) -> list[Path]:
+    """Write the latent map, F2 as weights and as programs, and how to use them; returns the paths."""
+    latent_map, config = out_dir / LATENT_MAP, out_dir / F2_CONFIG
     try:
-        write_bundle(bundle, decoder)
         _write_latent_map(decoder, latent_map)
         networks = write_networks(grid_f2(decoder), decoder.config.z_dim, out_dir)
         with atomic_path(config) as temporary:
-            temporary.write_text(json.dumps(_describe(decoder), indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(describe(decoder), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise describe_os_error(error, out_dir) from error
-    return [bundle, latent_map, *networks, config]
+    return [latent_map, *networks, config]
 
 
 @torch.no_grad()
@@ -53,7 +59,8 @@ def _write_latent_map(decoder: GridDecoder, path: Path) -> None:
     write_latent_map(path, (config.height, width, config.z_dim), parts())
 
 
-def _describe(decoder: GridDecoder) -> dict:
+def describe(decoder: GridDecoder) -> dict:
+    """How to use the other files: sizes, hours, and the formulas an engine needs."""
     config = decoder.config
     return {
         "f1": "grid",

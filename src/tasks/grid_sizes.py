@@ -1,7 +1,8 @@
 """How many channels a latent grid gets, and how fine they are: the closed-form start of every choice tells.
 
 Few channels with fine steps or many with coarse ones can take the same memory; which is better differs from scene to
-scene and with the budget. The temporal SVD of a sample, rounded and packed as at the end, takes a second or two.
+scene and with the budget. The temporal SVD of a sample, rounded and packed as at the end, takes a second at most: of
+the numbers of channels every fourth is tried, then those near the best.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from src.models.grid.quantiser import Quantiser
 from src.models.grid.temporal_svd import TemporalSvd, temporal_svd
 
 CHANNELS = (1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
-SAMPLE_BLOCKS, QUICK_SAMPLE_BLOCKS = 2000, 400
+FIRST_STRIDE = 4  # of the numbers of channels that are tried
+SAMPLE_BLOCKS, LEAST_SAMPLE_BLOCKS = 2000, 400
+BLOCKS_PER_SECOND = 20  # of a time budget
 START_SIZE = 1.15  # of the budget: training makes latents smaller
 LEAST_SCALE = 1.0 / 128.0
 BISECTIONS = 5
@@ -35,35 +38,36 @@ class GridSize(NamedTuple):
     fill: float = 1.0  # of the budget, what it was chosen for
 
 
+def sample_blocks(time_budget_s: float | None) -> int:
+    """How many blocks to choose by, so that choosing takes a small part of a time budget."""
+    if time_budget_s is None:
+        return SAMPLE_BLOCKS
+    return max(LEAST_SAMPLE_BLOCKS, min(SAMPLE_BLOCKS, int(BLOCKS_PER_SECOND * time_budget_s)))
+
+
 def choose_size(
-    data: LightmapDataset, shape: GridConfig, budget_bytes: float, is_quick: bool = False
+    data: LightmapDataset, shape: GridConfig, budget_bytes: float, blocks: int = SAMPLE_BLOCKS
 ) -> GridSize | None:
     """The size that starts best in ``budget_bytes``, all that is resident; None where nothing fits.
 
-    ``is_quick``: by a fifth of the sample, in a fifth of the time.
+    By a sample of ``blocks``. What a start brings rises with the number of channels up to the best, then falls.
     """
-    trial = _Trial(data, QUICK_SAMPLE_BLOCKS if is_quick else SAMPLE_BLOCKS)
-    best: GridSize | None = None
-    for channels in CHANNELS:
-        config = shape.with_latent_dim(channels)
-        of_latents = START_SIZE * (budget_bytes - config.f2_bytes)
-        if channels > 3 * len(shape.hours) or of_latents <= 0:
-            break
-        svd = trial.svd(channels)
-        low, high = math.log(LEAST_SCALE), 0.0
-        if START_SIZE * trial.size_bytes(svd, LEAST_SCALE, config.latent_bits) > of_latents:
-            continue
-        if trial.size_bytes(svd, 1.0, config.latent_bits) > of_latents:
-            for _ in range(BISECTIONS):
-                middle = (low + high) / 2
-                fits = trial.size_bytes(svd, math.exp(middle), config.latent_bits) <= of_latents
-                low, high = (middle, high) if fits else (low, middle)
-        else:
-            low = 0.0
-        psnr_db = trial.psnr_db(svd, math.exp(low), config.latent_bits)
-        if best is None or psnr_db > best.psnr_db:
-            best = GridSize(config, math.exp(low), psnr_db)
-    return best
+    trial = _Trial(data, blocks)
+    channels = [count for count in CHANNELS if count <= 3 * len(shape.hours)]
+    sizes: dict[int, GridSize] = {}  # by place in ``channels``
+    stride, places = FIRST_STRIDE, list(range(0, len(channels), FIRST_STRIDE))
+    while True:
+        for place in places:
+            size = trial.largest(shape.with_latent_dim(channels[place]), budget_bytes)
+            if size is not None:
+                sizes[place] = size
+        if not sizes:  # not even the smallest fits
+            return None
+        best = max(sizes, key=lambda place: sizes[place].psnr_db)
+        if stride == 1:
+            return sizes[best]
+        stride //= 2
+        places = [place for place in (best - stride, best + stride) if 0 <= place < len(channels)]
 
 
 def least_bytes(data: LightmapDataset, shape: GridConfig) -> float:
@@ -76,13 +80,31 @@ def least_bytes(data: LightmapDataset, shape: GridConfig) -> float:
 class _Trial:
     """A sample of the data's blocks, and what a start makes of it."""
 
-    def __init__(self, data: LightmapDataset, sample_blocks: int) -> None:
-        self._layout, texels = BlockLayout.of(data.mask).some(sample_blocks)
+    def __init__(self, data: LightmapDataset, blocks: int) -> None:
+        self._layout, texels = BlockLayout.of(data.mask).some(blocks)
         days = data.texels[texels]
         peak = days.amax(dim=(0, 2))
         self._lit = peak > 0
         self._days = (days / torch.where(self._lit, peak, 1.0)[:, None]).flatten(1)
         self._share = len(texels) / data.texel_count
+
+    def largest(self, config: GridConfig, budget_bytes: float) -> GridSize | None:
+        """The start with the finest steps that fits; None where none does."""
+        of_latents = START_SIZE * (budget_bytes - config.f2_bytes)
+        if of_latents <= 0:
+            return None
+        svd = self.svd(config.latent_dim)
+        low, high = math.log(LEAST_SCALE), 0.0
+        if START_SIZE * self.size_bytes(svd, LEAST_SCALE, config.latent_bits) > of_latents:
+            return None
+        if self.size_bytes(svd, 1.0, config.latent_bits) > of_latents:
+            for _ in range(BISECTIONS):
+                middle = (low + high) / 2
+                fits = self.size_bytes(svd, math.exp(middle), config.latent_bits) <= of_latents
+                low, high = (middle, high) if fits else (low, middle)
+        else:
+            low = 0.0
+        return GridSize(config, math.exp(low), self.psnr_db(svd, math.exp(low), config.latent_bits))
 
     def svd(self, channels: int) -> TemporalSvd:
         return temporal_svd(self._days, channels)

@@ -37,6 +37,7 @@ class GridTask(Task):
     kind = CHECKPOINT_KIND
     unit = "texels"
     preparation = "temporal SVD"
+    closing = 4.0  # latents are rounded, all hours measured, and a file is coded
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from src.data.lightmap_dataset import LightmapDataset
 from src.models.grid.config import GridConfig
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
 from src.tasks.grid_budget import ENOUGH_DB, FILL
-from src.tasks.grid_sizes import GridSize, choose_size, least_bytes
+from src.tasks.grid_sizes import GridSize, choose_size, least_bytes, sample_blocks
 from src.tasks.grid_task import GridTask
 from src.tasks.lightmap_options import FADE, GridOptions
 from src.tasks.made_frames import with_made_frames
@@ -51,11 +52,12 @@ def grid_size(data: LightmapDataset, options: GridOptions) -> GridSize:
     """The grid that starts best within the budget. Raises :class:`InputError` when none fits."""
     shape, budget = _shape(data, options), budget_bytes(data, options.bpp)
     is_quick = options.time_budget_s is not None and options.time_budget_s < LEAST_SECONDS_FOR_FILE
+    blocks = sample_blocks(options.time_budget_s)
     if not is_quick and data.texel_count <= MOST_TEXELS_FOR_FILE:
-        size = choose_size(data, shape, FILL * budget)
+        size = choose_size(data, shape, FILL * budget, blocks)
         if size is not None and size.psnr_db >= ENOUGH_DB:
             return size._replace(fill=FILL)
-    size = choose_size(data, shape, budget, is_quick) or choose_size(data, shape, budget)
+    size = choose_size(data, shape, budget, blocks) or choose_size(data, shape, budget)
     if size is None:
         problem, enough = f"{options.bpp:g} is less than one channel takes", grid_least_bpp(data, options)
         raise InputError("--bpp", problem, f"give {_rounded_up(enough)} or more")
@@ -104,7 +106,11 @@ def grid_batches(model: LatentGrid, options: GridOptions) -> BlockBatches:
 
 
 def train_grid(data: LightmapDataset, out_dir: Path, options: GridOptions, group: Processes, identity: dict) -> Path:
-    """Train to the end, continuing an interrupted run; returns the best checkpoint."""
+    """Train to the end, continuing an interrupted run; returns the best checkpoint.
+
+    A time budget is for all from here to a bundle.
+    """
+    started = time.monotonic()
     last, scale, fill = out_dir / FILE_NAMES[LAST], 1.0, 1.0  # a continued run has its start
     if last.exists():  # another number of threads must not lead to another choice
         stored = checkpoint.read(last, CHECKPOINT_KIND)
@@ -126,5 +132,5 @@ def train_grid(data: LightmapDataset, out_dir: Path, options: GridOptions, group
     optimizer, batches = grid_optimizer(model), grid_batches(model, options)
     trainer = Trainer(task, optimizer, batches, group, out_dir, options=engine, identity=identity)
     trainer.resume()
-    trainer.fit()
+    trainer.fit(time.monotonic() - started)
     return trainer.path(BEST)

@@ -12,9 +12,9 @@ from src.data.lightmap.atlas import LightmapAtlas
 from src.data.lightmap.hprc import HprcLightmap
 from src.data.lightmap.sources import Lightmap
 from src.data.lightmap_dataset import LightmapDataset
-from src.export.bundle import encode_bundle
-from src.export.files import describe_sizes
-from src.export.grid import export_grid
+from src.export.bundle import write_bundle
+from src.export.files import BUNDLE, describe_sizes
+from src.export.grid import export_parts
 from src.export.siren import export_siren
 from src.models.compressor import load_siren
 from src.models.grid.latent_grid import load_grid
@@ -138,7 +138,10 @@ def train_siren_run(lightmap: Lightmap, run_dir: Path, options: LightmapOptions,
 def train_grid_run(
     lightmap: Lightmap | LightmapAtlas, run_dir: Path, options: LightmapOptions, group: Processes
 ) -> list[RunResult]:
-    """Train a latent grid on one lightmap, or on several that share F2 (a result for each), to a target where asked."""
+    """Train a latent grid on one lightmap, or on several that share F2 (a result for each), to a target where asked.
+
+    A bundle is always left in ``run_dir``.
+    """
     data = LightmapDataset.from_lightmap(lightmap, group.device)
     _say(data.remarks, group)
     open_run_dir(run_dir, options.flags, data.describe(), group)
@@ -157,11 +160,12 @@ def train_grid_run(
 
     model = load_grid(best, group.device)
     model.round_f2()
-    task = GridTask(model, data, budget_bytes(data, options.f1.bpp), options.f1.seed)
     decoder = model.decoder()
+    exports = [run_dir / BUNDLE]
+    size_bytes = write_bundle(exports[0], decoder)  # first: what a user waits for
+    task = GridTask(model, data, budget_bytes(data, options.f1.bpp), options.f1.seed)
     write_display(run_dir / COMPARISON, comparison(data, decoder))
-    exports = export_grid(decoder, run_dir) if options.compute_latent else []
-    size_bytes = exports[0].stat().st_size if exports else len(encode_bundle(decoder))
+    exports += export_parts(decoder, run_dir) if options.compute_latent else []
     of_tiles = task.tile_psnr_db()
     parts = lightmap.lightmaps if isinstance(lightmap, LightmapAtlas) else [lightmap]
     closing = note + _closing(day_psnr_db(of_tiles)[0], parts, exports, run_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,6 +20,13 @@ class RowAdam(torch.optim.Optimizer):
     ``torch.optim.SparseAdam`` corrects the moments' bias by the number of all steps, which makes the first steps of
     rarely seen rows up to ten times too large. Kingma and Ba, ICLR 2015.
     """
+
+    # As they are below the decorator that keeps torch.compile out of them: it imports the compiler, which takes longer
+    # than the first usable grid.
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
 
     def __init__(
         self,

@@ -28,21 +28,23 @@ class Schedule:
         self._shape = shape
         self._seconds_before = 0.0  # in earlier sittings
         self.prepare_seconds = 0.0  # before the first step
+        self.closing_seconds = 0.0  # that work after the last one is thought to take
         self._started: float | None = None
         self._agreed_at: int | None = None  # the step at which all processes last agreed on the time
         self._agreed_progress = 0.0
 
-    def start(self) -> None:
-        """The clock runs from here on."""
-        self._started = time.monotonic()
+    def start(self, spent_s: float = 0.0) -> None:
+        """The clock runs from here on, or has been running for ``spent_s``."""
+        self._started = time.monotonic() - spent_s
 
-    def continue_from(self, seconds: float, prepare_seconds: float) -> None:
+    def continue_from(self, seconds: float, prepare_seconds: float, closing_seconds: float = 0.0) -> None:
         """``seconds`` were spent in earlier sittings, ``prepare_seconds`` of them before the first step."""
-        self._seconds_before, self.prepare_seconds = seconds, prepare_seconds
+        self._seconds_before = seconds
+        self.prepare_seconds, self.closing_seconds = prepare_seconds, closing_seconds
 
-    def end_preparation(self) -> None:
-        """What was spent so far is gone from the budget; progress begins here."""
-        self.prepare_seconds = self.seconds
+    def end_preparation(self, closing_seconds: float = 0.0) -> None:
+        """What was spent so far is gone from the budget, and ``closing_seconds`` are kept; progress begins here."""
+        self.prepare_seconds, self.closing_seconds = self.seconds, closing_seconds
 
     @property
     def seconds(self) -> float:
@@ -62,7 +64,7 @@ class Schedule:
 
     def _share_of_time(self) -> float:
         assert self._time_budget_s is not None, "without steps there is a budget"
-        left = self._time_budget_s - self.prepare_seconds
+        left = self._time_budget_s - self.prepare_seconds - self.closing_seconds
         return (self.seconds - self.prepare_seconds) / left if left > 0 else 1.0
 
     def rate_factor(self, step: int, progress: float) -> float:

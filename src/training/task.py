@@ -17,6 +17,7 @@ class Task(nn.Module):
     kind: str  # the checkpoint's kind
     unit: str = "samples"  # what :meth:`samples` counts
     preparation: str = "preparing"  # what :meth:`prepare` does, beside its bar
+    closing: float = 0.0  # what comes after the last step takes about so many times as long as :meth:`prepare`
     model: nn.Module  # what checkpoints store
     step: int = 0  # of the training, set by the trainer before each step
     progress: float = 0.0  # share of the training done before this step

@@ -25,6 +25,7 @@ from src.training.weight_average import WeightAverage
 from src.utils.cli import InputError
 
 SAVE_SECONDS = 120.0  # at most so much work is lost to a power cut, however long an epoch is
+LEAST_SECONDS_FOR_PICTURES = 60.0  # of a time budget: with less they would take a noticeable part of it
 
 
 class Interrupted(KeyboardInterrupt):
@@ -111,7 +112,9 @@ class Trainer:
         self.step = stored["step"]
         self.best_score = stored["best_score"]
         self._validated_step = stored["validated_step"]
-        self._schedule.continue_from(stored["seconds"], stored.get("prepare_seconds", 0.0))
+        self._schedule.continue_from(
+            stored["seconds"], stored.get("prepare_seconds", 0.0), stored.get("closing_seconds", 0.0)
+        )
         return True
 
     def save(self, which: str) -> None:
@@ -132,6 +135,7 @@ class Trainer:
                 "validated_step": self._validated_step,
                 "seconds": self.seconds,
                 "prepare_seconds": self._schedule.prepare_seconds,
+                "closing_seconds": self._schedule.closing_seconds,
             }
             try:
                 self.checkpoints.write(which, content)
@@ -141,9 +145,12 @@ class Trainer:
 
     # ---- the loop
 
-    def fit(self) -> None:
-        """Train to the end. Raises :class:`Interrupted` after saving when asked to stop (Ctrl-C, SIGTERM)."""
-        self._schedule.start()
+    def fit(self, spent_s: float = 0.0) -> None:
+        """Train to the end. Raises :class:`Interrupted` after saving when asked to stop (Ctrl-C, SIGTERM).
+
+        ``spent_s``: seconds of a time budget that are gone already.
+        """
+        self._schedule.start(spent_s)
         if self.is_finished and self._validated_step == self.step:
             return
         try:
@@ -165,7 +172,7 @@ class Trainer:
 
     def _prepare(self) -> None:
         """The work before the first step, which a continued run has behind it."""
-        is_new = self.step == 0
+        is_new, before = self.step == 0, time.monotonic()
         bar = PreparationBar(self.task.preparation, self.processes.is_main)
 
         def report(done: int, total: int) -> None:
@@ -182,7 +189,7 @@ class Trainer:
         if is_new and self._average is not None:
             self._average.restart()
         if bar.was_shown:
-            self._schedule.end_preparation()
+            self._schedule.end_preparation(self.task.closing * (time.monotonic() - before))
 
     def _loop(self) -> None:
         self._meter, self._saved_at = Meter(self.step), time.monotonic()
@@ -194,6 +201,10 @@ class Trainer:
                 self._save_last()
             if not self.is_finished:
                 self._train_epoch()
+
+    @property
+    def _has_time_for_pictures(self) -> bool:
+        return (self.options.time_budget_s or math.inf) >= LEAST_SECONDS_FOR_PICTURES
 
     def _is_validation_due(self) -> bool:
         is_boundary = self._is_boundary(self.options.val_every or self.options.save_every)
@@ -258,7 +269,7 @@ class Trainer:
         self.task.eval()
         with nullcontext() if self._average is None else self._average.swapped_in():
             measures = self.task.validate()
-            pictures = self.task.figures() if self.processes.is_main else {}
+            pictures = self.task.figures() if self.processes.is_main and self._has_time_for_pictures else {}
         self._logger.scalars(self.step, {f"validation/{name}": value for name, value in measures.items()})
         for name, picture in pictures.items():
             self._logger.image(self.step, name, picture)

@@ -31,7 +31,8 @@ def contact_sheet(
         for c, picture in enumerate(row):
             x = MARGIN + c * (width + MARGIN)
             sheet[y : y + height, x : x + width] = np.clip(picture, 0.0, 1.0)
-    return _write_labels(sheet, labels)
+    _write_labels(sheet, labels)
+    return sheet
 
 
 def comparison_sheet(
@@ -42,13 +43,14 @@ def comparison_sheet(
     return contact_sheet(rows, labels, ["truth", "reconstruction", f"error x {error_gain:g}"])
 
 
-def _write_labels(sheet: np.ndarray, labels: Sequence[tuple[int, int, str]]) -> np.ndarray:
+def _write_labels(sheet: np.ndarray, labels: Sequence[tuple[int, int, str]]) -> None:
+    """Write each text into its strip of ``sheet``, at (x, y)."""
     if not labels:
-        return sheet
+        return
     from PIL import Image, ImageDraw
 
-    image = Image.fromarray((sheet * 255.0 + 0.5).astype(np.uint8))
-    draw = ImageDraw.Draw(image)
     for x, y, text in labels:
-        draw.text((x, y), text, fill=(0, 0, 0))
-    return np.asarray(image, dtype=np.float32) / 255.0
+        strip = sheet[y : y + LABEL_HEIGHT - 2, x:]
+        image = Image.new("L", (strip.shape[1], strip.shape[0]), 255)
+        ImageDraw.Draw(image).text((0, 0), text, fill=0)
+        np.minimum(strip, np.asarray(image, np.float32)[..., None] / 255.0, out=strip)

@@ -1,10 +1,11 @@
 import numpy as np
+import pytest
 
 from src.data.lightmap_dataset import LightmapDataset
 from src.models.grid.config import GridConfig
 from src.models.grid.latent_grid import LatentGrid
 from src.tasks import grid_sizes
-from src.tasks.grid_sizes import choose_size, least_bytes
+from src.tasks.grid_sizes import LEAST_SAMPLE_BLOCKS, SAMPLE_BLOCKS, choose_size, least_bytes, sample_blocks
 from tests.lightmap_example import dataset_of
 
 HOURS = tuple(float(hour) for hour in range(12))
@@ -32,6 +33,24 @@ def test_a_day_of_more_components_gets_more_channels_and_a_smaller_budget_coarse
     assert simple.config.latent_dim < rich.config.latent_dim
     tight = choose_size(day(12), shape(), 10_000.0)
     assert tight.scale < rich.scale or tight.config.latent_dim < rich.config.latent_dim
+
+
+@pytest.mark.parametrize(("components", "budget_bytes"), [(2, 10_000.0), (6, 40_000.0), (12, 15_000.0)])
+def test_no_other_number_of_channels_starts_better(
+    components: int, budget_bytes: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = day(components)
+    chosen = choose_size(data, shape(), budget_bytes)
+    for channels in grid_sizes.CHANNELS:
+        monkeypatch.setattr(grid_sizes, "CHANNELS", (channels,))
+        alone = choose_size(data, shape(), budget_bytes)
+        assert alone is None or alone.psnr_db <= chosen.psnr_db
+
+
+def test_a_short_budget_is_not_spent_on_choosing() -> None:
+    counts = [sample_blocks(seconds) for seconds in (0.1, 3.0, 60.0, 600.0, None)]
+    assert counts == sorted(counts) and len(set(counts)) == 3
+    assert counts[0] == LEAST_SAMPLE_BLOCKS and counts[-1] == SAMPLE_BLOCKS
 
 
 def test_what_is_chosen_starts_near_the_budget() -> None:

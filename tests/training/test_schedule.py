@@ -52,6 +52,18 @@ def test_processes_agree_on_the_main_ones_time_every_few_steps(clock):
     assert Peer.asked == 2
 
 
+def test_what_comes_after_the_last_step_is_kept_free(clock):
+    by_time = Schedule(ALONE, total_steps=None, time_budget_s=60.0)
+    by_time.start(spent_s=4.0)
+    clock[0] += 6.0
+    by_time.end_preparation(closing_seconds=10.0)
+    assert by_time.progress(0) == 0.0
+    clock[0] += 20.0
+    assert by_time.progress(1) == pytest.approx(0.5)
+    clock[0] += 20.0
+    assert by_time.progress(2) == pytest.approx(1.0) and by_time.seconds == 50.0
+
+
 def test_rate_warms_up_linearly_into_half_a_cosine():
     cosine = Schedule(ALONE, 100, None, warmup_steps=3)
     assert [cosine.rate_factor(step, 0.0) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]

@@ -616,6 +616,14 @@ def test_preparation_counts_in_the_time_budget_and_progress_begins_after_it(tmp_
     short = make(tmp_path / "short", Prepared(clock), time_budget_s=5.0)
     short.fit()
     assert short.step == 1, "a budget that the preparation used up leaves one step"
+    task = Prepared(clock, after_step=step)
+    task.closing = 0.2
+    seen.clear()
+    closed = make(tmp_path / "closed", task, time_budget_s=17.0, save_every=1000)
+    closed.fit(spent_s=1.0)
+    assert seen == [0.0, 0.25, 0.5, 0.75] and closed.seconds == 15.0, "two seconds are left for what comes then"
+    again = make(tmp_path / "closed", Prepared(clock), time_budget_s=17.0, save_every=1000)
+    assert again.resume() and again.is_finished
 
 
 def test_a_run_that_is_asked_to_stop_while_it_prepares_stops_there(tmp_path):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from scipy import ndimage
 
 from src.data.lightmap.coverage import Coverage
 from src.utils.cli import InputError
@@ -126,6 +125,8 @@ class DayReader:
         """Those of ``candidates`` N bool that touch few others of them."""
         if not candidates.any():
             return candidates
+        from scipy import ndimage  # few days have fireflies, and nobody waits for it elsewhere
+
         places = np.zeros(self.mask.size, bool)
         places[self._rows[candidates]] = True
         groups, _ = ndimage.label(places.reshape(self.mask.shape), np.ones((3, 3)))
