@@ -36,6 +36,8 @@ LEAST_ROUNDING_PRICE, MOST_ROUNDING_PRICE = 0.01, 100.0
 ROUNDING_STEPS = 10
 ROUNDING_GROWTH = 1.003
 VALUES_AT_ONCE = 1 << 23  # that are rounded for a file: bounds the memory
+SAMPLE_VALUES = 1 << 20  # that the price for a file is found by: bounds the time
+SAMPLE_BAND = 4  # rows of groups that are taken together: the first row of texels has no neighbours above
 
 
 class _Rows(NamedTuple):
@@ -149,11 +151,12 @@ class GridBudget:
 
     @cached_property
     def _file_sample(self) -> _Rows:
-        """Evenly spread rows."""
+        """Evenly spread bands of rows."""
         mask, values = self._model.mask, self._model.latents.numel()
         filled = torch.nonzero(F.pad(mask, (0, 0, 0, -len(mask) % GROUP)).unflatten(0, (-1, GROUP)).any(2).any(1))
-        every = -(-values // VALUES_AT_ONCE)
-        return _Rows.of(mask, filled.flatten()[every // 2 % len(filled) :: every])
+        bands = filled.flatten().split(SAMPLE_BAND)
+        every = min(len(bands), -(-values // SAMPLE_VALUES))
+        return _Rows.of(mask, torch.cat(bands[every // 2 :: every]))
 
     def _sampled_file_bytes(self, tables: PlaneTables, file_price: float) -> float:
         """About what the latents take in a file."""

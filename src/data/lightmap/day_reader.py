@@ -106,7 +106,8 @@ class DayReader:
             np.maximum(values, 0.0, out=values)
 
     def _dim_fireflies(self, values: np.ndarray, t: int) -> None:
-        brightness = values.max(axis=1)
+        red, green, blue = values.T
+        brightness = np.maximum(np.maximum(red, green), blue)  # several times as fast as along the short axis
         few = max(FEWEST_BRIGHTEST, int(len(values) * BRIGHTEST_SHARE))
         hot = self._isolated(_far_above(brightness, few, FIREFLY_FACTOR))
         hot |= _far_above(brightness, int(len(values) * NO_LIGHT_SHARE), NO_LIGHT_FACTOR)
