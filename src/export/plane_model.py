@@ -116,10 +116,11 @@ def stand_ins(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A place stands for its own texel if that is valid, else for that to its left, else for what the place above does.
     """
-    number = (np.cumsum(mask) - 1).reshape(mask.shape)
+    number = (np.cumsum(mask, dtype=np.int32) - np.int32(1)).reshape(mask.shape)
+    none = np.int32(-1)
     west, north = np.pad(mask, ((0, 0), (1, 0)))[:, :-1], np.pad(mask, ((1, 0), (0, 0)))[:-1]
     # Numbers grow from row to row: the largest so far is that of the last row that has one.
-    stands_for = np.maximum.accumulate(np.where(mask, number, np.where(west, number, -1)), axis=0)
+    stands_for = np.maximum.accumulate(np.where(mask | west, number, none), axis=0)
     alone = mask & ~west & ~north
     left = np.pad(stands_for, ((0, 0), (1, 0)), constant_values=-1)[:, :-1]
     return number[alone], left[alone]
