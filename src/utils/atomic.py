@@ -14,8 +14,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; on success flush it to disk and rename it over ``path``.
 
     The temporary name keeps the suffix (writers choose the format by it) and carries the process id, so that two
-    processes never share one. When the body raises, the temporary file is removed and ``path`` stays as it was.
-    Parent folders are made.
+    processes never share one. When the body raises, the temporary file is removed and ``path`` stays as it was; an
+    OSError of the system names it. Parent folders are made.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,9 +24,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         _flush_to_disk(temporary)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and str(error.filename) in ("None", str(temporary)):
+            error.filename = str(path)  # a write that fails does not say where
         raise
     _flush_folder(path.parent)
 

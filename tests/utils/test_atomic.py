@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -28,6 +29,17 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path, error):
         temporary.write_text("half of the n")
         raise error
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_the_system_refuses_is_about_the_file_that_was_wanted(tmp_path):
+    with pytest.raises(OSError, match="No space left") as full, atomic_path(tmp_path / "a.txt"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write does: without a name
+    with pytest.raises(IsADirectoryError) as other, atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.mkdir()
+        temporary.write_text("x")
+    assert full.value.filename == other.value.filename == str(tmp_path / "a.txt")
+    with pytest.raises(OSError, match=r"^of a library$"), atomic_path(tmp_path / "a.txt"):
+        raise OSError("of a library")
 
 
 def test_the_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
