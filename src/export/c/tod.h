@@ -111,7 +111,7 @@ TOD_API int tod_is_valid(const tod_map *map, int lightmap, int x, int y);
 
 /* The colour at (u, v) in [0, 1] x [0, 1], (0, 0) being the top left corner of the top left texel, at any hour (24 h
  * around). Outside, the border's texels are taken. Of the four texels around the point, TOD_BILINEAR gives the weights
- * of the invalid ones to the others, and TOD_NEAREST takes the valid one with the largest weight; without any it is 0. */
+ * of the invalid ones to the others, and TOD_NEAREST takes the valid one with the largest weight; without any: 0. */
 TOD_API tod_error tod_sample(const tod_map *map, int lightmap, float u, float v, double hour, tod_filter filter,
                              float rgb[3]);
 
@@ -174,13 +174,10 @@ TOD_API tod_error tod_decode_frame(const tod_map *map, int lightmap, double hour
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
-#define TOD__RESTRICT __restrict
 #define TOD__INLINE static inline __attribute__((always_inline))
 #elif defined(_MSC_VER)
-#define TOD__RESTRICT __restrict
 #define TOD__INLINE static __forceinline
 #else
-#define TOD__RESTRICT
 #define TOD__INLINE static
 #endif
 
@@ -200,13 +197,15 @@ enum {
     TOD__MAX_STRIDE = 256,
     TOD__MAX_COUNT = 1 << 27, /* of any number in the header */
     TOD__MAX_DEPTH = 8,       /* of the header's lists */
+    TOD__MAX_KEYS = 64,       /* of the header */
     TOD__GROUP = 16,          /* texels on a side of a group */
     TOD__BLOCKS = 16,         /* of a group */
     TOD__TEXELS = 16,         /* of a block */
     TOD__LANES = 32,          /* texels that go through F2 together */
     TOD__ROW = 48,            /* lanes, and room for the rest of a block's: floats from one channel to the next */
     TOD__PAD = 8,             /* hidden layers are filled up with zeros to a multiple of it */
-    TOD__RGBX = 4             /* outputs of F2, one of them unused */
+    TOD__RGBX = 4,            /* outputs of F2, one of them unused */
+    TOD__OVER = 32            /* floats behind weights that may be read */
 };
 #define TOD__EMPTY 0xFFFFFFFFu
 #define TOD__PARTIAL 0x80000000u
@@ -229,7 +228,7 @@ typedef struct tod__level {
 struct tod_map {
     tod_info info;
     tod__chunk *memory; /* all that the pointers here point to */
-    double *hours, *events;
+    double *hours, *events, *scale; /* scale: frame_scale */
     double *lengths; /* of the interval after each baked hour */
     double *steps;   /* from its start to its event, or -1 */
     tod_lightmap *lightmaps;
@@ -239,21 +238,26 @@ struct tod_map {
     int hidden;     /* width of the hidden layers, filled up */
     int layers;     /* hidden layers */
     float step;     /* z = step * q - 1 */
-    float *f2;      /* for each hidden layer: weight inputs x hidden, bias */
-    float *by_hour; /* for each baked hour: weight (z_dim + hidden) x 4, bias 4; frame_scale is multiplied in */
+    float *f2;      /* for each hidden layer: weight inputs x hidden, bias 1 x hidden */
+    float *by_hour; /* for each baked hour: weight z_dim x 4, bias 4, weight hidden x 4, all times frame_scale */
 };
 
 /* ---- memory and bytes -------------------------------------------------------------------------------------------- */
 
-/* `count` things of `size` bytes, all of them 0, or NULL. */
-static void *tod__zeros(tod__chunk **memory, uint64_t count, size_t size) {
+/* `count` things of `size` bytes, or NULL. */
+static void *tod__take_memory(tod__chunk **memory, uint64_t count, size_t size) {
     uint64_t bytes = sizeof(tod__chunk) + count * size; /* below 2^64: counts are below 2^40 */
     tod__chunk *chunk = bytes > (uint64_t)PTRDIFF_MAX ? NULL : (tod__chunk *)TOD_MALLOC((size_t)bytes);
     if (!chunk) return NULL;
-    memset(chunk, 0, (size_t)bytes);
     chunk->next = *memory;
     *memory = chunk;
     return chunk + 1;
+}
+
+/* The same, all of it 0. */
+static void *tod__zeros(tod__chunk **memory, uint64_t count, size_t size) {
+    void *taken = tod__take_memory(memory, count, size);
+    return taken ? memset(taken, 0, (size_t)count * size) : NULL;
 }
 
 static void tod__free(tod__chunk *memory) {
@@ -267,6 +271,10 @@ static void tod__free(tod__chunk *memory) {
 static uint32_t tod__u16(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8; }
 
 static uint32_t tod__u32(const uint8_t *p) { return tod__u16(p) | tod__u16(p + 2) << 16; }
+
+static uint32_t tod__u32_big(const uint8_t *p) {
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
 
 /* IEEE half precision; the caller has seen that it is finite. */
 static float tod__half(uint32_t h) {
@@ -301,23 +309,23 @@ static int tod__popcount(uint32_t value) {
 
 /* ---- SHA-256 (FIPS 180-4) ---------------------------------------------------------------------------------------- */
 
-static const uint32_t tod__sha_k[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+/* The first 32 bits behind the point of the square root (degree 2) or the cube root (3) of a small number. */
+static uint32_t tod__root_bits(int number, int degree) {
+    double root = number, power;
+    int k;
+    for (k = 0; k < 50; k++) { /* Newton's steps */
+        power = degree == 2 ? root : root * root;
+        root = ((degree - 1) * root + number / power) / degree;
+    }
+    return (uint32_t)((root - (int)root) * 4294967296.0);
+}
 
 static uint32_t tod__rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
-static void tod__sha_chunk(uint32_t state[8], const uint8_t *p) {
+static void tod__sha_chunk(uint32_t state[8], const uint32_t k[64], const uint8_t *p) {
     uint32_t w[64], s[8];
     int i;
-    for (i = 0; i < 16; i++)
-        w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
+    for (i = 0; i < 16; i++) w[i] = tod__u32_big(p + 4 * i);
     for (; i < 64; i++) {
         uint32_t a = w[i - 15], b = w[i - 2];
         w[i] = w[i - 16] + w[i - 7] + (tod__rotate(a, 7) ^ tod__rotate(a, 18) ^ a >> 3) +
@@ -326,7 +334,7 @@ static void tod__sha_chunk(uint32_t state[8], const uint8_t *p) {
     memcpy(s, state, sizeof s);
     for (i = 0; i < 64; i++) {
         uint32_t t1 = s[7] + (tod__rotate(s[4], 6) ^ tod__rotate(s[4], 11) ^ tod__rotate(s[4], 25)) +
-                      ((s[4] & s[5]) ^ (~s[4] & s[6])) + tod__sha_k[i] + w[i];
+                      ((s[4] & s[5]) ^ (~s[4] & s[6])) + k[i] + w[i];
         uint32_t t2 = (tod__rotate(s[0], 2) ^ tod__rotate(s[0], 13) ^ tod__rotate(s[0], 22)) +
                       ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
         memmove(s + 1, s, 7 * sizeof s[0]);
@@ -337,30 +345,34 @@ static void tod__sha_chunk(uint32_t state[8], const uint8_t *p) {
 }
 
 static void tod__sha256(const uint8_t *data, size_t size, uint8_t digest[TOD__DIGEST_BYTES]) {
-    uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                         0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    uint32_t state[8], k[64];
     uint8_t last[128] = {0};
     size_t done = size / 64 * 64, rest = size - done, tail = rest < 56 ? 64 : 128, i;
-    for (i = 0; i < done; i += 64) tod__sha_chunk(state, data + i);
+    int prime = 2, found = 0, divisor;
+    for (; found < 64; prime++) { /* the constants are of the first primes */
+        for (divisor = 2; prime % divisor; divisor++) {}
+        if (divisor < prime) continue;
+        if (found < 8) state[found] = tod__root_bits(prime, 2);
+        k[found++] = tod__root_bits(prime, 3);
+    }
+    for (i = 0; i < done; i += 64) tod__sha_chunk(state, k, data + i);
     memcpy(last, data + done, rest);
     last[rest] = 0x80;
     for (i = 0; i < 8; i++) last[tail - 1 - i] = (uint8_t)((uint64_t)size * 8 >> 8 * i);
-    for (i = 0; i < tail; i += 64) tod__sha_chunk(state, last + i);
+    for (i = 0; i < tail; i += 64) tod__sha_chunk(state, k, last + i);
     for (i = 0; i < TOD__DIGEST_BYTES; i++) digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i & 3)));
 }
 
 /* ---- zlib streams (RFC 1950, 1951) ------------------------------------------------------------------------------- */
 
+enum { TOD__CODE_BITS = 15, TOD__MAX_CODES = 288, TOD__MAX_DISTANCES = 32 };
+
 typedef struct tod__inflater {
-    const uint8_t *in, *in_end;
+    const uint8_t *in;
     uint8_t *out;
-    size_t made, size;
-    uint32_t bits; /* read and not yet used, the next one lowest */
-    int bit_count;
+    size_t bit, bit_end, made, size;
     int failed; /* what is read from then on means nothing */
 } tod__inflater;
-
-enum { TOD__CODE_BITS = 15, TOD__MAX_CODES = 288, TOD__MAX_DISTANCES = 32 };
 
 /* A canonical Huffman code: how many symbols have each length, and the symbols by length. */
 typedef struct tod__huffman {
@@ -368,69 +380,59 @@ typedef struct tod__huffman {
     uint16_t symbol[TOD__MAX_CODES];
 } tod__huffman;
 
-static uint32_t tod__inflate_bits(tod__inflater *z, int count) {
-    uint32_t value;
-    while (z->bit_count < count) {
-        if (z->failed || z->in == z->in_end) {
-            z->failed = 1;
-            return 0;
-        }
-        z->bits |= (uint32_t)*z->in++ << z->bit_count;
-        z->bit_count += 8;
-    }
-    value = z->bits & ((1u << count) - 1);
-    z->bits >>= count;
-    z->bit_count -= count;
+static int tod__inflate_bits(tod__inflater *z, int count) {
+    int value = 0, k;
+    z->failed |= z->bit_end - z->bit < (size_t)count;
+    for (k = 0; k < count && !z->failed; k++, z->bit++) value |= (z->in[z->bit >> 3] >> (z->bit & 7) & 1) << k;
     return value;
 }
 
-/* From the lengths of `count` symbols' codes. 0 for a code that has room left, but for one of a single symbol, or of
+/* From the lengths of `count` symbols' codes. A code that has room left fails, but for one of a single symbol, or of
  * none where that is allowed. */
-static int tod__huffman_make(tod__huffman *code, const uint8_t *lengths, int count, int may_be_empty) {
+static void tod__huffman_make(tod__inflater *z, tod__huffman *code, const uint8_t *lengths, int count,
+                              int may_be_empty) {
     uint16_t first[TOD__CODE_BITS + 2] = {0};
     int i, left = 1;
     memset(code->count, 0, sizeof code->count);
     for (i = 0; i < count; i++) code->count[lengths[i]]++;
-    if (code->count[0] == count) return may_be_empty;
+    if (code->count[0] == count && may_be_empty) return;
     code->count[0] = 0;
     for (i = 1; i <= TOD__CODE_BITS && left >= 0; i++) {
         left = 2 * left - code->count[i];
         first[i + 1] = (uint16_t)(first[i] + code->count[i]);
     }
-    if (left < 0) return 0;
-    for (i = 0; i < count; i++)
+    z->failed |= left && !(left == 1 << (TOD__CODE_BITS - 1) && code->count[1] == 1);
+    for (i = 0; i < count && !z->failed; i++)
         if (lengths[i]) code->symbol[first[lengths[i]]++] = (uint16_t)i;
-    return left == 0 || (left == 1 << (TOD__CODE_BITS - 1) && code->count[1] == 1);
 }
 
 static int tod__huffman_read(tod__inflater *z, const tod__huffman *code) {
     int length, value = 0, first = 0, index = 0;
     for (length = 1; length <= TOD__CODE_BITS; length++) {
         int count = code->count[length];
-        value |= (int)tod__inflate_bits(z, 1);
+        value = value << 1 | tod__inflate_bits(z, 1);
         if (value - count < first) return code->symbol[index + value - first];
         index += count;
         first = (first + count) << 1;
-        value <<= 1;
     }
     z->failed = 1;
     return 0;
 }
 
 static void tod__inflate_stored(tod__inflater *z) {
-    uint32_t length, check;
-    tod__inflate_bits(z, z->bit_count & 7);
+    int length, check;
+    z->bit = (z->bit + 7) & ~(size_t)7;
     length = tod__inflate_bits(z, 16);
     check = tod__inflate_bits(z, 16);
-    if ((length ^ check) != 0xFFFF || length > z->size - z->made) z->failed = 1;
+    z->failed |= (length ^ check) != 0xFFFF || (size_t)length > z->size - z->made;
     while (length-- && !z->failed) z->out[z->made++] = (uint8_t)tod__inflate_bits(z, 8);
 }
 
 static void tod__inflate_coded(tod__inflater *z, const tod__huffman *literals, const tod__huffman *distances) {
     for (;;) {
         int symbol = tod__huffman_read(z, literals), extra;
-        uint32_t length, distance;
-        if (symbol < 256 && z->made == z->size) z->failed = 1;
+        size_t length, distance;
+        z->failed |= symbol < 256 && z->made == z->size;
         if (z->failed || symbol == 256) return;
         if (symbol < 256) {
             z->out[z->made++] = (uint8_t)symbol;
@@ -438,16 +440,15 @@ static void tod__inflate_coded(tod__inflater *z, const tod__huffman *literals, c
         }
         /* Lengths 3, 4, ..., 10, then four for each further bit, and 258; distances 1, ..., 4, then two for each. */
         symbol -= 257;
-        extra = symbol < 8 ? 0 : symbol / 4 - 1;
-        length = symbol < 8 ? (uint32_t)symbol + 3 : ((4 + ((uint32_t)symbol & 3)) << extra) + 3;
-        if (symbol < 28) length += tod__inflate_bits(z, extra);
-        else length = 258;
+        extra = symbol < 8 || symbol > 27 ? 0 : symbol / 4 - 1;
+        length = (size_t)(symbol < 8 ? symbol + 3 : symbol < 28 ? ((4 + (symbol & 3)) << extra) + 3 : 258);
+        length += (size_t)tod__inflate_bits(z, extra);
         z->failed |= symbol > 28;
         symbol = tod__huffman_read(z, distances);
         extra = symbol < 4 ? 0 : tod__min(symbol / 2 - 1, 15);
-        distance = symbol < 4 ? (uint32_t)symbol + 1 : ((2 + ((uint32_t)symbol & 1)) << extra) + 1;
-        distance += tod__inflate_bits(z, extra);
-        if (symbol > 29 || distance > z->made || length > z->size - z->made) z->failed = 1;
+        distance = (size_t)(symbol < 4 ? symbol + 1 : ((2 + (symbol & 1)) << extra) + 1);
+        distance += (size_t)tod__inflate_bits(z, extra);
+        z->failed |= symbol > 29 || distance > z->made || length > z->size - z->made;
         for (; length && !z->failed; length--, z->made++) z->out[z->made] = z->out[z->made - distance];
     }
 }
@@ -459,16 +460,17 @@ static void tod__inflate_lengths(tod__inflater *z, uint8_t *lengths, int count, 
     int i;
     memset(lengths, 0, 19);
     for (i = 0; i < length_count; i++) lengths[order[i]] = (uint8_t)tod__inflate_bits(z, 3);
-    z->failed |= !tod__huffman_make(&code, lengths, 19, 0);
+    tod__huffman_make(z, &code, lengths, 19, 0);
     for (i = 0; i < count && !z->failed;) {
-        int symbol = tod__huffman_read(z, &code), times = 1, value = symbol;
-        if (symbol == 16) times = 3 + (int)tod__inflate_bits(z, 2);
-        if (symbol == 17) times = 3 + (int)tod__inflate_bits(z, 3);
-        if (symbol == 18) times = 11 + (int)tod__inflate_bits(z, 7);
-        if (symbol == 16 && i > 0) value = lengths[i - 1];
-        else if (symbol > 15) value = 0;
-        if ((symbol == 16 && i == 0) || times > count - i) z->failed = 1;
-        else memset(lengths + i, value, (size_t)times);
+        int symbol = tod__huffman_read(z, &code), times = 1, value = symbol > 15 ? 0 : symbol;
+        if (symbol == 16) {
+            times = 3 + tod__inflate_bits(z, 2);
+            value = i ? lengths[i - 1] : -1; /* there is none before the first */
+        }
+        if (symbol == 17) times = 3 + tod__inflate_bits(z, 3);
+        if (symbol == 18) times = 11 + tod__inflate_bits(z, 7);
+        z->failed |= value < 0 || times > count - i;
+        if (!z->failed) memset(lengths + i, value, (size_t)times);
         i += times;
     }
 }
@@ -477,346 +479,312 @@ static void tod__inflate_lengths(tod__inflater *z, uint8_t *lengths, int count, 
 static void tod__inflate_part(tod__inflater *z, int is_fixed) {
     tod__huffman literals, distances;
     uint8_t lengths[TOD__MAX_CODES + TOD__MAX_DISTANCES];
-    int literal_count = TOD__MAX_CODES, distance_count = TOD__MAX_DISTANCES;
+    int literal_count = TOD__MAX_CODES, distance_count = TOD__MAX_DISTANCES, i;
     if (is_fixed) {
-        memset(lengths, 8, 144);
-        memset(lengths + 144, 9, 112);
-        memset(lengths + 256, 7, 24);
-        memset(lengths + 280, 8, 8);
-        memset(lengths + 288, 5, 32);
+        for (i = 0; i < 320; i++) lengths[i] = (uint8_t)(i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : i < 288 ? 8 : 5);
     } else {
-        literal_count = (int)tod__inflate_bits(z, 5) + 257;
-        distance_count = (int)tod__inflate_bits(z, 5) + 1;
+        literal_count = tod__inflate_bits(z, 5) + 257;
+        distance_count = tod__inflate_bits(z, 5) + 1;
         z->failed |= literal_count > 286 || distance_count > 30;
-        tod__inflate_lengths(z, lengths, literal_count + distance_count, (int)tod__inflate_bits(z, 4) + 4);
+        tod__inflate_lengths(z, lengths, literal_count + distance_count, tod__inflate_bits(z, 4) + 4);
         z->failed |= !lengths[256];
     }
-    if (z->failed || !tod__huffman_make(&literals, lengths, literal_count, 0) ||
-        !tod__huffman_make(&distances, lengths + literal_count, distance_count, 1))
-        z->failed = 1;
-    else tod__inflate_coded(z, &literals, &distances);
+    if (z->failed) return;
+    tod__huffman_make(z, &literals, lengths, literal_count, 0);
+    tod__huffman_make(z, &distances, lengths + literal_count, distance_count, 1);
+    if (!z->failed) tod__inflate_coded(z, &literals, &distances);
 }
 
 /* Whether the zlib stream `in` holds exactly `size` bytes; they go to `out`. */
 static int tod__inflate(const uint8_t *in, size_t in_size, uint8_t *out, size_t size) {
-    tod__inflater z;
-    uint32_t a = 1, b = 0, last, kind;
+    tod__inflater z = {NULL, NULL, 16, 0, 0, 0, 0};
+    uint32_t a = 1, b = 0;
+    int last, kind;
     size_t i;
     if (in_size < 6 || (in[0] & 15) != 8 || in[0] >> 4 > 7 || (in[0] * 256 + in[1]) % 31 || in[1] & 32) return 0;
-    memset(&z, 0, sizeof z);
-    z.in = in + 2;
-    z.in_end = in + in_size - 4;
+    z.in = in;
+    z.bit_end = 8 * (in_size - 4);
     z.out = out;
     z.size = size;
     do {
         last = tod__inflate_bits(&z, 1);
         kind = tod__inflate_bits(&z, 2);
+        z.failed |= kind == 3;
         if (kind == 0) tod__inflate_stored(&z);
-        else if (kind == 3) z.failed = 1;
-        else tod__inflate_part(&z, kind == 1);
+        else if (!z.failed) tod__inflate_part(&z, kind == 1);
     } while (!last && !z.failed);
-    if (z.failed || z.made != size || z.in != z.in_end) return 0;
+    if (z.failed || z.made != size || (z.bit + 7) / 8 != in_size - 4) return 0;
     for (i = 0; i < size; i++) { /* Adler-32 */
         a = (a + out[i]) % 65521;
         b = (b + a) % 65521;
     }
-    in = z.in_end;
-    return (b << 16 | a) == ((uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3]);
+    return (b << 16 | a) == tod__u32_big(in + in_size - 4);
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------------------------- */
+/* ---- header: JSON ------------------------------------------------------------------------------------------------ */
 
-/* What is left of a text. Functions set *failed when it is not what they read; nothing that they return then counts. */
-typedef struct tod__text {
+/* What stands behind a key of the header, however it is nested: its numbers (true is 1, false and null are 0), and its
+ * strings and keys, one after another, each with a 0 behind it. */
+typedef struct tod__entry {
+    const char *key, *strings;
+    const double *numbers;
+    int string_count, number_count;
+} tod__entry;
+
+/* A text that is read, and the entries found so far. What does not fit sets `failed`: what is read then is nothing. */
+typedef struct tod__header {
     const char *at, *end;
-    int *failed;
-} tod__text;
-
-/* Where the values of a text go, however they are nested: numbers (true is 1, false and null are 0), and strings one
- * after another, each with a 0 behind it. They are only counted where there is no room. */
-typedef struct tod__sink {
-    double *numbers;
-    int number_count, room;
     char *strings;
-    int string_count;
-} tod__sink;
+    double *numbers;
+    int string_count, number_count, entry_count, failed;
+    tod__entry entries[TOD__MAX_KEYS];
+} tod__header;
 
-static int tod__peek(tod__text *t) {
+static int tod__peek(tod__header *t) {
     while (t->at < t->end && (*t->at == ' ' || *t->at == '\n' || *t->at == '\r' || *t->at == '\t')) t->at++;
     return t->at < t->end ? (unsigned char)*t->at : -1;
 }
 
-static int tod__take(tod__text *t, char c) {
-    if (tod__peek(t) != c) return 0;
-    t->at++;
-    return 1;
+static int tod__take(tod__header *t, char c) {
+    int is_there = tod__peek(t) == c;
+    t->at += is_there;
+    return is_there;
 }
 
-static void tod__expect(tod__text *t, char c) {
-    if (!tod__take(t, c)) *t->failed = 1;
-}
-
-static int tod__word(tod__text *t, const char *word) {
+static int tod__word(tod__header *t, const char *word) {
     size_t length = strlen(word);
-    tod__peek(t);
     if ((size_t)(t->end - t->at) < length || memcmp(t->at, word, length) != 0) return 0;
     t->at += length;
     return 1;
 }
 
 /* Between the elements of a list: 1 before another one, 0 behind the last. */
-static int tod__more(tod__text *t, int *is_first, char close) {
-    if (*t->failed || tod__take(t, close)) return 0;
-    if (!*is_first) tod__expect(t, ',');
+static int tod__more(tod__header *t, int *is_first, char close) {
+    if (t->failed || tod__take(t, close)) return 0;
+    t->failed |= !*is_first && !tod__take(t, ',');
     *is_first = 0;
-    return !*t->failed;
+    return !t->failed;
 }
 
-static uint32_t tod__hex4(tod__text *t) {
-    uint32_t value = 0;
-    int i;
-    for (i = 0; i < 4; i++) {
-        int c = t->at < t->end ? *t->at++ : 0, letter = c | 32;
-        if (c >= '0' && c <= '9') value = value * 16 + (uint32_t)(c - '0');
-        else if (letter >= 'a' && letter <= 'f') value = value * 16 + (uint32_t)(letter - 'a') + 10;
-        else *t->failed = 1;
-    }
-    return value;
-}
-
-/* What stands behind a backslash: a character, or a number of one. */
-static uint32_t tod__escape(tod__text *t) {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    int c = t->at < t->end ? *t->at++ : 0;
-    const char *known = c ? strchr(from, c) : NULL;
-    uint32_t code, low;
+/* What stands behind a backslash: a character, or half of one beyond 16 bits. */
+static uint32_t tod__escape(tod__header *t) {
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t", digits[] = "0123456789abcdefABCDEF";
+    int c = t->at < t->end ? *t->at++ : 0, k;
+    const char *known = c ? strchr(from, c) : NULL, *digit;
+    uint32_t code = 0;
     if (known) return (uint32_t)to[known - from];
-    if (c != 'u') *t->failed = 1;
-    code = tod__hex4(t);
-    if (code < 0xD800 || code > 0xDBFF) return code;
-    if (t->end - t->at < 6 || *t->at++ != '\\' || *t->at++ != 'u') *t->failed = 1; /* the other one of a pair */
-    low = tod__hex4(t);
-    if (low < 0xDC00 || low > 0xDFFF) *t->failed = 1;
-    return 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+    t->failed |= c != 'u' || t->end - t->at < 4;
+    for (k = 0; k < 4 && !t->failed; k++) {
+        digit = *t->at ? strchr(digits, *t->at++) : NULL;
+        t->failed |= !digit;
+        if (digit) code = code << 4 | (uint32_t)(digit - digits < 16 ? digit - digits : digit - digits - 6);
+    }
+    return code;
 }
 
-/* In UTF-8 a string takes no more bytes than in the text. */
-static void tod__string(tod__text *t, tod__sink *to) {
-    char *out = to->strings;
-    tod__expect(t, '"');
-    while (!*t->failed && t->at < t->end && *t->at != '"') {
+/* A string goes behind those before it: in UTF-8 it takes no more bytes than in the text. */
+static const char *tod__string(tod__header *t) {
+    const char *first = t->strings;
+    t->failed |= !tod__take(t, '"');
+    while (!t->failed && t->at < t->end && *t->at != '"') {
         unsigned char c = (unsigned char)*t->at++;
-        uint32_t code = c == '\\' ? tod__escape(t) : c;
-        int more = c != '\\' || code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3; /* bytes */
-        if (c < 32) *t->failed = 1;
-        if (!out) continue;
-        *out++ = (char)(more ? (0xFF00u >> (more + 1) & 0xFF) | code >> 6 * more : code);
-        while (more--) *out++ = (char)(0x80 | (code >> 6 * more & 63));
+        uint32_t code = c == '\\' ? tod__escape(t) : c, low;
+        int more; /* bytes */
+        if (c == '\\' && code >> 10 == 0xD800 >> 10) {
+            t->failed |= !tod__word(t, "\\");
+            low = t->failed ? 0 : tod__escape(t);
+            t->failed |= low >> 10 != 0xDC00 >> 10;
+            code = 0x10000 + ((code & 1023) << 10 | (low & 1023));
+        }
+        more = c != '\\' || code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+        t->failed |= c < 32;
+        *t->strings++ = (char)(more ? (0xFF00u >> (more + 1) & 0xFF) | code >> 6 * more : code);
+        while (more--) *t->strings++ = (char)(0x80 | (code >> 6 * more & 63));
     }
-    tod__expect(t, '"');
-    if (out) *out++ = 0;
-    to->strings = out;
-    to->string_count++;
+    t->failed |= !tod__take(t, '"');
+    *t->strings++ = 0;
+    t->string_count++;
+    return first;
+}
+
+/* The digits of a number; how many there are is returned. */
+static int tod__digits(tod__header *t, double *value) {
+    const char *first = t->at;
+    for (; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++) *value = *value * 10 + (*t->at - '0');
+    return (int)(t->at - first);
 }
 
 /* A number to within a few ulp, without the C library's: that one depends on the locale. */
-static double tod__number(tod__text *t) {
-    int negative = tod__take(t, '-'), digits = 0, point = 0, exponent = 0, sign = 1, left;
-    double value = 0, scale = 1, base = 10;
-    for (; t->at < t->end && ((*t->at >= '0' && *t->at <= '9') || *t->at == '.'); t->at++) {
-        if (*t->at == '.') {
-            point++;
-        } else if (digits++ < 300 || !point) { /* the rest is too small to matter */
-            value = value * 10 + (*t->at - '0');
-            exponent -= point;
-        }
+static double tod__number(tod__header *t) {
+    int is_negative = tod__word(t, "-"), is_small = 0;
+    double value = 0, power = 0, scale = 1, places;
+    t->failed |= !tod__digits(t, &value);
+    places = tod__word(t, ".") ? tod__digits(t, &value) : 0;
+    if (tod__word(t, "e") || tod__word(t, "E")) {
+        is_small = tod__word(t, "-");
+        if (!is_small) tod__word(t, "+");
+        t->failed |= !tod__digits(t, &power);
     }
-    left = exponent;
-    if (digits && t->at < t->end && (*t->at | 32) == 'e') {
-        t->at++;
-        if (t->at < t->end && (*t->at == '+' || *t->at == '-')) sign = *t->at++ == '-' ? -1 : 1;
-        for (exponent = 0; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++)
-            exponent = tod__min(exponent * 10 + (*t->at - '0'), 10000);
-        left += sign * exponent;
-    }
-    exponent = left;
-    for (left = tod__abs(left); left; left >>= 1, base *= base)
-        if (left & 1) scale *= base;
-    value = exponent < 0 ? value / scale : value * scale;
-    if (!digits || point > 1 || !(value - value == 0)) *t->failed = 1; /* not finite */
-    return negative ? -value : value;
+    power = (is_small ? -power : power) - places;
+    for (places = power < 0 ? -power : power; places >= 1 && scale - scale == 0; places--) scale *= 10;
+    value = power < 0 ? value / scale : value * scale;
+    t->failed |= !(value - value == 0); /* not finite */
+    return is_negative ? -value : value;
 }
 
 /* Any value. */
-static void tod__value(tod__text *t, int depth, tod__sink *to) {
+static void tod__value(tod__header *t, int depth) {
     int c = tod__peek(t), is_first = 1;
     if (c == '"') {
-        tod__string(t, to);
+        tod__string(t);
     } else if (c == '[' || c == '{') {
         t->at++;
-        if (depth == 0) *t->failed = 1;
+        t->failed |= depth == 0;
         while (tod__more(t, &is_first, c == '[' ? ']' : '}')) {
-            if (c == '{') {
-                tod__string(t, to);
-                tod__expect(t, ':');
-            }
-            tod__value(t, depth - 1, to);
+            if (c == '{') tod__string(t);
+            t->failed |= c == '{' && !tod__take(t, ':');
+            tod__value(t, depth - 1);
         }
     } else {
-        double number = tod__word(t, "true") ? 1 : tod__word(t, "false") || tod__word(t, "null") ? 0 : tod__number(t);
-        if (to->number_count < to->room) to->numbers[to->number_count] = number;
-        to->number_count++;
+        int is_false = tod__word(t, "false") || tod__word(t, "null");
+        t->numbers[t->number_count++] = is_false ? 0 : tod__word(t, "true") ? 1 : tod__number(t);
     }
 }
 
-/* What follows `key` in an object, or an empty text. */
-static tod__text tod__member(tod__text object, const char *key) {
-    tod__text found = object;
-    tod__sink nowhere = {NULL, 0, 0, NULL, 0};
+/* Reads all entries of a text, which leaves it empty. */
+static tod_error tod__read_entries(tod__header *t, tod__chunk **memory) {
+    uint64_t room = (uint64_t)(t->end - t->at) + 16; /* a byte for each; some after a failure */
     int is_first = 1;
-    found.at = found.end;
-    tod__expect(&object, '{');
-    while (tod__more(&object, &is_first, '}')) {
-        tod__text name = object, value;
-        tod__string(&object, &nowhere);
-        tod__expect(&object, ':');
-        value = object;
-        tod__value(&object, TOD__MAX_DEPTH, &nowhere);
-        value.end = object.at;
-        if (tod__take(&name, '"') && tod__word(&name, key) && *name.at == '"') found = value;
+    t->strings = (char *)tod__zeros(memory, room, 1);
+    t->numbers = (double *)tod__zeros(memory, room, sizeof(double));
+    if (!t->strings || !t->numbers) return TOD_ERROR_MEMORY;
+    t->failed |= !tod__take(t, '{');
+    while (tod__more(t, &is_first, '}') && t->entry_count < TOD__MAX_KEYS) {
+        tod__entry *entry = &t->entries[t->entry_count++];
+        entry->key = tod__string(t);
+        entry->strings = t->strings;
+        entry->numbers = t->numbers + t->number_count;
+        entry->string_count = t->string_count;
+        entry->number_count = t->number_count;
+        t->failed |= !tod__take(t, ':');
+        tod__value(t, TOD__MAX_DEPTH);
+        entry->string_count = t->string_count - entry->string_count;
+        entry->number_count = t->number_count - entry->number_count;
     }
-    return found;
+    return t->failed || tod__peek(t) != -1 ? TOD_ERROR_HEADER : TOD_OK;
 }
 
-/* The numbers that follow `key`, each in [least, most], and nothing else. */
-static double *tod__numbers_of(tod__chunk **memory, tod__text object, const char *key, double least, double most,
-                               int *count) {
-    tod__text text = tod__member(object, key), again = text;
-    tod__sink to = {NULL, 0, 0, NULL, 0};
+/* The last entry with this key, or one of nothing. */
+static const tod__entry *tod__find(const tod__header *t, const char *key) {
+    static const tod__entry nothing = {"", "", NULL, 0, 0};
     int k;
-    tod__value(&text, TOD__MAX_DEPTH, &to);
-    *count = to.room = to.number_count;
-    to.numbers = (double *)tod__zeros(memory, (uint64_t)to.room, sizeof(double));
-    to.number_count = 0;
-    if (to.numbers) tod__value(&again, TOD__MAX_DEPTH, &to);
-    for (k = 0; k < to.number_count; k++)
-        if (!(to.numbers[k] >= least && to.numbers[k] <= most)) *object.failed = 1;
-    if (to.string_count) *object.failed = 1;
-    return to.numbers;
+    for (k = t->entry_count; k--;)
+        if (strcmp(t->entries[k].key, key) == 0) return &t->entries[k];
+    return &nothing;
 }
 
-/* The one number that follows `key`, an integer in [least, most]. */
-static int tod__count_of(tod__text object, const char *key, int least, int most) {
-    double number = least;
-    tod__sink to = {&number, 0, 1, NULL, 0};
-    tod__text text = tod__member(object, key);
-    tod__value(&text, 0, &to);
-    if (to.number_count != 1 || !(number >= least && number <= most) || number != (int)number) *object.failed = 1;
-    return *object.failed ? least : (int)number;
+/* The numbers of an entry, each in [least, most], and nothing else. */
+static double *tod__numbers_of(tod__header *t, tod__chunk **memory, const char *key, double least, double most,
+                               int *count) {
+    const tod__entry *entry = tod__find(t, key);
+    double *numbers = (double *)tod__zeros(memory, (uint64_t)entry->number_count, sizeof(double));
+    int k;
+    for (k = 0; k < entry->number_count && numbers; k++) {
+        numbers[k] = entry->numbers[k];
+        t->failed |= !(numbers[k] >= least && numbers[k] <= most);
+    }
+    t->failed |= !numbers || entry->string_count;
+    *count = entry->number_count;
+    return numbers;
 }
 
-/* ---- header ------------------------------------------------------------------------------------------------------ */
+/* The one number of an entry, an integer in [least, most]. */
+static int tod__integer(tod__header *t, const char *key, int least, int most) {
+    const tod__entry *entry = tod__find(t, key);
+    double number = entry->number_count == 1 ? *entry->numbers : -1;
+    int is_right = number >= least && number <= most && number == (int)number && !entry->string_count;
+    t->failed |= !is_right;
+    return is_right ? (int)number : least;
+}
+
+/* ---- header: what it says ---------------------------------------------------------------------------------------- */
 
 /* Levels of (stride, channels): the texels themselves, then the coarser ones by growing stride. */
-static void tod__read_levels(tod_map *map, tod__chunk **memory, tod__text object) {
+static void tod__read_levels(tod_map *map, tod__header *t) {
+    const tod__entry *coarse = tod__find(t, "coarse"); /* not there in version 1 */
     tod_info *info = &map->info;
-    uint64_t latents = 0;
-    int k, count = 0;
-    double *coarse = NULL;
-    tod__text text = tod__member(object, "coarse");
-    map->level_count = 1;
-    if (text.at < text.end) { /* not in version 1 */
-        coarse = tod__numbers_of(memory, object, "coarse", 1, TOD__MAX_COUNT, &count);
-        if (!coarse || count % 2 || count / 2 >= TOD__MAX_LEVELS) *object.failed = 1;
-        if (*object.failed) return;
-        map->level_count += count / 2;
-    }
-    for (k = 0; k < map->level_count; k++) {
+    double latents = 0, values[2];
+    int k;
+    map->level_count = 1 + coarse->number_count / 2;
+    t->failed |= coarse->number_count % 2 || map->level_count > TOD__MAX_LEVELS || coarse->string_count;
+    values[0] = 1;
+    values[1] = info->latent_dim;
+    for (k = 0; k < map->level_count && !t->failed; k++) {
         tod__level *level = &map->levels[k];
-        level->stride = k ? (int)coarse[2 * k - 2] : 1;
-        level->channels = k ? (int)coarse[2 * k - 1] : info->latent_dim;
-        if ((k && level->stride <= level[-1].stride) || level->stride > TOD__MAX_STRIDE ||
-            level->channels > 3 * info->hour_count) {
-            *object.failed = 1;
-            return;
-        }
+        if (k) memcpy(values, coarse->numbers + 2 * (k - 1), sizeof values);
+        t->failed |= !(values[0] >= (k ? level[-1].stride + 1 : 1) && values[0] <= TOD__MAX_STRIDE && values[1] >= 1 &&
+                       values[1] <= 3 * info->hour_count);
+        if (t->failed) return;
+        level->stride = (int)values[0];
+        level->channels = (int)values[1];
         level->height = (info->height + level->stride - 1) / level->stride;
         level->width = (info->width + level->stride - 1) / level->stride;
         level->size_bits = tod__bit_length((uint32_t)(level->channels * info->latent_bits));
         level->width_bits = tod__bit_length((uint32_t)info->latent_bits);
-        latents += (uint64_t)level->height * (uint64_t)level->width * (uint64_t)level->channels;
+        latents += (double)level->height * level->width * level->channels;
         map->z_dim += level->channels;
     }
-    if (latents > TOD_MAX_VALUES) *object.failed = 1;
+    t->failed |= latents > TOD_MAX_VALUES;
 }
 
 /* The lightmaps' names, and where each lies: first row, height, width. */
-static tod_error tod__read_lightmaps(tod_map *map, tod__chunk **memory, tod__text object) {
+static void tod__read_lightmaps(tod_map *map, tod__header *t) {
+    const tod__entry *regions = tod__find(t, "regions");
+    const char *name = regions->strings;
+    const double *numbers = regions->numbers;
     tod_info *info = &map->info;
-    tod__text text = tod__member(object, "regions");
-    char *name = (char *)tod__zeros(&map->memory, (uint64_t)(text.end - text.at) + 1, 1);
-    double *numbers = (double *)tod__zeros(memory, (uint64_t)(text.end - text.at) + 1, sizeof(double));
-    tod__sink to = {NULL, 0, 0, NULL, 0};
     tod_lightmap *part;
-    int k;
-    to.numbers = numbers;
-    to.strings = name;
-    to.room = name && numbers ? (int)(text.end - text.at) : 0;
-    if (!to.room) return name && numbers ? TOD_ERROR_HEADER : TOD_ERROR_MEMORY;
-    tod__value(&text, 2, &to);
-    part = (tod_lightmap *)tod__zeros(&map->memory, (uint64_t)to.string_count + 1, sizeof *part);
-    if (!part) return TOD_ERROR_MEMORY;
+    info->lightmap_count = tod__max(regions->string_count, 1);
+    part = (tod_lightmap *)tod__zeros(&map->memory, (uint64_t)info->lightmap_count, sizeof *part);
     info->lightmaps = map->lightmaps = part;
-    info->lightmap_count = tod__max(to.string_count, 1);
-    part->name = name; /* empty: of a bundle without names */
+    t->failed |= !part || regions->number_count != 3 * regions->string_count;
+    if (t->failed) return;
+    part->name = ""; /* of a bundle without names */
     part->height = info->height;
     part->width = info->width;
-    if (*object.failed || to.number_count != 3 * to.string_count) return TOD_ERROR_HEADER;
-    for (k = 0; k < to.string_count; k++, part++, numbers += 3) {
-        if (!(numbers[0] >= 0 && numbers[1] >= 1 && numbers[2] >= 1 && numbers[0] + numbers[1] <= info->height &&
-              numbers[2] <= info->width))
-            return TOD_ERROR_HEADER;
+    for (; part < map->lightmaps + regions->string_count; part++, numbers += 3, name += strlen(name) + 1) {
+        t->failed |= !(numbers[0] >= 0 && numbers[1] >= 1 && numbers[2] >= 1 &&
+                       numbers[0] + numbers[1] <= info->height && numbers[2] <= info->width);
+        if (t->failed) return;
         part->name = name;
         part->first_row = (int)numbers[0];
         part->height = (int)numbers[1];
         part->width = (int)numbers[2];
-        name += strlen(name) + 1;
     }
-    return TOD_OK;
 }
 
-/* Everything but the sections' sizes. `scale`: frame_scale. */
-static tod_error tod__read_header(tod_map *map, tod__chunk **memory, tod__text object, double **scale) {
+/* Everything but the sections' sizes. */
+static void tod__read_header(tod_map *map, tod__header *t) {
     tod_info *info = &map->info;
-    int blocks = 0, scale_count, k;
-    tod__text text = object;
-    tod__sink nowhere = {NULL, 0, 0, NULL, 0};
-    tod__value(&text, TOD__MAX_DEPTH, &nowhere);
-    if (tod__peek(&text) != -1) return TOD_ERROR_HEADER;
-    info->height = tod__count_of(object, "height", 1, TOD_MAX_TEXELS);
-    info->width = tod__count_of(object, "width", 1, TOD_MAX_TEXELS / info->height);
-    info->latent_dim = tod__count_of(object, "latent_dim", 1, TOD__MAX_COUNT);
-    info->latent_bits = tod__count_of(object, "latent_bits", 4, 8);
-    info->is_radiance = tod__count_of(object, "is_radiance", 0, 1);
-    map->hidden = tod__count_of(object, "hidden_f2", 1, TOD__MAX_WIDTH_F2);
-    map->layers = tod__count_of(object, "layers_f2", 1, TOD__MAX_LAYERS_F2);
-    text = tod__member(object, "blocks");
-    if (text.at < text.end) blocks = tod__count_of(object, "blocks", 0, 1); /* earlier versions have none */
-    info->hours = map->hours = tod__numbers_of(&map->memory, object, "hours", 0, 24, &info->hour_count);
-    info->events = map->events = tod__numbers_of(&map->memory, object, "events", 0, 24, &info->event_count);
-    *scale = tod__numbers_of(memory, object, "frame_scale", 0, 1.7e308, &scale_count);
-    if (!map->hours || !map->events || !*scale) return TOD_ERROR_MEMORY;
-    if (*object.failed || info->latent_bits & 1 || info->hour_count < 1 || info->hour_count > TOD__MAX_FRAMES ||
-        info->event_count > TOD__MAX_FRAMES || scale_count != info->hour_count)
-        return TOD_ERROR_HEADER;
-    for (k = 0; k < info->hour_count; k++)
-        if (!((*scale)[k] > 0) || !(map->hours[k] < 24) || (k && map->hours[k] <= map->hours[k - 1]))
-            return TOD_ERROR_HEADER;
-    for (k = 0; k < info->event_count; k++)
-        if (!(map->events[k] < 24)) return TOD_ERROR_HEADER;
-    tod__read_levels(map, memory, object);
-    if (blocks != (info->version >= 3) || (blocks && map->level_count > 1)) return TOD_ERROR_HEADER;
-    return *object.failed ? TOD_ERROR_HEADER : tod__read_lightmaps(map, memory, object);
+    int blocks = tod__find(t, "blocks")->key[0] ? tod__integer(t, "blocks", 0, 1) : 0, scale_count, k;
+    info->height = tod__integer(t, "height", 1, TOD_MAX_TEXELS);
+    info->width = tod__integer(t, "width", 1, TOD_MAX_TEXELS / info->height);
+    info->latent_dim = tod__integer(t, "latent_dim", 1, TOD__MAX_COUNT);
+    info->latent_bits = tod__integer(t, "latent_bits", 4, 8);
+    info->is_radiance = tod__integer(t, "is_radiance", 0, 1);
+    map->hidden = tod__integer(t, "hidden_f2", 1, TOD__MAX_WIDTH_F2);
+    map->layers = tod__integer(t, "layers_f2", 1, TOD__MAX_LAYERS_F2);
+    info->hours = map->hours = tod__numbers_of(t, &map->memory, "hours", 0, 24, &info->hour_count);
+    info->events = map->events = tod__numbers_of(t, &map->memory, "events", 0, 24, &info->event_count);
+    map->scale = tod__numbers_of(t, &map->memory, "frame_scale", 0, 1.7e308, &scale_count);
+    t->failed |= info->latent_bits & 1 || info->hour_count < 1 || info->hour_count > TOD__MAX_FRAMES ||
+                 info->event_count > TOD__MAX_FRAMES || scale_count != info->hour_count;
+    for (k = 0; k < info->hour_count && !t->failed; k++)
+        t->failed |= !(map->scale[k] > 0 && map->hours[k] < 24 && (!k || map->hours[k] > map->hours[k - 1]));
+    for (k = 0; k < info->event_count && !t->failed; k++) t->failed |= !(map->events[k] < 24);
+    if (!t->failed) tod__read_levels(map, t);
+    t->failed |= blocks != (info->version >= 3) || (blocks && map->level_count > 1);
+    if (!t->failed) tod__read_lightmaps(map, t);
 }
 
 /* The interval in which each event lies, and where in it. */
@@ -830,8 +798,8 @@ static tod_error tod__place_events(tod_map *map) {
         map->steps[t] = -1;
     }
     for (k = 0; k < map->info.event_count; k++) {
-        double offset;
         int after = count - 1, before;
+        double offset;
         for (t = 0; t < count && map->hours[t] <= map->events[k]; t++) after = t;
         before = after ? after - 1 : count - 1;
         offset = map->events[k] - map->hours[after];
@@ -840,20 +808,6 @@ static tod_error tod__place_events(tod_map *map) {
         else map->steps[after] = offset;
     }
     return TOD_OK;
-}
-
-/* ---- mask -------------------------------------------------------------------------------------------------------- */
-
-/* For each texel a byte, 1 where it is valid. */
-static tod_error tod__read_mask(const tod_map *map, tod__chunk **memory, const uint8_t *data, size_t size,
-                                uint8_t **mask) {
-    size_t texels = (size_t)map->info.height * (size_t)map->info.width, bytes = (texels + 7) / 8, i;
-    uint8_t *packed = (uint8_t *)tod__zeros(memory, bytes, 1), any = 0;
-    *mask = (uint8_t *)tod__zeros(memory, texels, 1);
-    if (!packed || !*mask) return TOD_ERROR_MEMORY;
-    if (tod__inflate(data, size, packed, bytes))
-        for (i = 0; i < texels; i++) any |= (*mask)[i] = packed[i >> 3] >> (7 - (i & 7)) & 1;
-    return any ? TOD_OK : TOD_ERROR_MASK;
 }
 
 /* ---- planes ------------------------------------------------------------------------------------------------------ */
@@ -916,14 +870,13 @@ static tod_error tod__read_coder(tod__coder *coder, tod__chunk **memory, const u
     if (!tod__inflate(data, table_bytes, raw, raw_bytes)) return TOD_ERROR_PLANES;
     for (i = 0; i < weights; i++, raw += 2) coder->weights[i] = (int16_t)(uint16_t)tod__u16(raw);
     for (k = 0; k < TOD__CONTEXTS; k++) {
-        uint32_t sum = 0;
-        for (u = 0; u < alphabet; u++, raw += 2) {
-            uint32_t f = tod__u16(raw);
+        uint32_t sum = 0, f;
+        for (u = 0; u < alphabet; u++, raw += 2, sum += f) {
+            f = tod__u16(raw);
             if (f >= TOD__TOTAL || sum + f > TOD__TOTAL) return TOD_ERROR_PLANES;
             coder->frequency[k][u] = (uint16_t)f;
             coder->start[k][u] = (uint16_t)sum;
             memset(coder->symbol[k] + sum, (int)u, f);
-            sum += f;
         }
         if (sum != TOD__TOTAL) return TOD_ERROR_PLANES;
     }
@@ -979,22 +932,16 @@ static void tod__decode_value(tod__planes *p, tod__coder *coder, int d, size_t i
         missing = !valid[-1] + !valid_n[0] + !valid_n[-1] + !valid_n[1];
     }
     prediction = tod__max(tod__min(w, n), tod__min(tod__max(w, n), w + n - nw));
-    f[0] = tod__abs(w - nw);
-    f[1] = tod__abs(n - nw);
-    f[2] = tod__abs(n - ne);
-    f[3] = r[-1];
-    f[4] = rn[0];
-    f[5] = rn[-1] + rn[1];
+    f[0] = tod__abs(w - nw), f[1] = tod__abs(n - nw), f[2] = tod__abs(n - ne);
+    f[3] = r[-1], f[4] = rn[0], f[5] = rn[-1] + rn[1];
     f[6] = tod__abs(ww - w) + tod__abs(nn - n);
-    f[7] = d > 0 ? *(r - p->size) : 0;
-    f[8] = d > 1 ? *(r - 2 * p->size) : 0;
+    f[7] = d > 0 ? *(r - p->size) : 0, f[8] = d > 1 ? *(r - 2 * p->size) : 0;
     for (k = 0; k < 9; k++) expected += tod__min(f[k], TOD__RESIDUAL_CAP) * weight[k];
     around = s[-1] + sn[0] + sn[-1] + sn[1] - (uint32_t)(f[3] + f[4] + f[5]); /* without this plane's */
     f[9] = tod__min((int)s[0], TOD__SUM_CAP);
     f[10] = tod__min((int)(s[1] + s[p->row]), TOD__SUM_CAP);
     f[11] = tod__min((int)around, TOD__SUM_CAP);
-    f[12] = 1 + (missing == 3);
-    f[13] = missing == 4;
+    f[12] = 1 + (missing == 3), f[13] = missing == 4;
     for (k = 9; k < TOD__FEATURES; k++) expected += f[k] * weight[k];
     u = tod__next_symbol(coder, lane, tod__context(expected));
     *v = (uint8_t)((prediction + u) & (alphabet - 1));
@@ -1012,8 +959,7 @@ static int tod__decode_steps(tod__planes *p, tod__coder *coder, const tod__level
         int first = step < keys ? 0 : (step - keys) / TOD__LAG + 1, last = tod__min(planes - 1, step / TOD__LAG);
         for (d = first; d <= last; d++) {
             int key = step - TOD__LAG * d, y = key < width ? 0 : (key - width) / 2 + 1;
-            int end = tod__min(height - 1, key / 2);
-            for (; y <= end; y++) {
+            for (; y <= tod__min(height - 1, key / 2); y++) {
                 size_t i = (size_t)(y + 2) * p->row + 2 + (size_t)(key - 2 * y);
                 if (!p->valid[i]) continue;
                 tod__decode_value(p, coder, d, i, lane);
@@ -1089,15 +1035,13 @@ static void tod__put(tod__writer *to, int count, uint32_t value) {
     to->bit += (uint32_t)count;
 }
 
-/* The channels of a group that is packed: smallest value and bits of the group and of its blocks. */
-typedef struct tod__ranges {
-    uint8_t *base, *wide;  /* D */
-    uint8_t *low, *narrow; /* D x 16 */
-} tod__ranges;
+/* A channel of a group that is packed: smallest value and bits of each block, and, behind them, of the group. */
+typedef struct tod__range {
+    uint8_t low[TOD__BLOCKS + 1], bits[TOD__BLOCKS + 1];
+} tod__range;
 
-/* Smallest value and bits of one plane's valid texels in each block and in the whole group. */
-static void tod__find_ranges(tod__ranges *of, int c, const uint8_t *plane, size_t place[TOD__BLOCKS][TOD__TEXELS],
-                             const uint32_t valid[TOD__BLOCKS]) {
+static void tod__find_range(tod__range *of, const uint8_t *plane, size_t place[TOD__BLOCKS][TOD__TEXELS],
+                            const uint32_t valid[TOD__BLOCKS]) {
     int least = 255, most = 0, j, i;
     for (j = 0; j < TOD__BLOCKS; j++) {
         int low = 255, high = 0;
@@ -1106,21 +1050,20 @@ static void tod__find_ranges(tod__ranges *of, int c, const uint8_t *plane, size_
             low = tod__min(low, plane[place[j][i]]);
             high = tod__max(high, plane[place[j][i]]);
         }
-        of->low[c * TOD__BLOCKS + j] = (uint8_t)low;
-        of->narrow[c * TOD__BLOCKS + j] = (uint8_t)(valid[j] ? tod__bit_length((uint32_t)(high - low)) : 0);
+        of->low[j] = (uint8_t)low;
+        of->bits[j] = (uint8_t)(valid[j] ? tod__bit_length((uint32_t)(high - low)) : 0);
         least = tod__min(least, low);
         most = tod__max(most, high);
     }
-    of->base[c] = (uint8_t)least;
-    of->wide[c] = (uint8_t)tod__bit_length((uint32_t)(most - least));
+    of->low[TOD__BLOCKS] = (uint8_t)least;
+    of->bits[TOD__BLOCKS] = (uint8_t)tod__bit_length((uint32_t)(most - least));
 }
 
-/* Writes the record of group (gx, gy), from a new word on. 0: nothing in it is valid; else 1, or 2 where something is
- * not. */
-static int tod__pack_group(const tod__level *level, int bits, const tod__planes *p, int gx, int gy, tod__ranges *of,
-                           tod__writer *to) {
+/* Writes the record of group (gx, gy), from a new word on; the group's entry in the index is returned. */
+static uint32_t tod__pack_group(const tod__level *level, int bits, const tod__planes *p, int gx, int gy, tod__range *of,
+                                tod__writer *to) {
     size_t place[TOD__BLOCKS][TOD__TEXELS];
-    uint32_t valid[TOD__BLOCKS], any = 0, all = 0xFFFF;
+    uint32_t valid[TOD__BLOCKS], any = 0, all = 0xFFFF, entry = (uint32_t)(to->bit / 32);
     int dim = level->channels, j, i, c;
     for (j = 0; j < TOD__BLOCKS; j++) {
         for (valid[j] = 0, i = 0; i < TOD__TEXELS; i++) {
@@ -1131,65 +1074,49 @@ static int tod__pack_group(const tod__level *level, int bits, const tod__planes 
         any |= valid[j];
         all &= valid[j];
     }
-    if (!any) return 0;
-    for (c = 0; c < dim; c++) tod__find_ranges(of, c, p->values + (size_t)c * p->size, place, valid);
+    if (!any) return TOD__EMPTY;
+    for (c = 0; c < dim; c++) tod__find_range(&of[c], p->values + (size_t)c * p->size, place, valid);
     for (j = 0; j < TOD__BLOCKS; j++) {
         uint32_t size = 0;
-        for (c = 0; c < dim; c++) size += of->narrow[c * TOD__BLOCKS + j];
+        for (c = 0; c < dim; c++) size += of[c].bits[j];
         tod__put(to, level->size_bits, size);
     }
     for (j = 0; j < TOD__BLOCKS && all != 0xFFFF; j++) tod__put(to, TOD__TEXELS, valid[j]);
     for (c = 0; c < dim; c++) {
-        tod__put(to, bits, of->base[c]);
-        tod__put(to, level->width_bits, of->wide[c]);
+        tod__put(to, bits, of[c].low[TOD__BLOCKS]);
+        tod__put(to, level->width_bits, of[c].bits[TOD__BLOCKS]);
     }
     for (j = 0; j < TOD__BLOCKS; j++) {
         for (c = 0; c < dim && valid[j]; c++) {
-            tod__put(to, of->wide[c], (uint32_t)(of->low[c * TOD__BLOCKS + j] - of->base[c]));
-            tod__put(to, tod__bit_length(of->wide[c]), of->narrow[c * TOD__BLOCKS + j]);
+            tod__put(to, of[c].bits[TOD__BLOCKS], (uint32_t)(of[c].low[j] - of[c].low[TOD__BLOCKS]));
+            tod__put(to, tod__bit_length(of[c].bits[TOD__BLOCKS]), of[c].bits[j]);
         }
     }
-    for (j = 0; j < TOD__BLOCKS; j++) {
-        for (i = 0; i < TOD__TEXELS; i++) {
-            for (c = 0; c < dim && valid[j] >> i & 1; c++) {
-                uint32_t above = p->values[(size_t)c * p->size + place[j][i]] - (uint32_t)of->low[c * TOD__BLOCKS + j];
-                tod__put(to, of->narrow[c * TOD__BLOCKS + j], above);
-            }
-        }
-    }
+    for (j = 0; j < TOD__BLOCKS; j++)
+        for (i = 0; i < TOD__TEXELS; i++)
+            for (c = 0; c < dim && valid[j] >> i & 1; c++)
+                tod__put(to, of[c].bits[j], p->values[(size_t)c * p->size + place[j][i]] - (uint32_t)of[c].low[j]);
     to->bit = (to->bit + 31) & ~(uint64_t)31;
-    return all == 0xFFFF ? 1 : 2;
+    return all == 0xFFFF ? entry : entry | TOD__PARTIAL;
 }
 
 /* Packs a level: once to count words, once to write them. */
 static tod_error tod__pack(tod_map *map, tod__level *level, tod__chunk **memory, const tod__planes *p) {
-    int across = (level->width + TOD__GROUP - 1) / TOD__GROUP, down = (level->height + TOD__GROUP - 1) / TOD__GROUP;
-    int gx, gy, write;
-    size_t dim = (size_t)level->channels;
-    uint32_t *entry;
+    int across = (level->width + TOD__GROUP - 1) / TOD__GROUP, down = (level->height + TOD__GROUP - 1) / TOD__GROUP, k;
+    tod__range *ranges = (tod__range *)tod__zeros(memory, (uint64_t)level->channels, sizeof *ranges);
     tod__writer to = {NULL, 0};
-    tod__ranges of;
-    of.base = (uint8_t *)tod__zeros(memory, 34 * (uint64_t)dim, 1);
     level->index_count = (size_t)across * (size_t)down;
     level->index = (uint32_t *)tod__zeros(&map->memory, level->index_count, sizeof(uint32_t));
-    if (!of.base || !level->index) return TOD_ERROR_MEMORY;
-    of.wide = of.base + dim;
-    of.low = of.wide + dim;
-    of.narrow = of.low + TOD__BLOCKS * dim;
-    for (write = 0; write < 2; write++) {
-        if (write) {
-            level->word_count = (size_t)(to.bit / 32 + 2); /* two words of zeros, so that all may be read in pairs */
-            if (level->word_count >= TOD__PARTIAL) return TOD_ERROR_MEMORY;
-            to.words = level->words = (uint32_t *)tod__zeros(&map->memory, level->word_count, sizeof(uint32_t));
-            if (!to.words) return TOD_ERROR_MEMORY;
-        }
-        for (to.bit = 0, entry = level->index, gy = 0; gy < down; gy++) {
-            for (gx = 0; gx < across; gx++, entry++) {
-                uint32_t first = (uint32_t)(to.bit / 32);
-                int found = tod__pack_group(level, map->info.latent_bits, p, gx, gy, &of, &to);
-                *entry = found ? first | (found == 2 ? TOD__PARTIAL : 0) : TOD__EMPTY;
-            }
-        }
+    if (!ranges || !level->index) return TOD_ERROR_MEMORY;
+    for (;;) {
+        for (k = 0; k < across * down; k++)
+            level->index[k] = tod__pack_group(level, map->info.latent_bits, p, k % across, k / across, ranges, &to);
+        if (to.words) break;
+        level->word_count = (size_t)(to.bit / 32 + 2); /* two words of zeros, so that all may be read in pairs */
+        if (level->word_count >= TOD__PARTIAL) return TOD_ERROR_MEMORY;
+        to.words = level->words = (uint32_t *)tod__zeros(&map->memory, level->word_count, sizeof(uint32_t));
+        to.bit = 0;
+        if (!to.words) return TOD_ERROR_MEMORY;
     }
     map->info.resident_bytes += sizeof(uint32_t) * (level->index_count + level->word_count);
     return TOD_OK;
@@ -1200,7 +1127,7 @@ static tod_error tod__pack(tod_map *map, tod__level *level, tod__chunk **memory,
 static size_t tod__hour_floats(const tod_map *map) { return ((size_t)(map->z_dim + map->hidden) + 1) * TOD__RGBX; }
 
 /* Half floats -> the arrays of a map. map->hidden is the width in the file, and then the one filled up with zeros. */
-static tod_error tod__read_f2(tod_map *map, const uint8_t *data, size_t size, const double *scale) {
+static tod_error tod__read_f2(tod_map *map, const uint8_t *data, size_t size) {
     size_t h = (size_t)map->hidden, z = (size_t)map->z_dim, hours = (size_t)map->info.hour_count, i, t, row;
     size_t padded = (h + TOD__PAD - 1) / TOD__PAD * TOD__PAD, layers = (size_t)map->layers, inputs = z, used = z, own;
     uint64_t halves = (uint64_t)(z + 1) * h + (uint64_t)(layers - 1) * (h + 1) * h + (z + h + 1) * 3 * hours;
@@ -1209,19 +1136,18 @@ static tod_error tod__read_f2(tod_map *map, const uint8_t *data, size_t size, co
     for (i = 0; i < size; i += 2)
         if ((data[i + 1] & 0x7C) == 0x7C) return TOD_ERROR_F2; /* not finite */
     map->hidden = (int)padded;
-    own = (z + 1) * padded + (layers - 1) * (padded + 1) * padded;
+    own = (z + 1) * padded + (layers - 1) * (padded + 1) * padded + TOD__OVER;
     map->f2 = line = (float *)tod__zeros(&map->memory, own, sizeof(float));
     map->by_hour = (float *)tod__zeros(&map->memory, (uint64_t)hours * tod__hour_floats(map), sizeof(float));
     if (!map->f2 || !map->by_hour) return TOD_ERROR_MEMORY;
     map->info.resident_bytes += sizeof(float) * (own + hours * tod__hour_floats(map));
-    for (; layers; layers--, inputs = padded, used = h) {
+    for (; layers; layers--, inputs = padded, used = h)
         for (row = 0; row <= inputs; row++, line += padded) /* the last one is the bias */
             for (i = 0; i < h && (row < used || row == inputs); i++, data += 2) line[i] = tod__half(tod__u16(data));
-    }
     for (row = 0; row <= z + h; row++) {
         for (t = 0; t < hours; t++) {
-            line = map->by_hour + t * tod__hour_floats(map) + (row == z + h ? z + padded : row) * TOD__RGBX;
-            for (i = 0; i < 3; i++, data += 2) line[i] = (float)scale[t] * tod__half(tod__u16(data));
+            line = map->by_hour + t * tod__hour_floats(map) + (row < z ? row : row == z + h ? z : row + 1) * TOD__RGBX;
+            for (i = 0; i < 3; i++, data += 2) line[i] = (float)map->scale[t] * tod__half(tod__u16(data));
         }
     }
     return TOD_OK;
@@ -1249,20 +1175,20 @@ static void tod__blend_hours(const tod_map *map, double hour, float *to) {
     for (i = 0; i < floats; i++) to[i] = (float)(1 - share) * a[i] + (float)share * b[i];
 }
 
+#if TOD__WIDE > 4
 #if TOD__WIDE == 16
 typedef __m512 tod__v;
-#define TOD__LOAD(from) _mm512_loadu_ps(from)
-#define TOD__STORE(to, v) _mm512_storeu_ps(to, v)
-#define TOD__SPREAD(x) _mm512_set1_ps(x)
-#define TOD__MADD(x, y, sum) _mm512_fmadd_ps(x, y, sum)
+#define TOD__MM(name) _mm512_##name
 #define TOD__RELU(v) _mm512_maskz_max_ps(0xFFFF, v, _mm512_setzero_ps()) /* gcc 12 warns of the plain one */
-#elif TOD__WIDE == 8
+#else
 typedef __m256 tod__v;
-#define TOD__LOAD(from) _mm256_loadu_ps(from)
-#define TOD__STORE(to, v) _mm256_storeu_ps(to, v)
-#define TOD__SPREAD(x) _mm256_set1_ps(x)
-#define TOD__MADD(x, y, sum) _mm256_fmadd_ps(x, y, sum)
+#define TOD__MM(name) _mm256_##name
 #define TOD__RELU(v) _mm256_max_ps(v, _mm256_setzero_ps())
+#endif
+#define TOD__LOAD(from) TOD__MM(loadu_ps)(from)
+#define TOD__STORE(to, v) TOD__MM(storeu_ps)(to, v)
+#define TOD__SPREAD(x) TOD__MM(set1_ps)(x)
+#define TOD__MADD(x, y, sum) TOD__MM(fmadd_ps)(x, y, sum)
 #elif TOD__WIDE == 4 /* vectors of gcc and clang, on any processor */
 typedef float tod__v __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t tod__vi __attribute__((vector_size(16)));
@@ -1284,66 +1210,52 @@ typedef float tod__v;
 #define TOD__RELU(v) ((v) > 0 ? (v) : 0)
 #endif
 
-/* `rows` outputs of the lanes, one or two vectors of them at a time: eight sums or more keep the processor busy. */
-TOD__INLINE void tod__rows(int rows, int vectors, float *TOD__RESTRICT out, int outputs, const float *TOD__RESTRICT in,
-                           int inputs, const float *TOD__RESTRICT weight, const float *TOD__RESTRICT bias, int lanes) {
-    int i, k, lane;
-    for (lane = 0; lane < lanes; lane += vectors * TOD__WIDE) {
-        const float *w = weight, *x = in + lane;
-        tod__v a[8], b[8];
-        TOD__UNROLL for (k = 0; k < rows; k++) a[k] = b[k] = TOD__SPREAD(bias[k]);
-        for (i = 0; i < inputs; i++, x += TOD__ROW, w += outputs) {
-            tod__v x0 = TOD__LOAD(x), x1 = TOD__LOAD(x + (vectors - 1) * TOD__WIDE);
-            TOD__UNROLL for (k = 0; k < rows; k++) {
-                tod__v w0 = TOD__SPREAD(w[k]);
-                a[k] = TOD__MADD(w0, x0, a[k]);
-                if (vectors == 2) b[k] = TOD__MADD(w0, x1, b[k]);
-            }
-        }
+/* out[k][.] = max(0, sum over i of w[i][k] x[i][.]) for `rows` k and one or two vectors of what stands side by side in
+ * x; each step is the distance from one i, or of `out` from one k, to the next. Eight sums keep the processor busy. */
+TOD__INLINE void tod__product(int rows, int vectors, const float *w, int w_step, const float *x, int x_step, int count,
+                              float *out, int out_step) {
+    tod__v a[8], b[8];
+    int i, k;
+    TOD__UNROLL for (k = 0; k < rows; k++) a[k] = b[k] = TOD__SPREAD(0.0f);
+    for (i = 0; i < count; i++, w += w_step, x += x_step) {
+        tod__v x0 = TOD__LOAD(x), x1 = TOD__LOAD(x + (vectors - 1) * TOD__WIDE);
         TOD__UNROLL for (k = 0; k < rows; k++) {
-            TOD__STORE(out + k * TOD__ROW + lane, TOD__RELU(a[k]));
-            if (vectors == 2) TOD__STORE(out + k * TOD__ROW + lane + TOD__WIDE, TOD__RELU(b[k]));
+            tod__v w0 = TOD__SPREAD(w[k]);
+            a[k] = TOD__MADD(w0, x0, a[k]);
+            if (vectors == 2) b[k] = TOD__MADD(w0, x1, b[k]);
         }
     }
-}
-
-/* What tod__layer does, for one lane alone: outputs side by side instead of lanes. */
-static void tod__layer_one(float *out, int outputs, const float *in, int inputs, const float *weight) {
-    const float *bias = weight + (size_t)inputs * (size_t)outputs;
-    int o, i, k;
-    for (o = 0; o < outputs; o += 4) {
-        float sums[4];
-        for (k = 0; k < 4; k++) sums[k] = bias[o + k];
-        for (i = 0; i < inputs; i++)
-            for (k = 0; k < 4; k++) sums[k] += in[i * TOD__ROW] * weight[i * outputs + o + k];
-        for (k = 0; k < 4; k++) out[(o + k) * TOD__ROW] = sums[k] > 0 ? sums[k] : 0;
+    TOD__UNROLL for (k = 0; k < rows; k++) {
+        TOD__STORE(out + k * out_step, TOD__RELU(a[k]));
+        if (vectors == 2) TOD__STORE(out + k * out_step + TOD__WIDE, TOD__RELU(b[k]));
     }
 }
 
-/* out (outputs x lanes) = weight (inputs x outputs) applied to in (inputs x lanes), plus the bias, not below 0;
- * outputs is a multiple of 4. */
+/* out (outputs x lanes) = weight (inputs x outputs) applied to in (inputs x lanes), not below 0; outputs is a multiple
+ * of 4. One of the inputs is 1: its weights are the bias. */
 static void tod__layer(float *out, int outputs, const float *in, int inputs, const float *weight, int lanes) {
-    const float *bias = weight + (size_t)inputs * (size_t)outputs;
-    int o = 0;
-    if (lanes == 1) {
-        tod__layer_one(out, outputs, in, inputs, weight);
-        return;
+    float some[2 * TOD__WIDE];
+    int o, k, lane;
+    for (o = 0; o < outputs && lanes == 1; o += 2 * TOD__WIDE) { /* outputs take the place of lanes */
+        tod__product(1, 2, in, TOD__ROW, weight + o, outputs, inputs, some, 0);
+        for (k = 0; k < 2 * TOD__WIDE && o + k < outputs; k++) out[(o + k) * TOD__ROW] = some[k];
     }
     for (; o + 8 <= outputs && lanes <= TOD__WIDE; o += 8)
-        tod__rows(8, 1, out + o * TOD__ROW, outputs, in, inputs, weight + o, bias + o, lanes);
+        tod__product(8, 1, weight + o, outputs, in, TOD__ROW, inputs, out + o * TOD__ROW, TOD__ROW);
 #if TOD__WIDE == 16
     for (; o + 8 <= outputs; o += 8) /* there are registers for sixteen sums */
-        tod__rows(8, 2, out + o * TOD__ROW, outputs, in, inputs, weight + o, bias + o, lanes);
+        tod__product(8, 2, weight + o, outputs, in, TOD__ROW, inputs, out + o * TOD__ROW, TOD__ROW);
 #endif
     for (; o < outputs; o += 4)
-        tod__rows(4, 2, out + o * TOD__ROW, outputs, in, inputs, weight + o, bias + o, lanes);
+        for (lane = 0; lane < lanes; lane += 2 * TOD__WIDE)
+            tod__product(4, 2, weight + o, outputs, in + lane, TOD__ROW, inputs, out + o * TOD__ROW + lane, TOD__ROW);
 }
 
 /* ---- texels ------------------------------------------------------------------------------------------------------ */
 
 /* The beginning of a group's record, as it is read. */
 typedef struct tod__record {
-    const uint32_t *words;         /* NULL: nothing in the group is valid */
+    const uint32_t *words;
     uint32_t group;
     uint32_t valid[TOD__BLOCKS], size[TOD__BLOCKS];
     uint32_t header[TOD__BLOCKS];  /* first bit of a block's header */
@@ -1352,7 +1264,8 @@ typedef struct tod__record {
     uint8_t *low, *narrow;         /* in the block that was read last */
 } tod__record;
 
-/* What decoding works in: the texels that go through F2 next, lane by lane. */
+/* What decoding works in: the texels that go through F2 next, lane by lane. Behind z and behind each hidden layer is a
+ * row of ones, for the biases. */
 typedef struct tod__scratch {
     tod__record records[TOD__MAX_LEVELS];
     float *z;    /* z_dim x lanes, behind it the last hidden layer */
@@ -1364,12 +1277,14 @@ typedef struct tod__scratch {
     float weight[TOD__LANES];
     int *varied; /* room for the channels of a block whose values differ */
     tod__chunk *memory;
-    float on_stack[5120];
+    float on_stack[5280];
 } tod__scratch;
 
 static tod_error tod__begin(const tod_map *map, double hour, tod__scratch *scratch) {
-    size_t rows = (size_t)(map->z_dim + 2 * map->hidden) * TOD__ROW;
-    size_t bytes = (rows + tod__hour_floats(map)) * sizeof(float) + (sizeof(int) + 4) * (size_t)map->z_dim;
+    size_t z_dim = (size_t)map->z_dim, hidden = (size_t)map->hidden, rows = (z_dim + 1 + 2 * (hidden + 1)) * TOD__ROW;
+    size_t floats = rows + tod__hour_floats(map) + TOD__OVER;
+    size_t bytes = floats * sizeof(float) + (sizeof(int) + 4) * z_dim;
+    float *ones;
     uint8_t *fields;
     int k;
     scratch->memory = NULL;
@@ -1378,11 +1293,14 @@ static tod_error tod__begin(const tod_map *map, double hour, tod__scratch *scrat
     if (!(hour > -1e9 && hour < 1e9)) return TOD_ERROR_ARGUMENT;
     if (bytes > sizeof scratch->on_stack) scratch->z = (float *)tod__zeros(&scratch->memory, bytes, 1);
     if (!scratch->z) return TOD_ERROR_MEMORY;
-    scratch->h = scratch->z + (size_t)(map->z_dim + map->hidden) * TOD__ROW;
+    scratch->h = scratch->z + (z_dim + 1 + hidden + 1) * TOD__ROW;
     scratch->hour = scratch->z + rows;
-    scratch->varied = (int *)(void *)(scratch->hour + tod__hour_floats(map));
-    fields = (uint8_t *)(scratch->varied + map->z_dim);
-    memset(scratch->z, 0, (size_t)map->z_dim * TOD__ROW * sizeof(float)); /* lanes may be computed that nobody filled */
+    scratch->varied = (int *)(void *)(scratch->z + floats);
+    fields = (uint8_t *)(scratch->varied + z_dim);
+    ones = scratch->z + z_dim * TOD__ROW;
+    memset(scratch->z, 0, z_dim * TOD__ROW * sizeof(float)); /* lanes may be computed that nobody filled */
+    for (k = 0; k < TOD__ROW; k++)
+        ones[k] = ones[(hidden + 1) * TOD__ROW + (size_t)k] = ones[2 * (hidden + 1) * TOD__ROW + (size_t)k] = 1;
     for (k = 0; k < map->level_count; k++) {
         tod__record *record = &scratch->records[k];
         int channels = map->levels[k].channels;
@@ -1394,27 +1312,28 @@ static tod_error tod__begin(const tod_map *map, double hour, tod__scratch *scrat
         fields += 4 * channels;
     }
     tod__blend_hours(map, hour, scratch->hour);
+    memset(scratch->hour + tod__hour_floats(map), 0, TOD__OVER * sizeof(float));
     return TOD_OK;
 }
 
 /* Adds the colours of all lanes to what they are for. */
 static void tod__flush(const tod_map *map, tod__scratch *scratch) {
-    float *last = scratch->z + (size_t)map->z_dim * TOD__ROW, *in = scratch->z, *out;
-    const float *weight = map->f2;
-    int inputs = map->z_dim, layer, k, c;
-    for (layer = 1; layer <= map->layers && scratch->lanes; layer++) {
+    float *last = scratch->z + (size_t)(map->z_dim + 1) * TOD__ROW, *in = scratch->z, *out;
+    const float *weight = map->f2, ceiling = map->info.is_radiance ? 3e38f : 1;
+    int inputs = map->z_dim + 1, layer, k, c;
+    if (!scratch->lanes) return;
+    for (layer = 1; layer <= map->layers; layer++) {
         out = (map->layers - layer) & 1 ? scratch->h : last;
         tod__layer(out, map->hidden, in, inputs, weight, scratch->lanes);
-        weight += (size_t)(inputs + 1) * (size_t)map->hidden;
+        weight += (size_t)inputs * (size_t)map->hidden;
         in = out;
-        inputs = map->hidden;
+        inputs = map->hidden + 1;
     }
-    if (scratch->lanes)
-        tod__layer(scratch->rgbx, TOD__RGBX, scratch->z, map->z_dim + map->hidden, scratch->hour, scratch->lanes);
+    tod__layer(scratch->rgbx, TOD__RGBX, scratch->z, map->z_dim + 1 + map->hidden, scratch->hour, scratch->lanes);
     for (k = 0; k < scratch->lanes; k++) {
         for (c = 0; c < 3; c++) {
             float value = scratch->rgbx[c * TOD__ROW + k];
-            scratch->rgb[k][c] += scratch->weight[k] * (map->info.is_radiance || value < 1 ? value : 1);
+            scratch->rgb[k][c] += scratch->weight[k] * (value < ceiling ? value : ceiling);
         }
     }
     scratch->lanes = 0;
@@ -1427,7 +1346,7 @@ static uint32_t tod__bits(const uint32_t *record, uint32_t bit, int count) {
 }
 
 /* Where texel (x, y) of a level is: 256 times its group, 16 times the block in it, and the number in the block. */
-static uint32_t tod__place(const tod__level *level, int x, int y) {
+TOD__INLINE uint32_t tod__place(const tod__level *level, int x, int y) {
     uint32_t across = ((uint32_t)level->width + TOD__GROUP - 1) / TOD__GROUP;
     uint32_t group = (uint32_t)(y >> 4) * across + (uint32_t)(x >> 4);
     return group << 8 | (uint32_t)((y >> 2 & 3) << 6 | (x >> 2 & 3) << 4 | (y & 3) << 2 | (x & 3));
@@ -1493,10 +1412,9 @@ static void tod__unpack(const tod__record *record, const uint32_t first[8], cons
     int i;
     for (i = 0; i < 8; i++) {
         uint32_t bit = first[i];
-        for (k = 0; k < count; k++) {
+        for (k = 0; k < count; bit += narrow[channels[k++]]) {
             int c = channels[k];
             z[c * TOD__ROW + i] = step * (float)(low[c] + tod__bits(record->words, bit, narrow[c])) - 1.0f;
-            bit += narrow[c];
         }
     }
 #endif
@@ -1556,11 +1474,28 @@ static int tod__take_lanes(const tod_map *map, tod__scratch *scratch, uint32_t b
 /* ---- what is called ---------------------------------------------------------------------------------------------- */
 
 /* The next section: its size is in the header; *end moves behind it. 0: there is none, or it does not fit. */
-static size_t tod__section(tod__text sizes, const char *name, const uint8_t **end, const uint8_t *file_end) {
-    int bytes = tod__count_of(sizes, name, 1, TOD__MAX_COUNT);
-    if (*sizes.failed || (size_t)bytes > (size_t)(file_end - *end)) return 0;
-    *end += bytes;
+static size_t tod__section(const tod__header *t, const char *name, const uint8_t **end, const uint8_t *file_end) {
+    const tod__entry *sizes = tod__find(t, "sections");
+    const char *key = sizes->strings;
+    double bytes = 0;
+    int k;
+    for (k = 0; k < sizes->string_count && sizes->number_count == sizes->string_count; k++, key += strlen(key) + 1)
+        if (strcmp(key, name) == 0) bytes = sizes->numbers[k];
+    if (!(bytes >= 1 && bytes <= TOD__MAX_COUNT && (size_t)bytes <= (size_t)(file_end - *end))) return 0;
+    *end += (size_t)bytes;
     return (size_t)bytes;
+}
+
+/* For each texel a byte, 1 where it is valid. */
+static tod_error tod__read_mask(const tod_map *map, tod__chunk **memory, const uint8_t *data, size_t size,
+                                uint8_t **mask) {
+    size_t texels = (size_t)map->info.height * (size_t)map->info.width, bytes = (texels + 7) / 8, i;
+    uint8_t *packed = (uint8_t *)tod__zeros(memory, bytes, 1), any = 0;
+    *mask = (uint8_t *)tod__zeros(memory, texels, 1);
+    if (!packed || !*mask) return TOD_ERROR_MEMORY;
+    if (tod__inflate(data, size, packed, bytes))
+        for (i = 0; i < texels; i++) any |= (*mask)[i] = packed[i >> 3] >> (7 - (i & 7)) & 1;
+    return any ? TOD_OK : TOD_ERROR_MASK;
 }
 
 static tod_error tod__read_level(tod_map *map, int k, const uint8_t *mask, const uint8_t *data, size_t size) {
@@ -1574,34 +1509,33 @@ static tod_error tod__read_level(tod_map *map, int k, const uint8_t *mask, const
 
 static tod_error tod__read_body(tod_map *map, tod__chunk **memory, const uint8_t *bytes, const uint8_t *end) {
     const uint8_t *at = bytes + TOD__PREFIX_BYTES;
+    tod__header *t = (tod__header *)tod__zeros(memory, 1, sizeof *t);
     uint32_t header_bytes = tod__u32(bytes + 12);
     char name[16] = "planes";
-    double *scale;
     uint8_t *mask = NULL;
     size_t size;
-    int k, failed = 0;
-    tod__text header, sizes;
+    int k;
     tod_error error;
+    if (!t) return TOD_ERROR_MEMORY;
     if (header_bytes > TOD__MAX_HEADER_BYTES || header_bytes > (size_t)(end - at)) return TOD_ERROR_HEADER;
-    header.at = (const char *)at;
-    header.end = header.at + header_bytes;
-    header.failed = &failed;
+    t->at = (const char *)at;
+    t->end = t->at + header_bytes;
     at += header_bytes;
-    error = tod__read_header(map, memory, header, &scale);
-    if (!error) error = tod__place_events(map);
+    error = tod__read_entries(t, &map->memory); /* the lightmaps' names stay */
+    if (!error) tod__read_header(map, t);
+    if (!error) error = t->failed ? TOD_ERROR_HEADER : tod__place_events(map);
     if (error) return error;
     map->step = 2.0f / (float)((1 << map->info.latent_bits) - 1);
-    sizes = tod__member(header, "sections");
-    size = tod__section(sizes, "mask", &at, end);
+    size = tod__section(t, "mask", &at, end);
     error = size ? tod__read_mask(map, memory, at - size, size, &mask) : TOD_ERROR_SECTIONS;
     if (error) return error;
-    size = tod__section(sizes, "f2", &at, end);
-    error = size ? tod__read_f2(map, at - size, size, scale) : TOD_ERROR_SECTIONS;
+    size = tod__section(t, "f2", &at, end);
+    error = size ? tod__read_f2(map, at - size, size) : TOD_ERROR_SECTIONS;
     for (k = 0; k < map->level_count && !error; k++) {
         int stride = map->levels[k].stride, digits = stride < 10 ? 1 : stride < 100 ? 2 : 3, i;
         if (k) name[6] = '_';
         for (i = digits; i && k; i--, stride /= 10) name[6 + i] = (char)('0' + stride % 10);
-        size = tod__section(sizes, name, &at, end);
+        size = tod__section(t, name, &at, end);
         error = size ? tod__read_level(map, k, mask, at - size, size) : TOD_ERROR_SECTIONS;
     }
     return error || at == end ? error : TOD_ERROR_SECTIONS;
@@ -1688,9 +1622,18 @@ typedef struct tod__tap {
 #define TOD__FEW ((size_t)32)       /* taps that are not sorted */
 #define TOD__MANY ((size_t)1 << 17) /* that are sorted together */
 
+/* The texel around a coordinate in [0, 1] along an axis; of two that are as near the first. */
+TOD__INLINE int tod__nearest(float u, int size) {
+    double place = (double)u * size;
+    int texel;
+    place = place > 0 ? (place < size ? place : size) : 0; /* 0 for what is not a number */
+    texel = (int)place;
+    return texel - (texel > 0 && texel == place);
+}
+
 /* The two texels around a coordinate in [0, 1] along an axis, and the weight of the second. The border goes on outside;
  * so close to a centre as single precision can tell, a point is there. */
-static double tod__around(float u, int size, int texels[2]) {
+TOD__INLINE double tod__around(float u, int size, int texels[2]) {
     double place = (double)u * size - 0.5, share;
     place = place > 0 ? (place < size - 1 ? place : size - 1) : 0; /* 0 for what is not a number */
     texels[0] = (int)place;
@@ -1709,6 +1652,14 @@ TOD__INLINE int tod__find_taps(const tod_map *map, const tod_lightmap *part, con
     int columns[2], rows[2], count = 0, k;
     double across[2], down[2], sum = 0; /* shares of the columns and of the rows */
     int right, below, second; /* what the largest weight is of; what to flip for the second: 1 the column, 2 the row */
+    if (filter == TOD_NEAREST) { /* mostly the texel itself is valid, or it lies far from any that is */
+        int x = tod__nearest(uv[0], part->width), y = tod__nearest(uv[1], part->height) + part->first_row;
+        taps->place = tod__place(&map->levels[0], x, y);
+        taps->point = point;
+        taps->weight = 1;
+        if (tod__valid_at(&map->levels[0], taps->place)) return 1;
+        if (map->levels[0].index[taps->place >> 8] == TOD__EMPTY && ((x + 1) & 15) > 1 && ((y + 1) & 15) > 1) return 0;
+    }
     across[1] = tod__around(uv[0], part->width, columns);
     across[0] = 1 - across[1];
     down[1] = tod__around(uv[1], part->height, rows);
@@ -1778,7 +1729,7 @@ TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count
     error = tod__begin(map, hour, &scratch);
     if (!error && count > TOD__FEW / most) {
         room = count < TOD__MANY / most ? count * most : TOD__MANY;
-        taps = (tod__tap *)tod__zeros(&scratch.memory, 2 * (uint64_t)room, sizeof *taps);
+        taps = (tod__tap *)tod__take_memory(&scratch.memory, 2 * (uint64_t)room, sizeof *taps);
         if (!taps) error = TOD_ERROR_MEMORY;
     }
     while (count && !error) {

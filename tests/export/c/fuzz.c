@@ -21,12 +21,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *body, size_t size) {
     if (tod_open(bytes, size + 32, &map) == TOD_OK) {
         const tod_info *info = tod_get_info(map);
         const tod_lightmap *last = &info->lightmaps[info->lightmap_count - 1];
-        const float uv[6] = {0.0f, 0.0f, 0.5f, 0.4f, 1.0f, 1.0f};
+        const float uv[8] = {0.0f, 0.0f, 0.5f, 0.4f, 1.0f, 1.0f, 1.5f, -0.5f};
         opened++;
-        rgb = (float *)malloc(sizeof(float) * 3 * ((size_t)last->height * (size_t)last->width + 3));
+        rgb = (float *)malloc(sizeof(float) * 3 * ((size_t)last->height * (size_t)last->width + 4));
         tod_decode_frame(map, info->lightmap_count - 1, 5.97, rgb);
-        tod_sample_many(map, info->lightmap_count - 1, 3, uv, 23.9, TOD_NEAREST, rgb);
-        tod_sample_many(map, info->lightmap_count - 1, 3, uv, -3, TOD_BILINEAR, rgb);
+        tod_sample_many(map, info->lightmap_count - 1, 4, uv, 23.9, TOD_NEAREST, rgb);
+        tod_sample_many(map, info->lightmap_count - 1, 4, uv, -3, TOD_BILINEAR, rgb);
         tod_is_valid(map, 0, 3, 3);
         free(rgb);
     }

@@ -8,7 +8,7 @@ object=$(mktemp --suffix=.o)
 trap 'rm -f "$object"' EXIT
 
 # memcpy and its kind become single instructions (bulk memory), four texels go through F2 at a time (SIMD)
-"${CLANG:-clang}" --target=wasm32 -std=c11 -Os -msimd128 -mbulk-memory -mnontrapping-fptoint -ffreestanding \
+"${CLANG:-clang}" --target=wasm32 -std=c11 -O2 -fno-vectorize -fno-slp-vectorize -msimd128 -mbulk-memory -mnontrapping-fptoint -ffreestanding \
   -fno-builtin-memcmp -fno-builtin-strlen -fno-builtin-strcmp -fno-builtin-strchr -Wall -Wextra -Werror -Wno-unused-function -nostdlibinc \
   -I"$here" -I"$here/../../c" -c "$here/tod_wasm.c" -o "$object"
 # the stack lies below the data: running over traps instead of overwriting
