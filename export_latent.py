@@ -1,10 +1,11 @@
-"""Export a checkpoint: as one bundle, and for engines as latent map and F2 in several forms.
+"""Export a checkpoint or a bundle: as one bundle, and for engines as latent map and F2 in several forms.
 
 python export_latent.py --ckpt RUN/best.ckpt --out_dir EXPORT        latent_map.npy, f2_state_dict.pt, f2_ts.pt, ...
 python export_latent.py --ckpt RUN/best.ckpt --out_dir EXPORT --onnx     f2.onnx and f2_at_hour.onnx as well
 python export_latent.py --ckpt RUN/best.ckpt --out_dir EXPORT --shader hlsl wgsl     and shaders that decode the day
 python export_latent.py --ckpt RUN/best.ckpt --bundle day.tod        of a run with --f1 grid
 python export_latent.py --ckpt RUN/best.ckpt --viewer day.html       a page that shows the day in a browser, offline
+python export_latent.py --ckpt day.tod --viewer day.html             all of these of a bundle, without its run
 python export_latent.py --ckpt RUN --bundle BUNDLES                  of a whole set: BUNDLES/LEVEL_ID.tod
 """
 
@@ -17,14 +18,13 @@ from pathlib import Path
 
 from src.utils import cli
 
-BUNDLE_SUFFIX = ".tod"
 SHADER_LANGUAGES = ("glsl", "glsl_es", "hlsl", "wgsl")
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     add = parser.add_argument
-    add("--ckpt", type=Path, help="checkpoint of train.py, or a run's folder")
+    add("--ckpt", type=Path, help="checkpoint of train.py, a run's folder, a bundle, or a folder of bundles")
     add("--out_dir", type=Path, help="folder for the exported files (of a set: its sub-folders)")
     add("--bundle", type=Path, help="the bundle to write (of a set: the folder for the bundles)")
     add("--onnx", action="store_true", help="also write F2 as ONNX into --out_dir (see docs/engines.md)")
@@ -59,10 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from src.export.ktx2 import require_zstandard
     from src.export.onnx import require_onnx
     from src.export.viewer.page import write_viewer
-    from src.models.compressor import load_model
     from src.models.grid.decoder import GridDecoder
     from src.tasks.day_viewer import viewed_bundle
-    from src.tasks.lightmap_export import best_checkpoints, export_for_engines
+    from src.tasks.lightmap_export import BUNDLE_SUFFIX, export_for_engines, find_days, load_day
     from src.training.distributed import resolve_device
 
     if arguments.onnx:
@@ -74,14 +73,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     forms |= {"baked": arguments.baked, "half": arguments.fp16}
 
     written, viewed = [], []
-    for name, path in best_checkpoints(arguments.ckpt).items():
-        model = load_model(path, device)
+    for name, path in find_days(arguments.ckpt).items():
+        model = load_day(path, device)
         if isinstance(model, GridDecoder):
             if arguments.bundle:
                 written.append(arguments.bundle / f"{name}{BUNDLE_SUFFIX}" if name else arguments.bundle)
                 write_bundle(written[-1], model)
             if arguments.viewer:
-                viewed.append(viewed_bundle(name or path.resolve().parent.name, model, arguments.data_dir))
+                file_name = path.stem if path.suffix == BUNDLE_SUFFIX else path.resolve().parent.name
+                viewed.append(viewed_bundle(name or file_name, model, arguments.data_dir))
         elif arguments.bundle or arguments.viewer:
             problem = "was trained with --f1 siren, bundles and the viewer hold --f1 grid"
             raise cli.InputError(path, problem, "use --out_dir instead")

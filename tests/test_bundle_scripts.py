@@ -71,6 +71,31 @@ def test_shaders_and_textures_of_a_run(grid, tmp_path, capsys):
     assert (tmp_path / "out" / "tod_sample.wgsl").read_text(encoding="utf-8").count("enable f16;") == 1
 
 
+def test_a_bundle_alone_gives_what_its_run_gives(grid, bundle, tmp_path):
+    flags = ["--shader", "glsl", "wgsl", "--device", "cpu"]
+    for name, source in (("run", grid), ("bundle", bundle)):
+        page = ["--viewer", str(tmp_path / name / "day.html")]
+        assert export_latent.main(["--ckpt", str(source), "--out_dir", str(tmp_path / name), *page, *flags]) == 0
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "bundle").iterdir()) and "tod_decode.wgsl" in names
+    for name in set(names) - {"f2_ts.pt", "f2.pt2", "f2_state_dict.pt", "day.html"}:  # archives and a page have names
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "bundle" / name).read_bytes(), name
+    assert "<title>day</title>" in (tmp_path / "bundle" / "day.html").read_text(encoding="utf-8")
+
+
+def test_a_folder_of_bundles_is_a_set(bundle, tmp_path, capsys):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for name in ("hall", "attic"):
+        (folder / f"{name}.tod").write_bytes(bundle.read_bytes())
+    assert export_latent.main(["--ckpt", str(folder), "--viewer", str(tmp_path / "set.html")]) == 0
+    page = (tmp_path / "set.html").read_text(encoding="utf-8")
+    assert '{"bundles": [{"name": "attic", ' in page and '{"name": "hall", ' in page
+    (folder / "hall.tod").write_bytes(bundle.read_bytes()[:-1])
+    assert export_latent.main(["--ckpt", str(folder), "--out_dir", str(tmp_path / "out")]) == 2
+    assert "hall.tod: cannot be read as a bundle" in error_line(capsys)
+
+
 @pytest.mark.parametrize(
     "flags, line",
     [

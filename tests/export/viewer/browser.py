@@ -32,7 +32,7 @@ class Viewer:
 
     def open(self, file: Path, hash_: str = "") -> Viewer:
         self.page.goto(f"{file.as_uri()}#{hash_}")
-        self.page.wait_for_selector("html[data-first-picture]", timeout=WAIT_MS)
+        self.page.wait_for_selector("html[data-opened]", timeout=WAIT_MS)
         return self
 
     def js(self, expression: str, argument: object = None):

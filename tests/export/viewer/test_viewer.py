@@ -141,6 +141,15 @@ def test_an_imitated_graphics_card_is_left_alone(viewer, day: Path) -> None:
     assert page.state("refused").count("without a graphics card") == 3
 
 
+def test_the_first_picture_waits_for_no_graphics_card(viewer, day: Path) -> None:
+    """A browser that answers only once there is a picture: it would never open otherwise."""
+    answer = "document.documentElement.dataset.firstPicture && done(null)"
+    late = f"{{ requestAdapter: () => new Promise((done) => setInterval(() => {answer}, 20)) }}"
+    page = viewer(day, "hour=12", script=f"Object.defineProperty(navigator, 'gpu', {{ value: {late} }})")
+    assert "webgpu: no WebGPU" in page.state("refused") and page.state("engine") == "wasm"
+    assert int(page.state("firstPicture")) <= int(page.state("opened"))
+
+
 def test_dragging_the_slider_changes_the_picture(viewer, day: Path) -> None:
     page = viewer(day, "hour=3")
     before = page.shown(20, 30)
@@ -244,6 +253,15 @@ def test_other_lightmaps_and_a_damaged_one(viewer, rooms: Path) -> None:
     page.page.click("#gallery-open")
     page.page.wait_for_function("byId('cards').textContent.includes('attic: cannot be opened')")
     assert page.page.locator("#cards button").count() == 3
+    shown = "[...byId('cards').children].indexOf(document.activeElement)"
+    assert page.js(shown) == 1 == page.js("[...byId('cards').children].findIndex((card) => card.ariaCurrent)")
+    page.page.keyboard.press("ArrowRight")
+    page.page.keyboard.press("ArrowRight")  # there is none after the last
+    assert page.js(shown) == 2
+    picture = page.js(
+        """[...byId("cards").children].slice(0, 2).map(({ firstChild: { width, height } }) => [width, height])"""
+    )
+    assert picture == [[width, height] for _, _, height, width in REGIONS]
     page.page.locator("#cards button").nth(2).click()
     page.page.wait_for_selector("#toast.on")
     assert "attic: cannot be opened: the bundle is truncated or damaged" in page.page.locator("#toast").text_content()

@@ -12,7 +12,6 @@ class EngineError extends Error {}
 
 /** `mayBeSlow`: also where a graphics card is only imitated, which the processor beats. */
 async function makeEngine(name, bundle, lightmap, mayBeSlow) {
-  if (name === "wasm") return new ProcessorEngine(bundle, lightmap);
   if (name === "webgpu") return WebgpuEngine.make(bundle, lightmap, mayBeSlow);
   if (name === "webgl2-baked" && bundle.multiplyAdds > BAKED_MOST) throw new EngineError("the network is large");
   return new WebglEngine(bundle, lightmap, name === "webgl2-baked", mayBeSlow);
@@ -37,10 +36,12 @@ async function checkEngine(engine, bundle, lightmap, hour, peak) {
   if (!(most <= TOLERANCE * peak)) throw new EngineError(`colours differ by ${most}`);
 }
 
-/** The first engine that works, from `first` on if it is given; `reasons` gets why the ones before it do not. */
-async function startEngine(bundle, lightmap, { hour, peak, first, mayBeSlow, reasons }) {
+/** The first engine that works, from `first` on if it is given, or else `processor`, which always does; `reasons` gets why
+ * the ones before it do not. */
+async function startEngine(bundle, lightmap, { hour, peak, first, mayBeSlow, reasons, processor }) {
   const from = Math.max(0, ENGINES.indexOf(first));
   for (const name of ENGINES.slice(from)) {
+    if (name === processor.name) break;
     let engine;
     try {
       engine = await makeEngine(name, bundle, lightmap, mayBeSlow);
@@ -48,9 +49,9 @@ async function startEngine(bundle, lightmap, { hour, peak, first, mayBeSlow, rea
       return engine;
     } catch (error) {
       engine?.release();
-      if (name === "wasm" || error instanceof BundleError) throw error;
+      if (error instanceof BundleError) throw error;
       reasons.push(`${name}: ${error.message}`);
     }
   }
-  return null;
+  return processor;
 }

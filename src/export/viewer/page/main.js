@@ -51,35 +51,46 @@ class App {
     }
   }
 
-  /** Shows item number k, decoded by the first engine that works, from `first` on. Throws BundleError when its file is
-   * damaged. */
+  /** Shows item number k: decoded by the processor at once, then by the first engine that works, from `first` on: to ask
+   * for a graphics card alone may take a second. Throws BundleError when its file is damaged. */
   async show(k, first = start.get("engine")) {
     const { name, source, lightmap } = this.items[k];
     const turn = (this.turn = {}); // a later call ends an earlier one
     const bundle = source.bundle();
     const { peak, hour } = bundle.brightest(lightmap);
-    const reasons = [];
-    const engine = await startEngine(bundle, lightmap, { peak, hour, first, mayBeSlow: start.has("engine"), reasons });
-    if (this.turn !== turn) return engine.release();
-    this.engine?.release();
-    const { width, height } = bundle.lightmaps[lightmap];
-    this.engine = engine;
     const white = bundle.isRadiance ? peak : 1;
     this.shown = { id: k, name, bundle, lightmap, white, truth: source.truth(lightmap) };
-    this.decodedHour = this.truthHour = this.dayKey = undefined;
-    this.hover = this.pinned = null;
+    this.hover = this.pinned = this.dayKey = null;
     if (!this.shown.truth) this.setComparing(false);
     byId("compare-row").hidden = !this.shown.truth;
     byId("message").hidden = true;
-    byId("stage").replaceChildren(engine.canvas);
-    engine.onlost = () => this.show(k, ENGINES[ENGINES.indexOf(engine.name) + 1]);
+    delete document.documentElement.dataset.engine;
+    const processor = new ProcessorEngine(bundle, lightmap);
+    this.use(processor);
     this.timeline.mark(bundle);
-    this.view.resize(width, height);
-    this.showChoices();
-    this.tick(performance.now());
+    document.documentElement.dataset.firstPicture ??= performance.now().toFixed(0);
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done))); // that picture is on the screen
+    if (this.turn !== turn) return;
+    const reasons = [];
+    const options = { peak, hour, first, mayBeSlow: start.has("engine"), reasons, processor };
+    const engine = await startEngine(bundle, lightmap, options);
+    if (this.turn !== turn) return engine.release();
+    engine.onlost = () => this.show(k, ENGINES[ENGINES.indexOf(engine.name) + 1]);
+    if (engine !== processor) this.use(engine);
     document.documentElement.dataset.engine = engine.name;
     document.documentElement.dataset.refused = reasons.join("; ");
     this.drawThumbs();
+  }
+
+  /** Draws with another engine from now on. */
+  use(engine) {
+    this.engine?.release();
+    this.engine = engine;
+    this.decodedHour = this.truthHour = undefined;
+    byId("stage").replaceChildren(engine.canvas);
+    this.view.resize(engine.part.width, engine.part.height);
+    this.showChoices();
+    this.tick(performance.now());
   }
 
   drawThumbs() {

@@ -2,6 +2,8 @@
 
 "use strict";
 
+const IN_MEMORY = { willReadFrequently: true }; // so that canvases do not wait for a graphics card either
+
 class ProcessorEngine {
   constructor(bundle, lightmap) {
     this.name = "wasm";
@@ -9,7 +11,7 @@ class ProcessorEngine {
     this.lightmap = lightmap;
     this.part = bundle.lightmaps[lightmap];
     this.canvas = document.createElement("canvas");
-    this.context = this.canvas.getContext("2d");
+    this.context = this.canvas.getContext("2d", IN_MEMORY);
     const { width, height } = this.part;
     this.pictures = PANELS.map(() => {
       const picture = document.createElement("canvas");
@@ -46,7 +48,7 @@ class ProcessorEngine {
     const now = [view.scale, view.tone, view.truthScale, view.errorScale].join();
     if (this.painted[kind] === now) return picture;
     this.painted[kind] = now;
-    const context = picture.getContext("2d");
+    const context = picture.getContext("2d", IN_MEMORY);
     const image = context.createImageData(picture.width, picture.height);
     const { isRadiance } = this.bundle;
     let colours = this.frame;

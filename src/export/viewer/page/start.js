@@ -60,19 +60,33 @@ async function openGallery() {
     return card;
   });
   byId("cards").replaceChildren(...cards);
+  const hour = app.shown ? app.hour : 12;
+  cards[app.shown?.id]?.setAttribute("aria-current", true);
+  cards[app.shown?.id || 0].focus();
   for (const [k, { source, lightmap }] of app.items.entries()) {
     await new Promise(requestAnimationFrame);
     if (!byId("gallery").open) return;
     try {
-      drawCard(cards[k], source.bundle(), lightmap);
+      drawCard(cards[k], source.bundle(), lightmap, hour);
     } catch (error) {
       cards[k].lastChild.append(Object.assign(document.createElement("small"), { textContent: sentenceOf(error, source.name) }));
     }
   }
 }
 
-function drawCard(card, bundle, lightmap) {
-  const { peak, hour } = bundle.brightest(lightmap);
+/** Arrows go from card to card. */
+function walkCards(event) {
+  const cards = [...byId("cards").children];
+  const across = cards.filter(({ offsetTop }) => offsetTop === cards[0].offsetTop).length;
+  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across }[event.key];
+  if (!by) return;
+  event.preventDefault();
+  cards[cards.indexOf(document.activeElement) + by]?.focus();
+}
+
+/** A lightmap at an hour, as bright as its own day. */
+function drawCard(card, bundle, lightmap, hour) {
+  const { peak } = bundle.brightest(lightmap);
   const { columns, rows, uv } = bundle.grid(lightmap, 200, 200);
   const image = new ImageData(columns, rows);
   paintColours(bundle.sample(lightmap, uv, hour), image.data, bundle.isRadiance, bundle.isRadiance ? 1 / peak : 1, app.tone);
@@ -130,6 +144,7 @@ function listen() {
   byId("previous").addEventListener("click", () => app.step(-1));
   byId("next").addEventListener("click", () => app.step(1));
   byId("gallery-open").addEventListener("click", openGallery);
+  byId("cards").addEventListener("keydown", walkCards);
   byId("help-open").addEventListener("click", () => byId("help").showModal());
   for (const dialog of document.querySelectorAll("dialog"))
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
@@ -165,7 +180,7 @@ async function open() {
   if (!app.items.length) return complain(say("nothing"));
   await show(Math.min(Number(start.get("lightmap")) || 0, app.items.length - 1));
   if (start.has("compare")) app.choose("compare");
-  document.documentElement.dataset.firstPicture = performance.now().toFixed(0);
+  document.documentElement.dataset.opened = performance.now().toFixed(0);
 }
 
 open();
