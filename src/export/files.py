@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.utils.atomic import atomic_path
+from src.utils.npy_files import write_npy
 
 BUNDLE = "day.tod"
 LATENT_MAP = "latent_map.npy"
@@ -21,10 +21,7 @@ F2_CONFIG = "f2_config.json"
 
 def write_latent_map(path: Path, shape: tuple[int, int, int], parts: Iterable[np.ndarray]) -> None:
     """Write an H x W x latent_dim float32 .npy of ``parts`` (M x latent_dim each, row-major), atomically."""
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        for part in parts:
-            file.write(np.ascontiguousarray(part, dtype="<f4").data)
+    write_npy(path, shape, "<f4", parts)
 
 
 def describe_sizes(source_bytes: int, values: int, exports: Sequence[Path], is_radiance: bool = False) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.utils.atomic import atomic_path
 from src.utils.content_hash import combined_hash, file_stamp
+from src.utils.npy_files import write_npy
 
 _HALF_MAX = 65504.0
 
@@ -40,6 +40,5 @@ class PictureCache:
         path = self.folder / f"{combined_hash([files, key])}.npy"
         if not path.exists():
             array = make().clip(-_HALF_MAX, _HALF_MAX).astype(np.float16, copy=False)
-            with atomic_path(path) as temporary:
-                np.save(temporary, array, allow_pickle=False)
+            write_npy(path, array.shape, "<f2", [array])
         return np.load(path, mmap_mode="r", allow_pickle=False)
