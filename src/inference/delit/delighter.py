@@ -124,9 +124,9 @@ class Delighter:
             crops, note = crops_of(faces, height, width)
         mask = None if self.masks is None else self.masks.of(relit)
         contents = [crop.cut(relit) for crop in crops]
+        placed: Sequence[Face | None] = faces or [None]
         views = [
-            self.view(crop, content, mask, face)
-            for crop, content, face in zip(crops, contents, faces or [None], strict=True)
+            self.view(crop, content, mask, face) for crop, content, face in zip(crops, contents, placed, strict=True)
         ]
         parts = list[tuple[Crop, Prediction]]()
         for view, content, said in zip(views, contents, self.predict_views(views, self.mirrors), strict=True):
