@@ -3,11 +3,14 @@
 Few channels with fine steps or many with coarse ones can take the same memory; which is better differs from scene to
 scene and with the budget. The temporal SVD of a sample, rounded and packed as at the end, takes a second at most: of
 the numbers of channels every fourth is tried, then those near the best.
+
+F2's hidden layers add nothing to that start; they are as wide as a small part of the budget pays for.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -22,6 +25,8 @@ from src.models.grid.temporal_svd import TemporalSvd, temporal_svd
 
 CHANNELS = (1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
 FIRST_STRIDE = 4  # of the numbers of channels that are tried
+HIDDEN_F2 = (8, 16, 32)
+F2_SHARE = 0.125  # of the budget: what F2's width may bring it to
 SAMPLE_BLOCKS, LEAST_SAMPLE_BLOCKS = 2000, 400
 BLOCKS_PER_SECOND = 20  # of a time budget
 START_SIZE = 1.15  # of the budget: training makes latents smaller
@@ -70,9 +75,15 @@ def choose_size(
         places = [place for place in (best - stride, best + stride) if 0 <= place < len(channels)]
 
 
+def with_f2(config: GridConfig, most_bytes: float) -> GridConfig:
+    """``config`` with the widest F2 of at most ``most_bytes``, or the narrowest."""
+    choices = [replace(config, hidden_f2=width) for width in HIDDEN_F2]
+    return max((c for c in choices if c.f2_bytes <= most_bytes), key=lambda c: c.hidden_f2, default=choices[0])
+
+
 def least_bytes(data: LightmapDataset, shape: GridConfig) -> float:
     """What the smallest grid takes that :func:`choose_size` finds."""
-    trial, config = _Trial(data, SAMPLE_BLOCKS), shape.with_latent_dim(CHANNELS[0])
+    trial, config = _Trial(data, SAMPLE_BLOCKS), with_f2(shape.with_latent_dim(CHANNELS[0]), 0.0)
     latents = trial.size_bytes(trial.svd(CHANNELS[0]), LEAST_SCALE, shape.latent_bits)
     return latents + config.f2_bytes
 
@@ -90,13 +101,15 @@ class _Trial:
 
     def largest(self, config: GridConfig, budget_bytes: float) -> GridSize | None:
         """The start with the finest steps that fits; None where none does."""
-        of_latents = START_SIZE * (budget_bytes - config.f2_bytes)
-        if of_latents <= 0:
+        if with_f2(config, 0.0).f2_bytes >= budget_bytes:
             return None
         svd = self.svd(config.latent_dim)
-        low, high = math.log(LEAST_SCALE), 0.0
-        if START_SIZE * self.size_bytes(svd, LEAST_SCALE, config.latent_bits) > of_latents:
+        smallest = self.size_bytes(svd, LEAST_SCALE, config.latent_bits)
+        config = with_f2(config, min(F2_SHARE * budget_bytes, budget_bytes - smallest))
+        if smallest > budget_bytes - config.f2_bytes:
             return None
+        of_latents = START_SIZE * (budget_bytes - config.f2_bytes)
+        low, high = math.log(LEAST_SCALE), 0.0
         if self.size_bytes(svd, 1.0, config.latent_bits) > of_latents:
             for _ in range(BISECTIONS):
                 middle = (low + high) / 2

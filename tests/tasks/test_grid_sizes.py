@@ -5,7 +5,7 @@ from src.data.lightmap_dataset import LightmapDataset
 from src.models.grid.config import GridConfig
 from src.models.grid.latent_grid import LatentGrid
 from src.tasks import grid_sizes
-from src.tasks.grid_sizes import LEAST_SAMPLE_BLOCKS, SAMPLE_BLOCKS, choose_size, least_bytes, sample_blocks
+from src.tasks.grid_sizes import LEAST_SAMPLE_BLOCKS, SAMPLE_BLOCKS, choose_size, least_bytes, sample_blocks, with_f2
 from tests.lightmap_example import dataset_of
 
 HOURS = tuple(float(hour) for hour in range(12))
@@ -32,6 +32,7 @@ def test_a_day_of_more_components_gets_more_channels_and_a_smaller_budget_coarse
     simple, rich = (choose_size(day(components), shape(), 40_000.0) for components in (2, 12))
     assert simple.config.latent_dim < rich.config.latent_dim
     tight = choose_size(day(12), shape(), 10_000.0)
+    assert tight.config.hidden_f2 < rich.config.hidden_f2
     assert tight.scale < rich.scale or tight.config.latent_dim < rich.config.latent_dim
 
 
@@ -66,3 +67,11 @@ def test_nothing_is_chosen_when_nothing_fits() -> None:
     enough = least_bytes(data, shape())
     assert choose_size(data, shape(), 0.99 * enough) is None
     assert choose_size(data, shape(), 1.01 * enough).config.latent_dim == grid_sizes.CHANNELS[0]
+
+
+@pytest.mark.parametrize("most_bytes, width", [(0, 8), (3095, 8), (3096, 16), (6232, 32), (10**9, 32)])
+def test_f2_is_as_wide_as_it_may_be(most_bytes: int, width: int) -> None:
+    """With 12 channels and 36 values a day a width w has 12 w + w + w w + w + (12 + w) 36 + 36 halves and 12 floats."""
+    config = with_f2(shape().with_latent_dim(12), most_bytes)
+    assert config.hidden_f2 == width
+    assert config.f2_bytes == 2 * (14 * width + width**2 + (12 + width) * 36 + 36) + 4 * 12
