@@ -38,6 +38,7 @@ class RelitTask(Task):
         self.loss = loss
         self.validation = validation
         self.processes = processes
+        self.skips_parameters = model.config.over_time  # stills do not go through what sees time
 
     def forward(self, batch: RelitBatch) -> dict[str, Tensor]:
         frames = 1 if batch.flow is None else len(batch)

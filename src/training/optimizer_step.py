@@ -36,7 +36,9 @@ class OptimizerStep:
         module: nn.Module = self._task
         if self._processes.count > 1:
             ids = [self._processes.device.index] if self._processes.device.type == "cuda" else None
-            module = self._ddp = DistributedDataParallel(module, device_ids=ids)
+            module = self._ddp = DistributedDataParallel(
+                module, device_ids=ids, find_unused_parameters=self._task.skips_parameters
+            )
         self._forward = torch.compile(module) if self._options.compile else module
 
     def take(self, stream: Iterator, step: int, rate_factor: float, meter: Meter, guard: FiniteGuard) -> None:

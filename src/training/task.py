@@ -15,6 +15,7 @@ class Task(nn.Module):
     """What is trained: holds the model; a subclass says how a batch becomes a loss."""
 
     kind: str  # the checkpoint's kind
+    skips_parameters: bool = False  # whether there are batches that not all parameters have a part in
     unit: str = "samples"  # what :meth:`samples` counts
     preparation: str = "preparing"  # what :meth:`prepare` does, beside its bar
     closing: float = 0.0  # what comes after the last step takes about so many times as long as :meth:`prepare`
