@@ -61,6 +61,23 @@ def test_memory_that_is_left_is_for_a_smaller_file() -> None:
     assert error < 1.2 * least_error
 
 
+def test_a_file_is_made_no_smaller_than_is_asked() -> None:
+    height, width = 400, 480
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:height, :width] / height
+    model = LatentGrid(
+        GridConfig(height, width, HOURS, latent_dim=6, latent_bits=8, blocks=True), torch.ones(height, width).bool()
+    )
+    waves = np.stack([np.sin((3 + d) * x + d) * np.cos(4 * y) for d in range(6)], axis=-1).reshape(-1, 6)
+    with torch.no_grad():
+        model.latents.copy_(torch.from_numpy(0.6 * waves + rng.normal(0, 0.002, waves.shape)))
+    limit = 0.6 * file_bytes(model, model.codes()[0])
+    budget = GridBudget(model, limit / FILE_SHARE + model.config.f2_bytes)
+    budget.start(0.9, 1000)
+    # A price makes it some 9 % smaller than the one before.
+    assert 0.9 * limit < file_bytes(model, budget.rounded()) <= 1.01 * limit
+
+
 def test_the_price_follows_the_size_as_fast_as_latents_are_seen() -> None:
     model = started_grid(noisy_day())
     size = GridBudget(model, 1e9).packed_bytes(model.codes()[0])
