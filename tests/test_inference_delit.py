@@ -240,11 +240,11 @@ def test_an_interrupted_video_leaves_nothing_under_its_name(checkpoint, tmp_path
     write_video(tmp_path / "clip.mp4", frames=12)
     calls = []
 
-    def interrupting(self, pictures, masks=None):
+    def interrupting(self, pictures, *options, **named):
         calls.append(len(pictures))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return original(self, pictures, masks)
+        return original(self, pictures, *options, **named)
 
     original = Delighter.predict
     monkeypatch.setattr(Delighter, "predict", interrupting)
@@ -265,8 +265,10 @@ def test_a_video(checkpoint, tmp_path, temporal):
     assert np.isfinite(read_linear(tmp_path / "out" / "clip_env_avg.hdr")).all()
 
 
-def test_a_videos_frames_are_those_of_stills_and_its_environment_their_mean(checkpoint, tmp_path):
-    """A folder of frames, without averages: what each frame gives alone."""
+def test_a_videos_frames_are_those_of_stills_and_its_environment_their_mean(checkpoint, tmp_path, monkeypatch):
+    """A folder of frames, without averages: what each frame gives alone, seen once as a video's frames are."""
+    predict_views = Delighter.predict_views
+    monkeypatch.setattr(Delighter, "predict_views", lambda self, views, mirrors=False: predict_views(self, views))
     for index in range(5):
         grey = picture(index).mean(axis=2)  # yuv420p halves the resolution of colour
         write_display(tmp_path / "in" / "take" / f"frame_{index}.png", grey)

@@ -230,13 +230,14 @@ def edge_error(difference: Tensor, mask: Tensor) -> Tensor:
     """
     error = difference.new_zeros(())
     weighted, cover = difference * mask, mask
-    for _ in range(_EDGE_SIZES):
+    for halvings in range(_EDGE_SIZES):
+        if halvings:
+            weighted, cover = F.avg_pool2d(weighted, 2), F.avg_pool2d(cover, 2)
         level = weighted / cover.clamp_min(_SMALLEST_COVERAGE)
         for axis in (2, 3):
             size = level.shape[axis] - 1
             slope = level.narrow(axis, 1, size) - level.narrow(axis, 0, size)
             error = error + masked_mean(slope.abs(), cover.narrow(axis, 1, size) * cover.narrow(axis, 0, size))
-        weighted, cover = F.avg_pool2d(weighted, 2), F.avg_pool2d(cover, 2)
     return error / _EDGE_SIZES
 
 

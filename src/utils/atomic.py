@@ -28,7 +28,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and str(error.filename) in ("None", str(temporary)):
-            error.filename = str(path)  # a write that fails does not say where
+            with suppress(AttributeError):  # PyAV's errors cannot be told
+                error.filename = str(path)  # a write that fails does not say where
         raise
     _flush_folder(path.parent)
 
