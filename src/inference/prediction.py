@@ -17,7 +17,7 @@ from src.utils.resize import resize_area
 RELIT_FLOOR = 0.02
 FLAT_FLOOR = 0.01
 # Expected error at which half of the change is made, by people held out of training: docs/delit-inference.md.
-_HALF_TRUSTED = math.log(2.0)
+_HALF_TRUSTED = math.log(2.5)
 # 8-bit codes up to which a picture's bright parts are noise, and from which on they are not.
 _ALL_NOISE, _ALL_SIGNAL = 4.0, 32.0
 
@@ -79,7 +79,7 @@ def apply_gain(relit: np.ndarray, prediction: Prediction) -> np.ndarray:
 def change_weights(shape: tuple[int, ...], crop: Crop, content: np.ndarray, prediction: Prediction) -> np.ndarray:
     """How much of a crop's ``content`` (linear) is to change, h x w x 1 in [0, 1], in a picture of ``shape``.
 
-    That is within the mask, and the less the larger the expected error: half where it is a factor of 2.
+    That is within the mask, and the less the larger the expected error: half where it is a factor of 2.5.
     """
     feather = crop.feather(*shape[:2])
     if prediction.mask is not None:

@@ -298,7 +298,7 @@ def test_brightness_is_kept_at_any_exposure_and_black_stays_black(scale):
     assert delighter(np.zeros((64, 64, 3), np.float32)).prediction.exposure == 1
 
 
-@pytest.mark.parametrize(("error", "share"), [(1e-3, 1.0), (np.log(2), 0.5), (4.0, 0.03)])
+@pytest.mark.parametrize(("error", "share"), [(1e-3, 1.0), (np.log(2.5), 0.5), (4.0, 0.03)])
 def test_where_the_model_is_unsure_the_picture_stays(error, share):
     relit = textured(64, 64)
     result = Delighter(GainModel(constant(0.3), flat_error=error), crops=False)(relit)
