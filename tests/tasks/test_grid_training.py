@@ -37,7 +37,7 @@ def test_training_passes_its_closed_form_start(tmp_path: Path) -> None:
     decoder = load(train(tmp_path / "run", replace(OPTIONS, epochs=60, save_every=30)))
     before, after = psnr_db(load(start).render(list(HOURS))), psnr_db(decoder.render(list(HOURS)))
     unfinished = before < 60.0  # without a sun there is nothing left to learn
-    assert after[unfinished].mean() > before[unfinished].mean() + 0.5
+    assert after[unfinished].mean() > max(before[unfinished].mean() + 0.5, 56.5)  # 57.1; the start, all but there, 56.1
     assert after.min() > before.min()
     assert decoder.bpp_memory() <= 4.5
     assert decoder.config.events == (6.0, 18.0)
