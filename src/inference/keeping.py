@@ -12,7 +12,7 @@ import numpy as np
 
 from src.inference.alignment import upright_share
 from src.inference.crops import Crop, Face
-from src.inference.prediction import Prediction, apply_gain
+from src.inference.prediction import FLAT_FLOOR, Prediction, apply_gain
 from src.utils.color import luminance
 
 SMALLEST_LUMINANCE = 1e-9  # mean of a person: below, there is no brightness to keep
@@ -54,7 +54,10 @@ def keep(prediction: Prediction, shown: np.ndarray, face: Face | None) -> Predic
     """
     weights = face_weights(prediction.mask, face, *shown.shape[:2])
     tint = prediction.log_gain - prediction.log_gain.mean(axis=2, keepdims=True)
-    log_gain = prediction.log_gain - tint.clip(-math.log(KEPT_TINT), math.log(KEPT_TINT))
+    content = shown + prediction.relit_floor
+    flat_lit = (content * np.exp(prediction.log_gain) - FLAT_FLOOR).clip(0)
+    flat_lit *= np.exp(-tint.clip(-math.log(KEPT_TINT), math.log(KEPT_TINT)))
+    log_gain = np.log((flat_lit + FLAT_FLOOR) / content)
     tinted = replace(prediction, log_gain=log_gain, exposure=None, measured=weights)
     ours, flat = (float((luminance(of) * weights).sum()) for of in (shown, apply_gain(shown, tinted)))
     least = SMALLEST_LUMINANCE * max(float(weights.sum()), SMALLEST_LUMINANCE)
