@@ -24,6 +24,9 @@ _SHIRTS = ("f6f6f4", "f2f2f0", "f6f6f4", "dbe6f3", "c3d3ea", "eedfdd", "16171a")
 # How much a unit more of each pigment darkens red, green and blue, as -log albedo (after Tsumura et al. 2003).
 MELANIN = np.array([0.34, 0.62, 0.92], np.float32)
 HAEMOGLOBIN = np.array([0.05, 0.46, 0.36], np.float32)
+# What makes the Monk scale's swatches the colour of faces, for the lightest and the darkest tone.
+REDDER_LIGHT = np.array([1.13, 0.83, 0.775], np.float32)
+REDDER_DARK = np.array([1.20, 0.81, 0.70], np.float32)
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,12 @@ def sample_complexion(rng: np.random.Generator, tone: int) -> Complexion:
     # The scale's swatches are skin as printed. As albedo they are compressed: skin reflects less than paper and,
     # with what scatters back from below the melanin, more than the darkest swatch.
     skin = hex_to_linear(MONK_TONES[tone]) * np.float32(0.68) + np.array([0.046, 0.027, 0.018], np.float32)
-    # Blood under it makes it redder than paint of that tone.
-    skin = skin * rng.uniform(0.94, 1.06, 3).astype(np.float32) * np.array([1.06, 0.86, 0.78], np.float32)
+    # Blood under it makes it redder than paint of that tone: flat-lit faces come to what was measured on cheeks and
+    # foreheads of four peoples (Xiao et al. 2017: a* 10.5 to 11.8, b* 14 to 18 at L* 56 to 61, a* varying by 2 to 3)
+    # and of African-American ones (de Rigal et al. 2010: about a* 14, b* 19 at L* 44 to 48).
+    redder = REDDER_LIGHT + (REDDER_DARK - REDDER_LIGHT) * np.float32(tone / 9)
+    blood = np.exp(-HAEMOGLOBIN * np.float32(rng.normal(0, 0.12)))
+    skin = skin * rng.uniform(0.94, 1.06, 3).astype(np.float32) * redder * blood
     darkest = 4 if tone >= 6 else len(_HAIR_COLOURS)
     hair = _drawn(rng, _HAIR_COLOURS[:darkest])
     outfit = str(rng.choice(OUTFITS, p=(0.55, 0.30, 0.15)))

@@ -23,7 +23,7 @@ from src.utils.json_files import read_json, write_json
 from src.utils.process_pool import run_in_processes
 from src.utils.sphere import fibonacci_sphere
 
-FORMAT = "synthetic light stage 5"
+FORMAT = "synthetic light stage 6"
 _TONES = 10
 
 
