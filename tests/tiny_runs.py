@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
+from src.training.trainer import Trainer
 from src.utils.checkpoint import read
 from src.utils.image_io import write_display
 
@@ -136,6 +138,18 @@ def _run(argv: list[str], log: Path | None, environment: dict[str, str], setup: 
             setup()
         status = importlib.import_module(script).main(argv)
     sys.exit(status)
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Ctrl-C in this process while the step is computed."""
+    train_step = Trainer._train_step
+
+    def stop(self: Trainer, stream: Any) -> None:
+        if self.step == step - 1:
+            signal.raise_signal(signal.SIGINT)
+        train_step(self, stream)
+
+    monkeypatch.setattr(Trainer, "_train_step", stop)
 
 
 def die_at_call(count: int, first: str | None = None) -> None:
