@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from src.utils.color import linear_to_srgb, luminance, srgb_to_linear
+from src.utils.color import extended_srgb, linear_to_srgb, luminance, srgb_to_linear
 
 GOLDEN = [
     (0.0, 0.0),
@@ -78,3 +78,12 @@ def test_luminance_is_that_of_rec_709_in_the_pictures_precision(dtype):
         found = luminance(tensor)
         assert found.dtype == tensor.dtype and found.shape == tensor.shape[:-3] + tensor.shape[-2:]
         np.testing.assert_allclose(found.reshape(4, 5).numpy(), expected, rtol=1e-6)
+
+
+def test_the_display_curve_goes_on_below_black_and_above_white():
+    linear = torch.linspace(0, 1, 301)
+    assert torch.equal(extended_srgb(linear), linear_to_srgb(linear))
+    bright = torch.tensor([-0.1, 0.0, 1.0, 4.0, 100.0], requires_grad=True)
+    curve = extended_srgb(bright)
+    assert curve.tolist() == pytest.approx([-1.292, 0.0, 1.0, 1.824796, 7.132631], rel=1e-6)
+    assert (torch.autograd.grad(curve.sum(), bright)[0] > 0).all()
