@@ -17,7 +17,7 @@ from src.utils import checkpoint
 from src.utils.cli import InputError
 from src.utils.seeding import generator
 from tests.training.nodes import run_nodes
-from tests.training.test_trainer import Fit, Points, assert_same
+from tests.training.polynomial import Fit, Points, assert_same
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes take long to start without fork")
 RUN = Path("run")
