@@ -17,9 +17,8 @@ from src.utils import image_io
 from src.utils.color import linear_to_srgb
 from src.utils.video_io import VideoReader
 from tests import tiny_runs
-from tests.test_train_grid import GRID, SIREN, arguments, hprc, radiance  # noqa: F401 - a fixture
+from tests.radiance_days import GRID, HOURS, SIREN, arguments, radiance, write_hprc
 
-HOURS = (0.0, 5.9, 6.0, 12.0, 18.0)
 EXPORTS = ["day.tod", "latent_map.npy", "f2_state_dict.pt", "f2_ts.pt", "f2.pt2", "f2_config.json"]
 
 
@@ -162,8 +161,8 @@ def test_display_values_stay_as_they_are_and_can_be_exposed(day, tmp_path):
     assert darker.mean() < plain.mean() - 0.05
 
 
-def test_a_set_at_once(hprc, tmp_path, capsys):  # noqa: F811 - the fixture
-    run = tmp_path / "run"
+def test_a_set_at_once(tmp_path, capsys):
+    hprc, run = write_hprc(tmp_path / "set"), tmp_path / "run"
     assert train.main(arguments(hprc, run, **GRID)) == 0
     assert export_latent.main(["--ckpt", str(run), "--bundle", str(tmp_path / "b"), "--out_dir", str(run)]) == 0
     for name in ("Hall_0", "Hall_7"):
