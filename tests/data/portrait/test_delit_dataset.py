@@ -1,53 +1,18 @@
-import json
-import shutil
-from pathlib import Path
+"""Items are the files of a set, also from the cache, and the square about the person."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from prepare_olat import main as prepare
 from src.data.portrait import delit_dataset
-from src.data.portrait.check import main as check
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import choose_pairs, find_pairs
-from src.data.portrait.pair_augmentation import augment, camera_noise, crop, flip, jpeg, light_gain, scale_light
-from src.data.portrait.pair_batch import PairPictures, concatenate
+from src.data.portrait.pair_batch import concatenate
 from src.data.stage.olat import LightCells
 from src.utils.cli import InputError
 from src.utils.image_io import read_linear, read_mask, write_display, write_linear
 from src.utils.resize import fit_square
 from src.utils.sphere import fibonacci_sphere
-from tests.tiny_stage import ball_normals, ball_olats, relight, write_stage
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory) -> Path:
-    root = write_stage(tmp_path_factory.mktemp("stage"), subjects=4, environments=4)
-    out = root / "set"
-    assert (
-        prepare(
-            [
-                "--olat_root",
-                str(root / "olat"),
-                "--env_dir",
-                str(root / "envs"),
-                "--out_root",
-                str(out),
-                "--workers",
-                "1",
-            ]
-        )
-        == 0
-    )
-    return out
-
-
-@pytest.fixture
-def own(prepared, tmp_path) -> Path:
-    return Path(shutil.copytree(prepared, tmp_path / "set"))
 
 
 def small(pairs, **options) -> DelitDataset:
@@ -164,69 +129,6 @@ def test_a_failing_item_names_its_file(own, file, damage, problem):
         small(pairs)[next(i for i, pair in enumerate(pairs) if pair.name == "ID002/env_002")]
 
 
-# --- augmentation ---------------------------------------------------------------------------------------------------
-
-
-def ball_sample(seed: int = 0, size: int = 24) -> tuple[PairPictures, np.ndarray]:
-    """A pair made by relighting, and the lights it was made with."""
-    lights = fibonacci_sphere(40)
-    environment = np.random.default_rng(seed).gamma(0.4, 2, (16, 32, 3)).astype(np.float32)
-    cells = LightCells(lights)
-    olats = ball_olats(lights, height=size, width=size)
-    flat = np.repeat(cells.solid_angles()[:, None], 3, axis=1).astype(np.float32)
-    relit, flat_lit = relight(olats, np.stack([cells.integrate(environment), flat]))
-    return PairPictures(relit, flat_lit, ball_normals(size, size)[1], environment), lights
-
-
-def render(environment: np.ndarray, lights: np.ndarray, size: int = 24) -> np.ndarray:
-    return relight(ball_olats(lights, height=size, width=size), LightCells(lights).integrate(environment)[None])[0]
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_flipped_pair_is_what_rendering_the_flipped_world_gives(seed):
-    sample, lights = ball_sample(seed)
-    flipped = flip(sample)
-    # The ball is its own mirror image; mirrored lamps under the flipped environment must give the flipped picture.
-    again = render(flipped.environment, lights * [-1, 1, 1])
-    np.testing.assert_allclose(again, flipped.relit, rtol=2e-3, atol=1e-4)
-    unflipped = render(sample.environment, lights * [-1, 1, 1])
-    assert np.abs(unflipped - flipped.relit).max() > 0.05  # forgetting the environment would be seen
-
-
-def test_scaled_light_is_what_rendering_under_it_gives():
-    sample, lights = ball_sample(1)
-    gain = light_gain(np.random.default_rng(3))
-    scaled = scale_light(sample, gain)
-    np.testing.assert_allclose(render(scaled.environment, lights), scaled.relit, rtol=1e-4)
-    np.testing.assert_array_equal(scaled.flat_lit, sample.flat_lit)
-
-
-@given(st.floats(0.5, 1), st.floats(0, 1), st.floats(0, 1))
-@settings(max_examples=20, deadline=None)
-def test_crops_move_all_pictures_alike(scale, row, column):
-    sample, _ = ball_sample()
-    ramp = np.repeat(sample.mask[..., None], 3, axis=2)
-    out = crop(PairPictures(ramp, ramp, sample.mask, sample.environment), scale, row, column)
-    assert out.relit.shape == ramp.shape and out.mask.shape == sample.mask.shape
-    np.testing.assert_allclose(out.relit[..., 0], out.mask, atol=1e-6)
-    np.testing.assert_array_equal(out.environment, sample.environment)
-
-
-def test_camera_noise_has_the_variance_of_photons():
-    flat = np.full((200, 200, 3), 0.5, np.float32)
-    noisy = camera_noise(flat, np.random.default_rng(0), photons=1000)
-    assert noisy.mean() == pytest.approx(0.5, rel=1e-3)
-    assert noisy.std() / 0.5 == pytest.approx(np.sqrt(1004) / 1000, rel=0.02)
-
-
-def test_jpeg_stays_close_and_keeps_highlights():
-    sample, _ = ball_sample(size=64)
-    picture = sample.relit.copy()
-    picture[30, 30] = 50
-    out = jpeg(picture, 90)
-    assert out[30, 30, 0] == 50 and 0 < np.abs(out - picture).mean() < 0.02 * picture[picture < 50].max()
-
-
 def test_augmentation_is_a_function_of_seed_epoch_and_index(prepared):
     pairs = find_pairs(prepared)
     one, other = (small(pairs, use_augmentation=True, seed=4) for _ in range(2))
@@ -242,18 +144,6 @@ def test_augmentation_is_a_function_of_seed_epoch_and_index(prepared):
         )
 
 
-@given(st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
-def test_augmented_pairs_stay_pairs(seed):
-    """Averaged over the picture, noise and JPEG aside, relit stays flat-lit times the light that the map sends."""
-    sample, _ = ball_sample(2)
-    out = augment(sample, np.random.default_rng(seed))
-    gain = out.environment.sum(axis=(0, 1)) / sample.environment.sum(axis=(0, 1))
-    inside = out.mask > 0.99
-    before = sample.relit[sample.mask > 0.99].mean(axis=0)
-    assert (np.abs(out.relit[inside].mean(axis=0) / before / gain - 1) < 0.35).all()
-
-
 def test_squares_are_cut_about_the_person():
     picture = np.zeros((10, 30, 3), np.float32)
     picture[:, 22:26] = 1
@@ -261,45 +151,3 @@ def test_squares_are_cut_about_the_person():
     square = fit_square(picture, 10, mask)
     assert square.shape == (10, 10, 3) and square.sum() == picture.sum()
     assert fit_square(picture, 10).sum() == 0  # the picture's own middle
-
-
-# --- the check command ----------------------------------------------------------------------------------------------
-
-
-def test_check_prints_counts_and_draws_a_sheet(own, capsys):
-    assert check([str(own)]) == 0
-    out = capsys.readouterr().out
-    assert "4 subjects, 4 environments, 16 pairs of 16 possible" in out and "no problems" in out
-    assert "train: 3 subjects x 3 environments" in out
-    assert read_linear(own / "contact_sheet.jpg").max() > 0.5
-
-
-def test_check_names_every_problem(own, capsys):
-    subjects = own / "subjects"
-    (subjects / "ID001" / "relit" / "env_001.exr").write_bytes(b"")
-    (subjects / "ID002" / "flat_lit.exr").unlink()
-    shutil.copy(subjects / "ID003" / "relit" / "env_001.exr", subjects / "ID003" / "relit" / "lost.exr")
-    write_linear(subjects / "ID004" / "relit" / "env_003.exr", np.ones((5, 5, 3), np.float32))
-    splits = json.loads((own / "splits.json").read_text())
-    splits["val"]["subjects"].append(splits["train"]["subjects"][0])
-    (own / "splits.json").write_text(json.dumps(splits))
-    assert check([str(own)]) == 1
-    out = capsys.readouterr().out
-    for wanted in (
-        "env_001.exr: is empty",
-        "ID002: no flat_lit",
-        "ID003/lost: no environment",
-        "5 x 5, others",
-        "in both train and val",
-        "5 problems",
-    ):
-        assert wanted in out
-
-
-def test_sheet_of_subjects_that_share_no_environment(own, tmp_path):
-    for index, folder in enumerate(sorted((own / "subjects").iterdir())):
-        for number in range(1, 5):
-            if number != index + 1:
-                (folder / "relit" / f"env_{number:03d}.exr").unlink()
-    assert check([str(own), "--contact_sheet", str(tmp_path / "sheet.png")]) == 0
-    assert read_linear(tmp_path / "sheet.png").shape == (4 * 160, 2 * 160, 3)
