@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import evaluate
-import prepare_olat
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import choose_pairs, find_pairs
 from src.data.portrait.splits import read_splits
@@ -27,7 +26,7 @@ from src.utils.image_io import image_size, read_linear, write_linear
 from src.utils.metrics import LPIPS_BACKBONES
 from src.utils.video_io import VideoWriter
 from tests.tiny_runs import one_error_line
-from tests.tiny_stage import write_stage
+from tests.tiny_stage import write_set, write_stage
 
 SIZES = {"image_size": 16, "env_height": 16, "env_width": 32}
 
@@ -36,8 +35,7 @@ SIZES = {"image_size": 16, "env_height": 16, "env_width": 32}
 def stage(tmp_path_factory) -> Path:
     """``olat``, ``envs`` and the training set ``set`` made from them."""
     root = write_stage(tmp_path_factory.mktemp("bühne"), subjects=4, environments=4)
-    folders = ["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(root / "set")]
-    assert prepare_olat.main([*folders, "--val_subjects", "2", "--val_envs", "2", "--workers", "1"]) == 0
+    write_set(root, "--val_subjects", "2", "--val_envs", "2")
     return root
 
 

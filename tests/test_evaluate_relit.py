@@ -7,20 +7,18 @@ import numpy as np
 import pytest
 
 import evaluate
-import prepare_olat
 from src.utils.image_io import read_display
 from src.utils.video_io import VideoWriter
 from tests.inference.models import write_checkpoint
 from tests.inference.relit_models import write_relit_checkpoint
 from tests.tiny_runs import one_error_line
-from tests.tiny_stage import write_stage
+from tests.tiny_stage import write_set, write_stage
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory) -> Path:
     root = write_stage(tmp_path_factory.mktemp("stage"), subjects=3, environments=3)
-    folders = ["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(root / "set")]
-    assert prepare_olat.main([*folders, "--val_subjects", "1", "--val_envs", "2", "--workers", "1"]) == 0
+    write_set(root, "--val_subjects", "1", "--val_envs", "2")
     write_relit_checkpoint(root / "relit.pth")
     return root
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import prepare_olat
 import train_relit as script
 from src.models import relit_model
 from src.tasks import relit_training
@@ -14,7 +13,7 @@ from src.utils import checkpoint
 from tests.inference.models import write_checkpoint
 from tests.tiny_clips import write_clip
 from tests.tiny_runs import one_error_line
-from tests.tiny_stage import write_stage
+from tests.tiny_stage import write_set, write_stage
 
 LATEST, BEST = "checkpoint_latest.pth", "checkpoint_best.pth"
 
@@ -22,8 +21,7 @@ LATEST, BEST = "checkpoint_latest.pth", "checkpoint_best.pth"
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory) -> Path:
     root = write_stage(tmp_path_factory.mktemp("stage"), subjects=4, environments=4)
-    folders = ["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(root / "set")]
-    assert prepare_olat.main([*folders, "--val_subjects", "1", "--val_envs", "2", "--workers", "1"]) == 0
+    write_set(root, "--val_subjects", "1", "--val_envs", "2")
     return root
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+import prepare_olat
 from src.data.stage.olat import accumulate
 from src.utils.image_io import write_display, write_linear
 from src.utils.json_files import write_json
@@ -49,3 +50,11 @@ def write_stage(root: Path, subjects: int = 2, lights: int = 24, environments: i
     for index in range(environments):
         write_linear(root / "envs" / f"env_{index + 1:03d}.hdr", rng.gamma(0.5, 2.0, (16, 32, 3)).astype(np.float32))
     return root
+
+
+def write_set(root: Path, *flags: str, out: Path | None = None) -> Path:
+    """The training set ``root/set`` of a stage, or ``out``; returns its folder."""
+    out = out or root / "set"
+    folders = ["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(out)]
+    assert prepare_olat.main([*folders, "--workers", "1", *flags]) == 0
+    return out

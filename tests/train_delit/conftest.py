@@ -3,18 +3,16 @@ from pathlib import Path
 
 import pytest
 
-import prepare_olat
 from src.tasks import delit_task, delit_training
 from src.training import meter
-from tests.tiny_stage import write_stage
+from tests.tiny_stage import write_set, write_stage
 
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory) -> Path:
     """``olat``, ``envs`` and the training set ``set``: 6 pairs to train on, 2 of another person to validate with."""
     root = write_stage(tmp_path_factory.mktemp("bühne"), subjects=4, environments=4)
-    folders = ["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(root / "set")]
-    assert prepare_olat.main([*folders, "--val_subjects", "1", "--val_envs", "2", "--workers", "1"]) == 0
+    write_set(root, "--val_subjects", "1", "--val_envs", "2")
     return root
 
 

@@ -8,28 +8,19 @@ import cv2
 import numpy as np
 import torch
 
-import prepare_olat
 import train_delit as script
 from src.tasks import delit_training
 from src.tasks.portrait_training import open_portrait_data
 from src.training.distributed import processes
 from src.utils.image_io import read_linear
 from src.utils.sphere import fibonacci_sphere
-from tests.tiny_stage import write_stage
+from tests.tiny_stage import write_set, write_stage
 from tests.train_delit.command import arguments, train
 
 
 def test_no_version_of_a_held_out_environment_lights_the_training(stage, tmp_path):
     """The set has turned versions of the environments, the folder to relight with has what they were made from."""
-    folders = [
-        "--olat_root",
-        str(stage / "olat"),
-        "--env_dir",
-        str(stage / "envs"),
-        "--out_root",
-        str(tmp_path / "set"),
-    ]
-    assert prepare_olat.main([*folders, "--rotations", "2", "--val_envs", "env_002", "--workers", "1"]) == 0
+    write_set(stage, "--rotations", "2", "--val_envs", "env_002", out=tmp_path / "set")
     flags = {"data_root": tmp_path / "set", "env_dir": stage / "envs", "num_epochs": 1}
     train(stage, tmp_path / "run", relight=True, **flags)
     data = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))["data"]
@@ -52,9 +43,8 @@ def test_a_held_out_environment_without_a_validation_pair_lights_no_training(sta
 def test_captures_are_taken_as_they_were_prepared(tmp_path, capsys):
     """Exposure 4, gamma 2.2, Voronoi weights, 60 degrees: what training is shown is what was prepared, by hand too."""
     root = write_stage(tmp_path, suffix=".png")
-    folders = ["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(root / "set")]
     taken = ["--exposure", "4", "--transfer", "gamma22", "--weights", "voronoi", "--fov", "60"]
-    assert prepare_olat.main([*folders, *taken, "--val_subjects", "ID002", "--val_envs", "env_001"]) == 0
+    write_set(root, *taken, "--val_subjects", "ID002", "--val_envs", "env_001")
     shutil.copytree(root / "olat" / "ID001", root / "olat" / "ID009")  # not prepared, and not even whole
     (root / "olat" / "ID009" / "000.png").unlink()
     chosen = script.parse_arguments(arguments(root, tmp_path / "run", olat_root=root / "olat", image_size=10))

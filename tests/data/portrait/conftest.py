@@ -3,32 +3,23 @@ from pathlib import Path
 
 import pytest
 
-from prepare_olat import main as prepare
-from tests.tiny_stage import write_stage
+from tests.tiny_stage import write_set, write_stage
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def prepared(tmp_path_factory) -> Path:
-    root = write_stage(tmp_path_factory.mktemp("stage"), subjects=4, environments=4)
-    out = root / "set"
-    assert (
-        prepare(
-            [
-                "--olat_root",
-                str(root / "olat"),
-                "--env_dir",
-                str(root / "envs"),
-                "--out_root",
-                str(out),
-                "--workers",
-                "1",
-            ]
-        )
-        == 0
-    )
-    return out
+    """A set of four people in four environments."""
+    return write_set(write_stage(tmp_path_factory.mktemp("stage"), subjects=4, environments=4))
 
 
 @pytest.fixture
 def own(prepared, tmp_path) -> Path:
     return Path(shutil.copytree(prepared, tmp_path / "set"))
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory) -> Path:
+    """A stage of three balls and the set prepared from it."""
+    root = write_stage(tmp_path_factory.mktemp("stage"), subjects=3)
+    write_set(root)
+    return root

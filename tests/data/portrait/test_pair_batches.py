@@ -4,13 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 
-import prepare_olat
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import find_pairs
 from src.data.portrait.pair_batch import PairBatch
 from src.data.portrait.pair_batches import PairBatches
 from src.utils.cli import InputError
-from tests.tiny_stage import write_stage
+from tests.tiny_stage import write_set, write_stage
 
 CPU = torch.device("cpu")
 
@@ -19,8 +18,7 @@ CPU = torch.device("cpu")
 def root(tmp_path_factory) -> Path:
     """12 pairs."""
     root = write_stage(tmp_path_factory.mktemp("stage"), subjects=4)
-    folders = ["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(root / "set")]
-    assert prepare_olat.main([*folders, "--workers", "1"]) == 0
+    write_set(root)
     return root / "set"
 
 

@@ -3,11 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import prepare_olat
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import find_pairs
 from src.data.portrait.stored_pairs import StoredPairs
-from tests.tiny_stage import write_stage
+from tests.tiny_stage import write_set, write_stage
 
 CPU = torch.device("cpu")
 
@@ -15,8 +14,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     root = write_stage(tmp_path_factory.mktemp("stage"))
-    folders = ["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(root / "set")]
-    assert prepare_olat.main([*folders, "--workers", "1"]) == 0
+    write_set(root)
     return root / "set"
 
 

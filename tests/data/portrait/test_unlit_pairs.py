@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import prepare_olat
 from src.data.portrait.check import main as check
 from src.data.portrait.delit_dataset import DelitDataset
 from src.data.portrait.layout import choose_pairs, find_pairs
@@ -21,7 +20,7 @@ from src.utils.cli import InputError
 from src.utils.hdr_codec import make_codec
 from src.utils.sphere import fibonacci_sphere
 from tests.inference.models import tiny_model
-from tests.tiny_stage import write_stage
+from tests.tiny_stage import write_set, write_stage
 
 SIZES = {"image_size": 16, "env_height": 16, "env_width": 32}
 
@@ -30,8 +29,7 @@ SIZES = {"image_size": 16, "env_height": 16, "env_width": 32}
 def prepared(tmp_path_factory) -> Path:
     """Four subjects under two environments; of the last two the light is unknown."""
     root = write_stage(tmp_path_factory.mktemp("stage"), subjects=4, environments=2)
-    folders = ["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(root / "set")]
-    assert prepare_olat.main([*folders, "--workers", "1"]) == 0
+    write_set(root)
     for name in ("ID003", "ID004"):
         for path in (root / "set" / "subjects" / name / "relit").iterdir():
             path.rename(path.with_stem(f"stage_{path.stem}"))

@@ -7,23 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import prepare_olat
 from src.data.stage.prepared import open_prepared_stage
 from src.data.stage.settings import Settings
 from src.utils.cli import InputError
 from src.utils.image_io import read_linear, write_linear
-from tests.tiny_stage import write_stage
-
-
-def prepare(root: Path, *more: str) -> None:
-    folders = ["--olat_root", str(root / "olat"), "--env_dir", str(root / "envs"), "--out_root", str(root / "set")]
-    assert prepare_olat.main([*folders, "--workers", "1", *more]) == 0
+from tests.tiny_stage import write_set, write_stage
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     root = write_stage(tmp_path_factory.mktemp("stage"), suffix=".png")
-    prepare(root, "--exposure", "4", "--transfer", "gamma22", "--fov", "60", "--weights", "voronoi")
+    write_set(root, "--exposure", "4", "--transfer", "gamma22", "--fov", "60", "--weights", "voronoi")
     return root
 
 
