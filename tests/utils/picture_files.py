@@ -12,6 +12,10 @@ import numpy as np
 Chunk = tuple[bytes, bytes]
 
 
+def random_image(height: int = 13, width: int = 17, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
+
+
 def png_bytes(rows: Sequence[bytes], width: int, depth: int, colour_type: int, *chunks: Chunk) -> bytes:
     """A PNG of unfiltered rows, with ``chunks`` in front of the pixels."""
 
