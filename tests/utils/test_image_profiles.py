@@ -1,4 +1,4 @@
-"""Colours come out as sRGB, whatever profile, PNG chunk or nclx box declares; the right values are computed here."""
+"""Colours come out as sRGB, whatever profile a picture has; what no profile says is said."""
 
 from __future__ import annotations
 
@@ -11,89 +11,24 @@ import pytest
 from PIL import Image, ImageCms
 
 from src.utils import image_io
+from tests.utils.colour_spaces import (
+    ADOBE_TO_XYZ,
+    D65_TO_D50,
+    P3_TO_XYZ,
+    PROFILES,
+    codes_of,
+    decoded,
+    encoded,
+    to_srgb,
+)
 from tests.utils.picture_files import (
     gamma_curve,
     grey_profile,
     icc_profile,
-    parametric_curve,
     png_of,
     rgb_profile,
     sampled_curve,
-    with_heif_properties,
 )
-
-# XYZ (D65) of linear RGB, as published, and the adaptation to D50 that ICC publishes for sRGB (its chad tag).
-P3_TO_XYZ = np.array([[0.48657, 0.26567, 0.19822], [0.22897, 0.69174, 0.07929], [0.0, 0.04511, 1.04394]])
-ADOBE_TO_XYZ = np.array([[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]])
-REC2020_TO_XYZ = np.array([[0.63696, 0.14462, 0.16888], [0.26270, 0.67800, 0.05930], [0.0, 0.02807, 1.06099]])
-SRGB_TO_XYZ = np.array([[0.41239, 0.35758, 0.18048], [0.21264, 0.71517, 0.07219], [0.01933, 0.11919, 0.95053]])
-D65_TO_D50 = np.array(
-    [[1.047886, 0.022919, -0.050216], [0.029582, 0.990484, -0.017079], [-0.009252, 0.015073, 0.751678]]
-)
-# ProPhoto is defined at D50 (ISO 22028-2).
-PROPHOTO_TO_XYZ_D50 = np.array([[0.79767, 0.13519, 0.03135], [0.28804, 0.71188, 0.00009], [0.0, 0.0, 0.82490]])
-
-SRGB_CURVE = parametric_curve(3, 2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
-
-
-def decoded(codes: np.ndarray) -> np.ndarray:
-    return np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)
-
-
-def encoded(linear: np.ndarray) -> np.ndarray:
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clip(0.0031308) ** (1 / 2.4) - 0.055)
-
-
-def to_srgb(linear: np.ndarray, to_xyz: np.ndarray, is_d50: bool = False) -> np.ndarray:
-    xyz = linear @ (np.linalg.inv(D65_TO_D50) @ to_xyz if is_d50 else to_xyz).T
-    return (xyz @ np.linalg.inv(SRGB_TO_XYZ).T).clip(0, 1)
-
-
-def codes_of(levels: int, seed: int = 0) -> np.ndarray:
-    codes = np.random.default_rng(seed).integers(0, levels + 1, (12, 14, 3))
-    codes[0, :3] = [[0, 0, 0], [levels] * 3, [levels // 2] * 3]
-    return codes.astype(np.uint8 if levels == 255 else np.uint16)
-
-
-PROFILES = {
-    "Display P3": (rgb_profile(D65_TO_D50 @ P3_TO_XYZ, [SRGB_CURVE] * 3), decoded, P3_TO_XYZ, False),
-    "Adobe RGB": (
-        rgb_profile(D65_TO_D50 @ ADOBE_TO_XYZ, [gamma_curve(563 / 256)] * 3),
-        lambda v: v ** (563 / 256),
-        ADOBE_TO_XYZ,
-        False,
-    ),
-    "ProPhoto": (
-        rgb_profile(PROPHOTO_TO_XYZ_D50, [parametric_curve(3, 1.8, 1, 0, 1 / 16, 1 / 32)] * 3),
-        lambda v: np.where(v < 1 / 32, v / 16, v**1.8),
-        PROPHOTO_TO_XYZ_D50,
-        True,
-    ),
-    "linear Rec. 2020": (
-        rgb_profile(D65_TO_D50 @ REC2020_TO_XYZ, [b"curv\0\0\0\0\0\0\0\0"] * 3),
-        lambda v: v,
-        REC2020_TO_XYZ,
-        False,
-    ),
-    "a sampled curve": (
-        rgb_profile(D65_TO_D50 @ SRGB_TO_XYZ, [sampled_curve(np.linspace(0, 1, 4096) ** 3)] * 3),
-        lambda v: v**3,
-        SRGB_TO_XYZ,
-        False,
-    ),
-    "three curves": (
-        rgb_profile(D65_TO_D50 @ SRGB_TO_XYZ, [gamma_curve(1), gamma_curve(2), gamma_curve(3)]),
-        lambda v: v ** np.array([1, 2, 3]),
-        SRGB_TO_XYZ,
-        False,
-    ),
-    "a curve with offsets": (
-        rgb_profile(D65_TO_D50 @ SRGB_TO_XYZ, [parametric_curve(4, 2, 0.9, 0.05, 0.3, 0.1, 0.05, 0.02)] * 3),
-        lambda v: np.where(v >= 0.1, (0.9 * v + 0.05) ** 2 + 0.05, 0.3 * v + 0.02),
-        SRGB_TO_XYZ,
-        False,
-    ),
-}
 
 
 @pytest.mark.parametrize("levels", [255, 65535])
@@ -146,9 +81,6 @@ def test_srgb_profiles_change_no_code(tmp_path, bits):
         (tmp_path / "a.png").write_bytes(png_of(codes, (b"iCCP", b"s\0\0" + zlib.compress(profile))))
         read = image_io.read_display(tmp_path / "a.png")
         np.testing.assert_array_equal(read, codes / np.float32(2**bits - 1))
-
-
-# --- grey, CMYK, tables ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -281,126 +213,3 @@ def test_a_profile_that_cannot_be_unpacked_is_said(tmp_path):
     (tmp_path / "a.png").write_bytes(png_of(codes_of(255), (b"iCCP", b"x\0\0no zlib")))
     with pytest.warns(UserWarning, match="cannot be unpacked"):
         image_io.read_display(tmp_path / "a.png")
-
-
-# --- PNG's own chunks -----------------------------------------------------------------------------------------------
-
-
-def chrm(white, red, green, blue) -> tuple[bytes, bytes]:
-    return b"cHRM", struct.pack(">8I", *(round(value * 100000) for pair in (white, red, green, blue) for value in pair))
-
-
-def gama(value: float) -> tuple[bytes, bytes]:
-    return b"gAMA", struct.pack(">I", round(value * 100000))
-
-
-P3_CHUNK = chrm((0.3127, 0.3290), (0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
-SRGB_CHUNK = chrm((0.3127, 0.3290), (0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
-P3_PROFILE_CHUNK = b"iCCP", b"p3\0\0" + zlib.compress(PROFILES["Display P3"][0])
-
-CHUNKS = {
-    "linear gAMA": ([gama(1.0)], lambda v: v),
-    "gAMA of 1.8": ([gama(1 / 1.8)], lambda v: v**1.8),
-    "gAMA that stands for sRGB": ([gama(0.45455)], decoded),
-    "gAMA and cHRM that stand for sRGB": ([gama(0.45455), SRGB_CHUNK], decoded),
-    "gAMA and cHRM of P3": ([gama(0.45455), P3_CHUNK], lambda v: to_srgb(v ** (1 / 0.45455), P3_TO_XYZ)),
-    "cHRM alone": ([P3_CHUNK], lambda v: to_srgb(decoded(v), P3_TO_XYZ)),
-    "sRGB over gAMA": ([gama(1.0), P3_CHUNK, (b"sRGB", b"\0")], decoded),
-    "iCCP over gAMA": ([gama(1.0), P3_PROFILE_CHUNK], lambda v: to_srgb(decoded(v), P3_TO_XYZ)),
-    "iCCP over sRGB": ([(b"sRGB", b"\0"), P3_PROFILE_CHUNK], lambda v: to_srgb(decoded(v), P3_TO_XYZ)),
-    "cICP over iCCP": ([(b"cICP", bytes([1, 8, 0, 1])), P3_PROFILE_CHUNK], lambda v: v),
-    "cICP of P3": ([(b"cICP", bytes([12, 13, 0, 1]))], lambda v: to_srgb(decoded(v), P3_TO_XYZ)),
-    "cICP of linear Rec. 2020": ([(b"cICP", bytes([9, 8, 0, 1]))], lambda v: to_srgb(v, REC2020_TO_XYZ)),
-    "cICP of Rec. 709 video": ([(b"cICP", bytes([1, 1, 0, 1]))], decoded),
-    "no chunk": ([], decoded),
-}
-
-
-@pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("name", CHUNKS)
-def test_png_chunks(tmp_path, name, bits):
-    chunks, expected = CHUNKS[name]
-    codes = codes_of(2**bits - 1)
-    (tmp_path / "a.png").write_bytes(png_of(codes, *chunks))
-    read = image_io.read_linear(tmp_path / "a.png")
-    np.testing.assert_allclose(read, expected(codes / (2**bits - 1)), atol=5e-4)
-
-
-@pytest.mark.parametrize("name", ["gAMA that stands for sRGB", "sRGB over gAMA", "cICP of Rec. 709 video"])
-def test_png_chunks_that_say_srgb_change_no_code(tmp_path, name):
-    codes = codes_of(255)
-    (tmp_path / "a.png").write_bytes(png_of(codes, *CHUNKS[name][0]))
-    np.testing.assert_array_equal(image_io.read_display(tmp_path / "a.png"), codes / np.float32(255))
-
-
-def test_white_of_a_png_is_white(tmp_path):
-    """cHRM with the white of illuminant E: (1, 1, 1) is shown as white."""
-    chunk = chrm((1 / 3, 1 / 3), (0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
-    (tmp_path / "a.png").write_bytes(png_of(np.full((1, 2, 3), 255, np.uint8), chunk, gama(0.5)))
-    np.testing.assert_allclose(image_io.read_linear(tmp_path / "a.png"), 1, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("chunk", "line"),
-    [
-        ((b"cICP", bytes([1, 200, 0, 1])), "transfer characteristics 200 are not known"),
-        ((b"cICP", bytes([99, 13, 0, 1])), "colour primaries 99 are not known"),
-        ((b"cICP", bytes([1, 13, 1, 1])), "its cICP chunk is not for full-range RGB"),
-        ((b"gAMA", bytes(4)), "its gAMA chunk is 0"),
-        ((b"cHRM", struct.pack(">8I", *[31270, 32900] * 4)), "the primaries lie on one line"),
-    ],
-)
-def test_png_chunks_that_cannot_be_honoured_are_said(tmp_path, chunk, line):
-    codes = codes_of(255)
-    (tmp_path / "a.png").write_bytes(png_of(codes, chunk))
-    with pytest.warns(UserWarning, match=line + ": sRGB is assumed"):
-        read = image_io.read_display(tmp_path / "a.png")
-    np.testing.assert_array_equal(read, codes / np.float32(255))
-
-
-def pq_encoded(nits: np.ndarray) -> np.ndarray:
-    """The inverse EOTF of SMPTE ST 2084."""
-    power = (nits / 10000) ** (2610 / 16384)
-    return ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
-
-
-def test_pq_png_has_its_white_at_203(tmp_path):
-    nits = np.array([0, 1, 50, 203, 1000, 4000.0])
-    codes = np.rint(pq_encoded(nits) * 65535).astype(np.uint16)
-    pixels = np.repeat(codes[None, :, None], 3, axis=2)
-    (tmp_path / "a.png").write_bytes(png_of(pixels, (b"cICP", bytes([9, 16, 0, 1]))))
-    read = image_io.read_linear(tmp_path / "a.png")
-    np.testing.assert_allclose(read, np.repeat((nits / 203)[None, :, None], 3, axis=2), rtol=2e-3, atol=1e-5)
-    assert image_io.read_display(tmp_path / "a.png").max() == pytest.approx(1)
-
-
-def test_hlg_png(tmp_path):
-    """Reference white, code 0.75, is 203 cd/m2 on a display of 1000; peak is 1000 (BT.2408)."""
-    codes = np.rint(np.array([0, 0.75, 1.0]) * 65535).astype(np.uint16)
-    pixels = np.repeat(codes[None, :, None], 3, axis=2)
-    (tmp_path / "a.png").write_bytes(png_of(pixels, (b"cICP", bytes([9, 18, 0, 1]))))
-    read = image_io.read_linear(tmp_path / "a.png")[0, :, 1]
-    np.testing.assert_allclose(read, [0, 1, 1000 / 203], rtol=5e-3, atol=1e-6)
-
-
-# --- AVIF -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("bits", [8, 10])
-def test_avif_in_p3(tmp_path, bits):
-    imagecodecs = pytest.importorskip("imagecodecs")
-    codes = np.full((8, 8, 3), 0, np.uint8 if bits == 8 else np.uint16)
-    codes[:] = np.array([0.75, 0.4, 0.2]) * (2**bits - 1)
-    data = imagecodecs.avif_encode(codes, level=100, bitspersample=bits, pixelformat="444", primaries=12, transfer=13)
-    (tmp_path / "a.avif").write_bytes(data)
-    expected = to_srgb(decoded(codes / (2**bits - 1)), P3_TO_XYZ)
-    np.testing.assert_allclose(image_io.read_linear(tmp_path / "a.avif"), expected, atol=0.008)
-
-
-def test_avif_with_a_clean_aperture_is_said(tmp_path):
-    imagecodecs = pytest.importorskip("imagecodecs")
-    data = imagecodecs.avif_encode(codes_of(255), level=100, bitspersample=8, pixelformat="444")
-    aperture = struct.pack(">8I", 4, 1, 4, 1, 0, 1, 0, 1)
-    (tmp_path / "a.avif").write_bytes(with_heif_properties(data, (b"clap", aperture)))
-    with pytest.warns(UserWarning, match="clean aperture"):
-        image_io.read_display(tmp_path / "a.avif")
