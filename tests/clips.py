@@ -1,4 +1,4 @@
-"""Video files with frames and sounds at given times, written by PyAV directly."""
+"""Video files to read: as the project writes them, and with frames and sounds at given times by PyAV directly."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import av
 import numpy as np
+
+from src.utils.video_io import VideoWriter
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -30,6 +32,20 @@ class Sound:
 def flat(codes: Iterable[int], size: tuple[int, int] = (48, 64)) -> list[np.ndarray]:
     """Grey frames, (height, width) = ``size``."""
     return [np.full((*size, 3), code, np.uint8) for code in codes]
+
+
+def smooth_clip(count: int = 12, height: int = 64, width: int = 96) -> list[np.ndarray]:
+    """Colours that move smoothly, ``height x width x 3`` float32 in [0.1, 0.9]."""
+    y, x = np.mgrid[0:height, 0:width] / 32
+    waves = [[np.sin(x + k + t / 5), np.sin(y - t / 7 + k), np.cos(x + y + k)] for t in range(count) for k in (0.0,)]
+    return [(np.stack(wave, axis=2) * 0.4 + 0.5).astype(np.float32) for wave in waves]
+
+
+def write_clip(path: Path, frames: list[np.ndarray], fps: Fraction | float = 25, **options) -> Path:
+    with VideoWriter(path, fps, **options) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return path
 
 
 def write_timed(
