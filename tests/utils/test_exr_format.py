@@ -1,4 +1,4 @@
-"""EXR: alpha, layers and parts, chromaticities, luminance and chroma, channel types, storage."""
+"""EXR: alpha, chromaticities, luminance and chroma, channel types, storage."""
 
 from __future__ import annotations
 
@@ -10,30 +10,12 @@ import pytest
 
 from src.utils import image_io
 from src.utils.cli import InputError
-from src.utils.exr_layers import exr_layer
-from tests.utils.picture_files import write_raw_exr
-
-SCANLINES = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-
-
-def random_image(height: int = 8, width: int = 6, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
-
-
-def layer(prefix: str, image: np.ndarray, alpha: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    planes = {f"{prefix}{name}": np.ascontiguousarray(image[..., k]) for k, name in enumerate("RGB")}
-    return planes if alpha is None else {**planes, f"{prefix}A": alpha}
-
-
-def write(path, channels, **header) -> None:
-    OpenEXR.File({**SCANLINES, **header}, channels).write(str(path))
-
-
-# --- alpha ----------------------------------------------------------------------------------------------------------
+from tests.utils.exr_files import layer, write, write_parts
+from tests.utils.picture_files import random_image, write_raw_exr
 
 
 def test_premultiplied_colour_is_read_straight(tmp_path):
-    straight, alpha = random_image(), np.linspace(0.1, 1, 48, dtype=np.float32).reshape(8, 6)
+    straight, alpha = random_image(8, 6), np.linspace(0.1, 1, 48, dtype=np.float32).reshape(8, 6)
     write(tmp_path / "a.exr", layer("", straight * alpha[..., None], alpha))
     np.testing.assert_allclose(image_io.read_linear(tmp_path / "a.exr"), straight, rtol=1e-6)
     np.testing.assert_array_equal(image_io.read_alpha(tmp_path / "a.exr"), alpha)
@@ -44,7 +26,7 @@ def test_premultiplied_colour_is_read_straight(tmp_path):
 
 def test_light_where_alpha_is_0_is_kept(tmp_path):
     """A glow adds light without covering anything: it is neither divided by zero nor lost."""
-    glow, alpha = random_image(), np.zeros((8, 6), np.float32)
+    glow, alpha = random_image(8, 6), np.zeros((8, 6), np.float32)
     alpha[0] = 0.5
     write(tmp_path / "a.exr", layer("", glow, alpha))
     np.testing.assert_array_equal(image_io.read_linear(tmp_path / "a.exr")[1:], glow[1:])
@@ -63,7 +45,7 @@ def test_straight_formats_are_multiplied_for_over_black(tmp_path):
 
 
 def test_alpha_is_multiplied_into_what_is_written(tmp_path):
-    straight, alpha = 5 * random_image(), np.linspace(0, 1, 48, dtype=np.float32).reshape(8, 6)
+    straight, alpha = 5 * random_image(8, 6), np.linspace(0, 1, 48, dtype=np.float32).reshape(8, 6)
     image_io.write_linear(tmp_path / "a.exr", straight, alpha=alpha, bits=32)
     stored = OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True).channels()
     for k, name in enumerate("RGB"):
@@ -73,116 +55,9 @@ def test_alpha_is_multiplied_into_what_is_written(tmp_path):
 
 def test_tiny_alpha_overflows_nothing(tmp_path):
     alpha = np.full((8, 6), 1e-30, np.float32)
-    write(tmp_path / "a.exr", layer("", 1e20 * random_image(), alpha))
+    write(tmp_path / "a.exr", layer("", 1e20 * random_image(8, 6), alpha))
     assert np.isfinite(image_io.read_linear(tmp_path / "a.exr")).all()
 
-
-# --- layers and parts -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("prefix", ["Combined.", "ViewLayer.Combined.", "a.b.c."])
-def test_the_only_rgb_layer_is_taken(tmp_path, prefix):
-    image, alpha = random_image(), np.full((8, 6), 0.5, np.float32)
-    depth = {"ViewLayer.Depth.Z": image[..., 0].copy(), "ViewLayer.Normal.X": image[..., 1].copy()}
-    write(tmp_path / "a.exr", {**layer(prefix, image * 0.5, alpha), **depth})
-    np.testing.assert_allclose(image_io.read_linear(tmp_path / "a.exr"), image, rtol=1e-6)
-    assert image_io.read_alpha(tmp_path / "a.exr").mean() == 0.5
-
-
-def test_letter_case_and_long_names_of_channels(tmp_path):
-    image = random_image()
-    for names in ("rgb", ("red", "green", "blue")):
-        planes = {f"x.{name}": np.ascontiguousarray(image[..., k]) for k, name in enumerate(names)}
-        write(tmp_path / "a.exr", planes)
-        np.testing.assert_array_equal(image_io.read_linear(tmp_path / "a.exr"), image)
-
-
-def write_parts(path, *parts, kind=OpenEXR.scanlineimage) -> None:
-    header = {**SCANLINES, "type": kind}
-    if kind == OpenEXR.tiledimage:
-        header["tiles"] = OpenEXR.TileDescription()
-    OpenEXR.File([OpenEXR.Part(dict(header), channels, name) for name, channels in parts]).write(str(path))
-
-
-@pytest.mark.parametrize("kind", [OpenEXR.scanlineimage, OpenEXR.tiledimage])
-@pytest.mark.parametrize("prefix", ["", "ViewLayer.Combined."])
-def test_multi_part_with_depth_first(tmp_path, prefix, kind):
-    image = random_image(40, 70)
-    write_parts(tmp_path / "a.exr", ("depth", {"Z": image[..., 0].copy()}), ("rgba", layer(prefix, image)), kind=kind)
-    np.testing.assert_array_equal(image_io.read_linear(tmp_path / "a.exr"), image)
-    assert image_io.image_size(tmp_path / "a.exr") == (40, 70)
-
-
-def test_parts_of_different_sizes(tmp_path):
-    image = random_image(5, 9)
-    write_parts(tmp_path / "a.exr", ("depth", {"Z": np.zeros((5, 9), np.float32)}), ("rgb", layer("", image)))
-    assert image_io.image_size(tmp_path / "a.exr") == (5, 9)
-
-
-def test_several_layers_are_refused_by_name_and_picked(tmp_path):
-    diffuse, gloss = random_image(seed=1), random_image(seed=2)
-    shade = random_image(seed=3)[..., 0].copy()
-    layers = {**layer("Main.Diffuse.", diffuse), **layer("Main.Gloss.", gloss), "Main.AO.Y": shade}
-    write(tmp_path / "a.exr", layers)
-    for read in (image_io.read_linear, image_io.image_size):
-        with pytest.raises(InputError, match=r"has the layers Main\.Diffuse, Main\.Gloss: pick one with --exr_layer"):
-            read(tmp_path / "a.exr")
-    for name, expected in (("Main.Gloss", gloss), ("gloss", gloss), ("main.diffuse", diffuse)):
-        with exr_layer(name):
-            np.testing.assert_array_equal(image_io.read_linear(tmp_path / "a.exr"), expected)
-    with exr_layer("AO"):
-        np.testing.assert_array_equal(image_io.read_linear(tmp_path / "a.exr"), np.dstack([shade] * 3))
-    with exr_layer("Shadow"), pytest.raises(InputError, match=r"no picture layer 'Shadow': --exr_layer takes one of"):
-        image_io.read_linear(tmp_path / "a.exr")
-
-
-def test_parts_go_by_their_names(tmp_path):
-    beauty, light = random_image(seed=1), random_image(seed=2)
-    write_parts(tmp_path / "a.exr", ("beauty", layer("", beauty)), ("key_light", layer("", light)))
-    with pytest.raises(InputError, match="has the layers beauty, key_light"):
-        image_io.read_linear(tmp_path / "a.exr")
-    with exr_layer("key_light"):
-        np.testing.assert_array_equal(image_io.read_linear(tmp_path / "a.exr"), light)
-
-
-def test_the_unnamed_layer_comes_first_and_the_others_are_named(tmp_path):
-    main, gloss = random_image(seed=1), random_image(seed=2)
-    write(tmp_path / "a.exr", {**layer("", main), **layer("gloss.", gloss)})
-    with pytest.warns(UserWarning, match=r"a\.exr: its unnamed layer is taken; --exr_layer picks another: gloss"):
-        np.testing.assert_array_equal(image_io.read_linear(tmp_path / "a.exr"), main)
-    with exr_layer("gloss"):
-        np.testing.assert_array_equal(image_io.read_linear(tmp_path / "a.exr"), gloss)
-
-
-def test_files_of_one_layer_are_read_whatever_is_picked(tmp_path):
-    image = random_image()
-    image_io.write_linear(tmp_path / "a.exr", image, bits=32)
-    with exr_layer("gloss"):
-        np.testing.assert_array_equal(image_io.read_linear(tmp_path / "a.exr"), image)
-
-
-def test_a_choice_ends_with_its_block(tmp_path):
-    write(tmp_path / "a.exr", {**layer("x.", random_image()), **layer("y.", random_image())})
-    with exr_layer("x"):
-        with exr_layer(None):
-            image_io.read_linear(tmp_path / "a.exr")
-        with exr_layer("y"):
-            pass
-        image_io.read_linear(tmp_path / "a.exr")
-    with pytest.raises(InputError, match="pick one"):
-        image_io.read_linear(tmp_path / "a.exr")
-
-
-@pytest.mark.parametrize(
-    "channels", [["depth.Z"], ["N.X", "N.Y", "N.Z"], ["R", "G"], ["a.R", "b.G", "c.B"], ["U", "V"]]
-)
-def test_channels_that_are_no_picture_are_named(tmp_path, channels):
-    write(tmp_path / "a.exr", {name: np.ones((4, 4), np.float32) for name in channels})
-    with pytest.raises(InputError, match=f"has the channels .*{channels[0]}"):
-        image_io.read_linear(tmp_path / "a.exr")
-
-
-# --- colours --------------------------------------------------------------------------------------------------------
 
 AP1 = (0.713, 0.293, 0.165, 0.830, 0.128, 0.044, 0.32168, 0.33767)
 # Linear ACEScg to linear Rec. 709, with Bradford adaptation from the ACES white to D65 (as published by ACES).
@@ -190,7 +65,7 @@ AP1_TO_REC709 = np.array([[1.70505, -0.62179, -0.08326], [-0.13026, 1.14080, -0.
 
 
 def test_chromaticities_are_converted(tmp_path):
-    image = 4 * random_image()
+    image = 4 * random_image(8, 6)
     write(tmp_path / "a.exr", layer("", image), chromaticities=AP1)
     np.testing.assert_allclose(image_io.read_linear(tmp_path / "a.exr"), image @ AP1_TO_REC709.T, atol=2e-3)
 
@@ -201,20 +76,20 @@ def test_white_stays_white(tmp_path):
 
 
 def test_chromaticities_of_rec_709_change_no_bit(tmp_path):
-    image = random_image()
+    image = random_image(8, 6)
     write(tmp_path / "a.exr", layer("", image), chromaticities=(0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329))
     np.testing.assert_array_equal(image_io.read_linear(tmp_path / "a.exr"), image)
 
 
 def test_chromaticities_that_are_no_colours_are_said(tmp_path):
-    image = random_image()
+    image = random_image(8, 6)
     write(tmp_path / "a.exr", layer("", image), chromaticities=(0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3))
     with pytest.warns(UserWarning, match="chromaticities are not applied"):
         np.testing.assert_array_equal(image_io.read_linear(tmp_path / "a.exr"), image)
 
 
 def test_luminance_alone_is_grey(tmp_path):
-    grey = random_image()[..., 0].copy()
+    grey = random_image(8, 6)[..., 0].copy()
     write(tmp_path / "a.exr", {"Y": grey})
     np.testing.assert_array_equal(image_io.read_linear(tmp_path / "a.exr"), np.dstack([grey] * 3))
 
@@ -222,7 +97,7 @@ def test_luminance_alone_is_grey(tmp_path):
 @pytest.mark.parametrize("sampling", [1, 2])
 def test_luminance_and_chroma(tmp_path, sampling):
     """``Y``, ``RY = (R - Y) / Y``, ``BY``: a colour whose brightness varies, with chroma stored at half the size."""
-    brightness = random_image()[..., :1] + 0.5
+    brightness = random_image(8, 6)[..., :1] + 0.5
     image = brightness * np.array([0.9, 0.5, 0.2])
     luminance = image @ np.array([0.2126, 0.7152, 0.0722])
     chroma = {name: image[..., k] / luminance - 1 for name, k in (("RY", 0), ("BY", 2))}
@@ -241,8 +116,6 @@ def test_subsampled_chroma_lies_on_its_pixels(tmp_path):
     np.testing.assert_allclose(read[:, :5], np.dstack([ramp] * 3)[:, :5], atol=1e-6)
     np.testing.assert_allclose(read[:, 5, 0], 4)
 
-
-# --- storage --------------------------------------------------------------------------------------------------------
 
 COMPRESSIONS = ["NO", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "B44A", "DWAA", "DWAB"]
 
