@@ -57,3 +57,6 @@ def test_wrong_input_is_one_line(stage, tmp_path, capsys):
     assert "--data_root: nothing to measure" in one_error_line(capsys.readouterr().err)
     assert evaluate.main(["relit", "--videos", str(tmp_path)]) == 2
     assert "holds no NAME_relit.mp4" in one_error_line(capsys.readouterr().err)
+    for flag in ("--checkpoint", "--delit_checkpoint", "--olat_root"):
+        assert evaluate.main(["relit", "--videos", str(tmp_path), flag, "given"]) == 2
+        assert f"{flag}: needs pairs to be measured on" in one_error_line(capsys.readouterr().err)

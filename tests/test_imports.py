@@ -75,6 +75,7 @@ PORTRAIT_WING = (
     "losses.delit_environment",
     "losses.relit_loss",
     "tasks.portrait_options",
+    "tasks.portrait_task",
     "tasks.portrait_training",
     "tasks.portrait_validation",
     "tasks.delit_task",

@@ -1,4 +1,4 @@
-"""The flags that ``evaluate.py delit`` and ``evaluate.py relit`` share."""
+"""The flags that ``evaluate.py delit`` and ``evaluate.py relit`` share, and which of them go together."""
 
 from __future__ import annotations
 
@@ -22,3 +22,17 @@ def add_pairs_and_videos(parser: argparse.ArgumentParser) -> None:
     sheet = cli.path_ending_in(".png", ".jpg", ".jpeg")
     add("--contact_sheet", type=sheet, metavar="FILE", help="picture of the first row's worst cases (png or jpg)")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
+def require_sense(arguments: argparse.Namespace, *of_pairs: str) -> None:
+    """Raise InputError when there is nothing to measure, or a flag that would be ignored.
+
+    ``of_pairs``: flags beside the shared ones that say nothing without ``--data_root``.
+    """
+    if not (arguments.data_root or arguments.videos):
+        raise cli.InputError("--data_root", "nothing to measure", "give --data_root or --videos")
+    for flag in (*of_pairs, "olat_root", "contact_sheet"):
+        if getattr(arguments, flag) and not arguments.data_root:
+            raise cli.InputError(f"--{flag}", "needs pairs to be measured on", "give --data_root")
+    if arguments.video_inputs and not arguments.videos:
+        raise cli.InputError("--video_inputs", "has no results to go with", "give --videos")

@@ -15,27 +15,22 @@ from src.data.portrait.pair_batch import PairBatch
 from src.evaluation.delit.metrics import environment_metrics, flat_lit_metrics
 from src.losses.delit_loss import ENVIRONMENT_TERMS, DelitLoss
 from src.models.delit_model import CHECKPOINT_KIND, DelitModel
-from src.tasks.portrait_validation import mean_measures
+from src.tasks.portrait_task import PortraitTask
 from src.training.distributed import Processes
-from src.training.task import Batches, Report, Task
+from src.training.task import Batches, Report
 from src.utils.color import linear_to_srgb
 from src.utils.contact_sheet import contact_sheet
 
 START_SAMPLES = 2048  # that the first guess is fitted to
-FIGURE_COUNT = 6
 FIGURE_COLUMNS = ("lit", "flat-lit predicted", "truth", "environment predicted", "truth")
 _WHITE_PERCENTILE = 99.0
 
 
-class DelitTask(Task):
-    """``validation``: pairs of held-out subjects and environments; ``score`` is minus the loss on them.
-
-    ``is_new``: the model has no weights of another training, so that a first guess is fitted before it is trained.
-    """
+class DelitTask(PortraitTask):
+    """``is_new``: the model has no weights of another training: a first guess is fitted before it is trained."""
 
     model: DelitModel
     kind = CHECKPOINT_KIND
-    unit = "images"
     preparation = "first guess"
 
     def __init__(
@@ -46,11 +41,7 @@ class DelitTask(Task):
         processes: Processes,
         is_new: bool = True,
     ) -> None:
-        super().__init__()
-        self.model = model
-        self.loss = loss
-        self.validation = validation
-        self.processes = processes
+        super().__init__(model, loss, validation, processes)
         self._is_new = is_new
 
     def forward(self, batch: PairBatch) -> dict[str, Tensor]:
@@ -62,18 +53,7 @@ class DelitTask(Task):
             known = (batch.known() for batch in first_batches(batches, report))
             self.model.start((b.relit, b.environment, b.flat_lit, b.mask) for b in known if b is not None)
 
-    def samples(self, batch: PairBatch) -> int:
-        return len(batch)
-
-    def describe(self, batch: PairBatch) -> str:
-        return ", ".join(batch.name)
-
-    @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """Means of the loss's terms and of the measures of ``evaluate.py delit``, each over all pairs that have it."""
-        return mean_measures(self._measure, len(self.validation), self.processes)
-
-    def _measure(self, index: int) -> dict[str, float]:
+    def measure(self, index: int) -> dict[str, float]:
         batch = self._pair(index)
         output = self.model(batch.relit)
         measures = self.loss(output, batch)
@@ -89,10 +69,9 @@ class DelitTask(Task):
 
     @torch.no_grad()
     def figures(self) -> dict[str, np.ndarray]:
-        """Fixed validation pairs, spread evenly, each picture shown at its truth's exposure."""
-        count = min(FIGURE_COUNT, len(self.validation))
+        """Of some validation pairs, each picture shown at its truth's exposure."""
         rows, labels = [], []
-        for index in np.linspace(0, len(self.validation) - 1, count).round().astype(int).tolist():
+        for index in self.shown():
             batch = self._pair(index)
             output = self.model(batch.relit)
             relit, truth = _picture(batch.relit), _picture(batch.flat_lit)

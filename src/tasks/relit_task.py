@@ -13,31 +13,24 @@ from src.data.portrait.relit_batches import RelitBatch, of_pair
 from src.evaluation.relit.metrics import relit_metrics
 from src.losses.relit_loss import RelitLoss
 from src.models.relit_model import CHECKPOINT_KIND, RelitModel
-from src.tasks.portrait_validation import mean_measures
+from src.tasks.portrait_task import PortraitTask
 from src.training.distributed import Processes
-from src.training.task import Task
 from src.utils.color import linear_to_srgb, luminance
 from src.utils.contact_sheet import contact_sheet
 
 GUIDANCE = 0.5  # weight of the transfer to begin with; it fades out, since pictures are what counts
-FIGURE_COUNT = 6
 FIGURE_COLUMNS = ("flat-lit", "relit predicted", "truth")
 _SHOWN_MEAN = 0.25  # luminance of the person in figures
 
 
-class RelitTask(Task):
-    """``validation``: pairs of held-out subjects and environments; ``score`` is minus the loss on them."""
+class RelitTask(PortraitTask):
+    """The guidance by the transfer fades out over the training."""
 
     model: RelitModel
     kind = CHECKPOINT_KIND
-    unit = "images"
 
     def __init__(self, model: RelitModel, loss: RelitLoss, validation: DelitDataset, processes: Processes) -> None:
-        super().__init__()
-        self.model = model
-        self.loss = loss
-        self.validation = validation
-        self.processes = processes
+        super().__init__(model, loss, validation, processes)
         self.skips_parameters = model.config.over_time  # stills do not go through what sees time
 
     def forward(self, batch: RelitBatch) -> dict[str, Tensor]:
@@ -55,18 +48,7 @@ class RelitTask(Task):
             confidence=batch.confidence,
         )
 
-    def samples(self, batch: RelitBatch) -> int:
-        return len(batch)
-
-    def describe(self, batch: RelitBatch) -> str:
-        return ", ".join(batch.name)
-
-    @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """Means over all pairs of the loss's terms and of the measures of ``evaluate.py relit``."""
-        return mean_measures(self._measure, len(self.validation), self.processes)
-
-    def _measure(self, index: int) -> dict[str, float]:
+    def measure(self, index: int) -> dict[str, float]:
         batch = self._pair(index)
         relit, transport = self.model(batch.flat_lit, batch.environment, batch.source, batch.shown)
         measures = self.loss(relit, batch.relit, batch.mask, self.model.full_mask(transport, batch.mask))
@@ -78,10 +60,9 @@ class RelitTask(Task):
 
     @torch.no_grad()
     def figures(self) -> dict[str, np.ndarray]:
-        """Fixed validation pairs, spread evenly, both pictures shown at the exposure that the truth asks for."""
-        count = min(FIGURE_COUNT, len(self.validation))
+        """Of some validation pairs, both pictures shown at the exposure that the truth asks for."""
         rows, labels = [], []
-        for index in np.linspace(0, len(self.validation) - 1, count).round().astype(int).tolist():
+        for index in self.shown():
             batch = self._pair(index)
             relit, _ = self.model(batch.flat_lit, batch.environment, batch.source, batch.shown)
             mean = (luminance(batch.relit[0, 0]) * batch.mask[0, 0]).sum() / batch.mask.sum().clamp_min(1.0)

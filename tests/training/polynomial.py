@@ -1,18 +1,19 @@
 """A task without images, a polynomial fitted to points, and trainers for it."""
 
+import signal
+
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from src.training.distributed import Processes
 from src.training.task import Task
-from src.training.trainer import FILE_NAMES, Trainer, TrainerOptions
+from src.training.trainer import FILE_NAMES, Interrupted, Trainer, TrainerOptions
 from src.utils import checkpoint
 from src.utils.seeding import generator
 
 ALONE = Processes(0, 1, torch.device("cpu"))
-
-
 IDENTITY = {"arguments": {"seed": 1, "rate": 0.1}, "data": {}}
 
 
@@ -98,3 +99,14 @@ def assert_same(a, b):
         assert torch.equal(a, b)
     else:
         assert a == b
+
+
+def interrupted_and_continued(run_dir, at, **options):
+    """The trainer that ended a run which was interrupted in the ``at``-th batch."""
+    task = Fit(after_step=lambda call: signal.raise_signal(signal.SIGINT) if call == at else None)
+    with pytest.raises(Interrupted):
+        make(run_dir, task, **options).fit()
+    trainer = make(run_dir, **options)
+    assert trainer.resume()
+    trainer.fit()
+    return trainer

@@ -1,6 +1,5 @@
 """The engine alone: its steps, what a step is made of, and what the task and the log are told."""
 
-import signal
 import threading
 
 import pytest
@@ -8,9 +7,8 @@ import torch
 
 from src.training import meter
 from src.training.logger import Logger
-from src.training.trainer import Interrupted
 from src.utils.cli import InputError
-from tests.training.polynomial import IDENTITY, Fit, Points, assert_same, make, stored
+from tests.training.polynomial import IDENTITY, Fit, Points, assert_same, interrupted_and_continued, make, stored
 
 
 def test_a_run_takes_its_steps_and_keeps_last_and_best(tmp_path):
@@ -58,12 +56,7 @@ def test_mixed_precision_trains_and_continues_exactly(tmp_path, amp):
     whole.fit()
     assert whole.best_score == pytest.approx(full.best_score, abs=0.01)
     assert (stored(whole)["scaler"] != {}) == (amp == "fp16")
-    task = Fit(after_step=lambda call: signal.raise_signal(signal.SIGINT) if call == 7 else None)
-    with pytest.raises(Interrupted):
-        make(tmp_path / "parts", task, amp=amp).fit()
-    second = make(tmp_path / "parts", amp=amp)
-    second.resume()
-    second.fit()
+    second = interrupted_and_continued(tmp_path / "parts", 7, amp=amp)
     assert_same(stored(second), stored(whole))
 
 

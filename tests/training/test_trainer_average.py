@@ -1,14 +1,12 @@
 """The running average of the weights: what is validated and stored, not what is trained."""
 
-import signal
-
 import pytest
 import torch
 
-from src.training.trainer import LAST, Interrupted, Trainer, TrainerOptions
+from src.training.trainer import LAST, Trainer, TrainerOptions
 from src.utils import checkpoint
 from src.utils.cli import InputError
-from tests.training.polynomial import ALONE, IDENTITY, Fit, Points, assert_same, make, stored
+from tests.training.polynomial import ALONE, IDENTITY, Fit, Points, assert_same, interrupted_and_continued, make, stored
 
 
 def test_what_is_validated_and_stored_is_the_average_of_the_weights(tmp_path):
@@ -62,12 +60,7 @@ def test_averaged_runs_are_continued_exactly(tmp_path, at):
     options = {"ema": 0.9, "val_every": 1}
     whole = make(tmp_path / "whole", **options)
     whole.fit()
-    task = Fit(after_step=lambda call: signal.raise_signal(signal.SIGINT) if call == at else None)
-    with pytest.raises(Interrupted):
-        make(tmp_path / "parts", task, **options).fit()
-    second = make(tmp_path / "parts", **options)
-    second.resume()
-    second.fit()
+    second = interrupted_and_continued(tmp_path / "parts", at, **options)
     for which in ("last", "best"):
         assert_same(stored(second, which), stored(whole, which))
 

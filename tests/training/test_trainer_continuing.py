@@ -6,7 +6,7 @@ import pytest
 
 from src.training.trainer import Interrupted
 from src.utils.cli import InputError
-from tests.training.polynomial import Fit, Points, assert_same, make, stored
+from tests.training.polynomial import Fit, Points, assert_same, interrupted_and_continued, make, stored
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
@@ -81,11 +81,6 @@ def test_a_run_that_validates_more_seldom_than_it_saves_is_continued_exactly(tmp
     options = {"val_every": 2, "save_every": 1}
     whole = make(tmp_path / "whole", **options)
     whole.fit()
-    task = Fit(after_step=lambda call: signal.raise_signal(signal.SIGINT) if call == at else None)
-    with pytest.raises(Interrupted):
-        make(tmp_path / "parts", task, **options).fit()
-    second = make(tmp_path / "parts", **options)
-    second.resume()
-    second.fit()
+    second = interrupted_and_continued(tmp_path / "parts", at, **options)
     for which in ("last", "best"):
         assert_same(stored(second, which), stored(whole, which))

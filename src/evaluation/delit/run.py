@@ -26,10 +26,10 @@ from src.evaluation.delit.quality import Row, measure_methods
 from src.evaluation.delit.report import format_tables, format_videos, write_contact_sheet, write_json
 from src.evaluation.delit.video import measure_videos
 from src.evaluation.perceptual import find_lpips
+from src.evaluation.portrait_options import require_sense
 from src.models import delit_model
 from src.models.delit_model import DelitModel
 from src.models.shipped import shipped_checkpoint
-from src.utils.cli import InputError
 from src.utils.sphere import fibonacci_sphere
 
 DEFAULT_IMAGE_SIZE, DEFAULT_ENV_HEIGHT = 512, 128
@@ -38,7 +38,7 @@ DEFAULT_LIGHTS = 331  # of the light stage that the published data comes from
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure what ``arguments`` (see evaluate.py) name, print the tables, write the files; the exit status."""
-    require_sense(arguments)
+    require_sense(arguments, "checkpoint", "predictions")
     described: dict[str, object] = {}
     skipped: dict[str, str] = {}
     rows = measure_pairs(arguments, described, skipped) if arguments.data_root else []
@@ -52,17 +52,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json(arguments.json, rows, videos, {**described, "skipped": skipped})
     return 0
-
-
-def require_sense(arguments: argparse.Namespace) -> None:
-    """Raise InputError when there is nothing to measure, or a flag that would be ignored."""
-    if not (arguments.data_root or arguments.videos):
-        raise InputError("--data_root", "nothing to measure", "give --data_root or --videos")
-    for flag in ("checkpoint", "predictions", "olat_root", "contact_sheet"):
-        if getattr(arguments, flag) and not arguments.data_root:
-            raise InputError(f"--{flag}", "needs pairs to be measured on", "give --data_root")
-    if arguments.video_inputs and not arguments.videos:
-        raise InputError("--video_inputs", "has no results to go with", "give --videos")
 
 
 def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], skipped: dict[str, str]) -> list[Row]:

@@ -17,6 +17,7 @@ from src.evaluation.delit.quality import PairFigures, Row, skin_stratum
 from src.evaluation.delit.report import format_videos, write_json
 from src.evaluation.delit.video import measure_videos
 from src.evaluation.perceptual import find_lpips
+from src.evaluation.portrait_options import require_sense
 from src.evaluation.relit.cycle import cycle_figures
 from src.evaluation.relit.methods import Method, model_methods, reference_methods
 from src.evaluation.relit.metrics import relit_metrics
@@ -33,16 +34,14 @@ Lpips = Callable[[Tensor, Tensor], Tensor]
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure what ``arguments`` (see evaluate.py) name, print the tables, write the files; the exit status."""
-    if not (arguments.data_root or arguments.videos):
-        raise InputError("--data_root", "nothing to measure", "give --data_root or --videos")
+    require_sense(arguments, "checkpoint", "delit_checkpoint")
     described: dict[str, object] = {}
     skipped: dict[str, str] = {}
     rows = measure_pairs(arguments, described, skipped) if arguments.data_root else []
     if rows:
         print(format_tables(rows))
-    videos = {}
-    if arguments.videos:
-        videos = measure_videos(arguments.videos, arguments.video_inputs, RELIT_VIDEO)
+    videos = measure_videos(arguments.videos, arguments.video_inputs, RELIT_VIDEO) if arguments.videos else {}
+    if videos:
         print("\n" * bool(rows) + format_videos(videos))
     for name, reason in skipped.items():
         print(f"skipped {name}: {reason}")
