@@ -7,7 +7,7 @@ import pytest
 
 from src.data.portrait.splits import read_splits
 from src.utils.image_io import image_size, list_images, read_linear, read_mask
-from src.utils.sphere import perspective_directions, resize_environment, rotate_environment_y, sample_environment
+from src.utils.sphere import perspective_directions, resize_environment, sample_environment
 from tests.prepare_olat.command import run
 from tests.tiny_stage import HEIGHT, WIDTH, ball_normals
 
@@ -72,10 +72,13 @@ def test_rotations_and_exposure(stage, tmp_path):
     names = sorted(path.stem for path in (out / "env_maps").iterdir())
     assert len(names) == 12 and "env_001_r090" in names
     metadata = json.loads((out / "metadata.json").read_text())
-    for name in ("env_001_r000", "env_001_r270"):
+    source = read_linear(stage / "envs" / "env_001.hdr")
+    for degrees in (0, 270):
+        name = f"env_001_r{degrees:03d}"
         entry = metadata["environments"][name]
-        source = read_linear(stage / "envs" / "env_001.hdr")
-        expected = rotate_environment_y(source, entry["rotation_degrees"]) * entry["exposure"]
+        assert entry["rotation_degrees"] == degrees
+        # About +Y, whose positive turns move a map's columns to the left: whole columns of 32.
+        expected = np.roll(source, -degrees * 32 // 360, axis=1) * entry["exposure"]
         written = read_linear(out / "env_maps" / f"{name}.hdr")
         assert np.abs(written - expected).max() <= expected.max() / 128
         mean = resize_environment(written, 1, 2).mean(axis=(0, 1)) @ [0.2126, 0.7152, 0.0722]

@@ -75,17 +75,6 @@ def test_avif_keeps_more_than_8_bits(tmp_path, bits):
     np.testing.assert_allclose(image_io.read_display(tmp_path / "a.avif") * (2**bits - 1), codes, atol=0.01)
 
 
-def test_exif_rotation_is_applied(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: rotate 90 degrees clockwise to view
-    picture = Image.new("RGB", (32, 16))
-    picture.paste((255, 255, 255), (0, 0, 16, 16))
-    picture.save(tmp_path / "a.jpg", exif=exif)
-    image = image_io.read_display(tmp_path / "a.jpg")
-    assert image.shape == (32, 16, 3) and image_io.image_size(tmp_path / "a.jpg") == (32, 16)
-    assert image[:14].min() > 0.9 and image[18:].max() < 0.1
-
-
 def test_image_size_needs_only_the_header(tmp_path):
     for name in ("a.png", "a.jpg", "a.exr", "a.hdr"):
         path = tmp_path / name
