@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 import train_delit as script
@@ -13,9 +14,10 @@ LATEST, BEST = "checkpoint_latest.pth", "checkpoint_best.pth"
 SIZES = {"image_size": 32, "env_height": 8, "env_width": 16, "base_dim": 32}
 
 
-def short_epochs() -> None:
-    delit_training.SAMPLES_PER_EPOCH = 6
-    delit_task.START_SAMPLES = 8
+def shorten(patch: pytest.MonkeyPatch) -> None:
+    """Three steps an epoch, with relighting too, after a start from four batches."""
+    patch.setattr(delit_training, "SAMPLES_PER_EPOCH", 6)
+    patch.setattr(delit_task, "START_SAMPLES", 8)
 
 
 def arguments(stage: Path, run: Path, relight: bool = False, **flags) -> list[str]:

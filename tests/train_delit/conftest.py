@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from src.tasks import delit_task, delit_training
 from src.training import meter
 from tests.tiny_stage import write_set, write_stage
+from tests.train_delit.command import shorten
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,6 @@ def own_stage(stage, tmp_path) -> Path:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    """Three steps an epoch, with relighting too, after a start from four batches."""
-    monkeypatch.setattr(delit_training, "SAMPLES_PER_EPOCH", 6)
-    monkeypatch.setattr(delit_task, "START_SAMPLES", 8)
+    """Short epochs, each step of which is logged."""
+    shorten(monkeypatch)
     monkeypatch.setattr(meter, "LOG_SECONDS", -1.0)

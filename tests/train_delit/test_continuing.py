@@ -9,10 +9,9 @@ import pytest
 
 import train_delit as script
 from src.models import delit_model
-from src.tasks import delit_task, delit_training
 from tests import tiny_runs
 from tests.tiny_runs import interrupt_at, one_error_line
-from tests.train_delit.command import LATEST, arguments, assert_same_runs, short_epochs, stored, train
+from tests.train_delit.command import LATEST, arguments, assert_same_runs, shorten, stored, train
 
 WAYS = {
     "pairs": {"num_epochs": 4, "val_every": 2, "use_augmentation": True, "use_mask": True},
@@ -25,8 +24,7 @@ def whole(request, stage, tmp_path_factory):
     """A run that nobody interrupted: its flags and folder."""
     run = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delit_training, "SAMPLES_PER_EPOCH", 6)
-        patch.setattr(delit_task, "START_SAMPLES", 8)
+        shorten(patch)
         train(stage, run, **WAYS[request.param])
     return WAYS[request.param], run
 
@@ -56,7 +54,7 @@ def test_a_checkpoint_of_another_folder_is_continued(whole, stage, tmp_path, mon
 
 def short_until(moment) -> None:
     """Short epochs, until ``moment`` kills."""
-    short_epochs()
+    shorten(pytest.MonkeyPatch())
     moment()
 
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from tests import tiny_runs
-from tests.train_delit.command import BEST, arguments, short_epochs, stored, train
+from tests.train_delit.command import BEST, arguments, shorten, stored, train
 
 
 def print_scores() -> None:
     from src.tasks.delit_task import DelitTask
 
-    short_epochs()
+    shorten(pytest.MonkeyPatch())
     validate = DelitTask.validate
 
     def say(self):
