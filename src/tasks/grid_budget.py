@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from src.models.grid.block_rounding import BlockLayout, packed_bytes, round_bloc
 from src.models.grid.latent_grid import ROUNDING_PRICE, LatentGrid
 
 ENOUGH_DB = 44.0  # no quality below is given for a smaller file
+FILE_COST_DB = 2.5  # what rounding for one may cost: what a start must have beyond that
 FILL = 0.82  # of the memory, where the quality is enough
 FILE_SHARE = 0.28  # of the memory that latents may take: what those of a file are to take
 FILE_PRICES = (0.12, 0.15, 0.19, 0.24, 0.3, 0.37, 0.46, 0.58)  # squared steps per bit; the first costs next to nothing
@@ -95,18 +97,29 @@ class GridBudget:
         change = min(CONTROL_LIMIT, max(1.0 / CONTROL_LIMIT, (size_bytes / self._goal) ** CONTROL_POWER))
         model.rate_price.mul_(change**rate)
 
+    @property
+    def is_for_file(self) -> bool:
+        """Whether some of the memory is left and a file is to be small."""
+        return self._goal < self.memory_bytes
+
     @torch.no_grad()
-    def rounded(self) -> Tensor:
-        """The latents as integers that just fit, N x D uint8."""
-        if self._goal == self.memory_bytes:
+    def rounded(self, psnr_db: Callable[[Tensor], float]) -> Tensor:
+        """The latents as integers that just fit, N x D uint8; ``psnr_db`` measures such integers."""
+        if not self.is_for_file:
             return self._packing(LEAST_ROUNDING_PRICE)
         codes = self._packing(ROUNDING_PRICE)  # what narrows blocks further costs more than what makes a file smaller
+        if psnr_db(codes) < ENOUGH_DB:
+            return self._packing(LEAST_ROUNDING_PRICE)
         tables = self._tables()
         # Of a row of prices, which make the file ever smaller, the first that makes it small enough.
         at = bisect_left(
             FILE_PRICES[:-1], -self._file_limit, key=lambda price: -self._sampled_file_bytes(tables, price)
         )
-        return self._filing(codes, tables, FILE_PRICES[at])
+        for price in reversed(FILE_PRICES[: at + 1]):
+            for_file = self._filing(codes, tables, price)
+            if psnr_db(for_file) >= ENOUGH_DB:
+                return for_file
+        return codes
 
     @property
     def _goal(self) -> float:

@@ -104,7 +104,7 @@ class GridTask(Task):
     def _freeze_once(self) -> None:
         """Round the latents to what just fits."""
         if not (self._is_rounded or self.model.is_rounded):
-            self.model.round_latents([self._budget.rounded()])
+            self.model.round_latents([self._budget.rounded(self._psnr_db)])
         self._is_rounded = True
 
     def samples(self, batch: BlockBatch) -> int:
@@ -122,7 +122,8 @@ class GridTask(Task):
     def validate(self) -> dict[str, float]:
         """The mean over tiles and hours of the PSNR with the latents rounded, see :meth:`tile_psnr_db`.
 
-        The score is lower where the packed latents do not fit the budget: such a model is never the best.
+        The score is lower where the packed latents do not fit the budget, or are not rounded for a file that is to be
+        small: such a model is never the best.
         """
         codes = self.model.codes()[0]
         mean_squared = self._errors_of_codes(codes)
@@ -131,8 +132,13 @@ class GridTask(Task):
         )
         size_bytes = self._budget.packed_bytes(codes)
         excess = max(0.0, size_bytes / self._budget.memory_bytes - 1.0)
+        if self._budget.is_for_file and not self.model.is_rounded:
+            excess += 1.0
         bpp_memory = 8.0 * (size_bytes + self.model.config.f2_bytes) / self._values
         return {**measures, "score": measures["score"] - DB_PER_EXCESS * excess, "bpp_memory": bpp_memory}
+
+    def _psnr_db(self, codes: Tensor) -> float:
+        return day_psnr_db(tile_psnr_db(self._errors_of_codes(codes), self._peaks))[0]
 
     def _errors_of_codes(self, codes: Tensor) -> Tensor:
         """As :meth:`_errors`, with the latents as they are stored, of the baked hours alone."""

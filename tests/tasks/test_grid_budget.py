@@ -6,7 +6,7 @@ from src.data.lightmap_dataset import LightmapDataset
 from src.export import plane_codec
 from src.models.grid.config import GridConfig
 from src.models.grid.latent_grid import LatentGrid
-from src.tasks.grid_budget import CONTROL_LIMIT, FILE_SHARE, GridBudget
+from src.tasks.grid_budget import CONTROL_LIMIT, ENOUGH_DB, FILE_SHARE, GridBudget
 from tests.lightmap_example import dataset_of
 
 HOURS = tuple(float(hour) for hour in range(8))
@@ -27,6 +27,10 @@ def started_grid(data: LightmapDataset) -> LatentGrid:
     return model
 
 
+def always_enough(codes: torch.Tensor) -> float:
+    return ENOUGH_DB
+
+
 def file_bytes(model: LatentGrid, codes: torch.Tensor) -> float:
     return plane_codec.residuals(codes.numpy(), model.mask.numpy(), 8).size_bytes
 
@@ -37,7 +41,7 @@ def test_what_is_rounded_fits_the_memory(fill: float) -> None:
     free = GridBudget(model, 1e9).packed_bytes(model.codes()[0])
     budget = GridBudget(model, 0.8 * free + model.config.f2_bytes)
     budget.start(fill, 1000)
-    codes = budget.rounded()
+    codes = budget.rounded(always_enough)
     assert 0.7 * free < budget.packed_bytes(codes) <= 0.8 * free
     assert model.decoder().latents.size_bytes == budget.packed_bytes(model.codes()[0])
 
@@ -47,9 +51,9 @@ def test_memory_that_is_left_is_for_a_smaller_file() -> None:
     size = GridBudget(model, 1e9).packed_bytes(model.codes()[0])
     whole, less = (GridBudget(model, size + model.config.f2_bytes) for _ in range(2))
     whole.start(1.0, 1000)
-    for_memory = whole.rounded()
+    for_memory = whole.rounded(always_enough)
     less.start(0.9, 1000)
-    for_file = less.rounded()
+    for_file = less.rounded(always_enough)
     exact = model.quantiser.in_steps(model.latents + 1.0)
     assert file_bytes(model, for_file) < 0.9 * file_bytes(model, for_memory)
     assert less.packed_bytes(for_file) <= less.packed_bytes(for_memory)
@@ -57,7 +61,7 @@ def test_memory_that_is_left_is_for_a_smaller_file() -> None:
     # A file that is small enough is left nearly as it is: the cheapest price does.
     roomy = GridBudget(model, 1.01 * file_bytes(model, for_memory) / FILE_SHARE + model.config.f2_bytes)
     roomy.start(0.9, 1000)
-    error, least_error = ((codes - exact).square().mean() for codes in (roomy.rounded(), model.codes()[0]))
+    error, least_error = ((codes - exact).square().mean() for codes in (roomy.rounded(always_enough), model.codes()[0]))
     assert error < 1.2 * least_error
 
 
@@ -75,7 +79,27 @@ def test_a_file_is_made_no_smaller_than_is_asked() -> None:
     budget = GridBudget(model, limit / FILE_SHARE + model.config.f2_bytes)
     budget.start(0.9, 1000)
     # A price makes it some 9 % smaller than the one before.
-    assert 0.9 * limit < file_bytes(model, budget.rounded()) <= 1.01 * limit
+    assert 0.9 * limit < file_bytes(model, budget.rounded(always_enough)) <= 1.01 * limit
+
+
+def test_a_file_is_made_smaller_only_while_the_quality_is_enough() -> None:
+    model = started_grid(noisy_day())
+    size = GridBudget(model, 1e9).packed_bytes(model.codes()[0])
+    budget = GridBudget(model, size + model.config.f2_bytes)
+    exact = model.quantiser.in_steps(model.latents + 1.0)
+
+    def error(codes: torch.Tensor) -> float:
+        return float((codes - exact).square().mean())
+
+    budget.start(1.0, 1000)
+    for_memory = budget.rounded(always_enough)
+    budget.start(0.9, 1000)
+    smallest = budget.rounded(always_enough)
+    middle = 0.5 * (error(smallest) + error(for_memory))
+    held = budget.rounded(lambda codes: ENOUGH_DB if error(codes) <= middle else ENOUGH_DB - 0.1)
+    assert error(held) <= middle < error(smallest)
+    assert file_bytes(model, held) > file_bytes(model, smallest)
+    assert torch.equal(budget.rounded(lambda codes: ENOUGH_DB - 0.1), for_memory)
 
 
 def test_the_price_follows_the_size_as_fast_as_latents_are_seen() -> None:
