@@ -86,7 +86,7 @@ def test_a_file_is_made_smaller_only_while_the_quality_is_enough() -> None:
     model = started_grid(noisy_day())
     size = GridBudget(model, 1e9).packed_bytes(model.codes()[0])
     budget = GridBudget(model, size + model.config.f2_bytes)
-    exact = model.quantiser.in_steps(model.latents + 1.0)
+    exact = model.quantiser.in_steps(model.latents.detach() + 1.0)
 
     def error(codes: torch.Tensor) -> float:
         return float((codes - exact).square().mean())
