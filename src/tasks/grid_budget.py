@@ -20,7 +20,8 @@ from torch import Tensor
 from src.export.plane_codec import PlaneTables, residuals
 from src.export.plane_rounding import round_planes
 from src.models.grid.block_records import GROUP
-from src.models.grid.block_rounding import BlockLayout, packed_bytes, round_blocks, texel_ranges
+from src.models.grid.block_rounding import BlockLayout, packed_bytes, texel_ranges
+from src.models.grid.group_rounding import round_groups
 from src.models.grid.latent_grid import ROUNDING_PRICE, LatentGrid
 
 ENOUGH_DB = 44.0  # no quality below is given for a smaller file
@@ -134,7 +135,7 @@ class GridBudget:
         """About what the packed latents take."""
         bits = self._model.config.latent_bits
         latents = self._model.latents[self._sample_texels]
-        size_bytes = packed_bytes(self._sample, round_blocks(self._sample, latents, bits, rounding_price), bits)
+        size_bytes = packed_bytes(self._sample, round_groups(self._sample, latents, bits, rounding_price), bits)
         return size_bytes * (len(self._model.latents) / len(self._sample_texels))
 
     def _packing(self, least_price: float) -> Tensor:

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from src.models.grid.block_latents import BlockLatents
-from src.models.grid.block_rounding import BlockLayout, round_blocks
+from src.models.grid.block_rounding import BlockLayout
 from src.models.grid.config import GridConfig
 from src.models.grid.decoder import GridDecoder
 from src.models.grid.f2_weights import F2Weights
+from src.models.grid.group_rounding import round_groups
 from src.models.grid.latent_levels import LatentLevels
 from src.models.grid.packed_latents import block_mask, block_of_texels
 from src.models.grid.quantiser import Quantiser
@@ -150,7 +151,7 @@ class LatentGrid(nn.Module):
         """The integers of some valid texels, which lie in blocks as ``layout`` says, M x D uint8."""
         if self.is_rounded:
             return self.quantiser.to_code(self.latents[texels])
-        return round_blocks(layout, self.latents[texels], self.config.latent_bits, float(self.rounding_price))
+        return round_groups(layout, self.latents[texels], self.config.latent_bits, float(self.rounding_price))
 
     @torch.no_grad()
     def round_latents(self, tables: list[Tensor] | None = None) -> None:
