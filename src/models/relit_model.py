@@ -20,7 +20,7 @@ from src.models.delit.layers import enlarge
 from src.models.delit_model import DelitModel, measure_exposure, padded
 from src.models.relit.network import RelitNetwork
 from src.models.relit.projection import LightProjection
-from src.models.relit.transport import Coverage, Shading, Transport, apply_shading, shade
+from src.models.relit.transport import Shading, Transport, apply_shading, shade
 from src.utils import checkpoint
 from src.utils.sphere import resize_environment
 
@@ -83,9 +83,7 @@ class RelitModel(nn.Module):
         answer = self.network(padded(flat_lit / measure_exposure(flat_lit)), source, frames)
         return Transport(*(part[..., :rows, :columns] for part in answer))
 
-    def relight(
-        self, flat_lit: Tensor, transport: Transport, environment: Tensor, coverage: Coverage | None = None
-    ) -> Tensor:
+    def relight(self, flat_lit: Tensor, transport: Transport, environment: Tensor) -> Tensor:
         """N x M x 3 x H x W linear radiance under N x M x 3 x h x w environments of the model's own size.
 
         ``flat_lit`` N x 3 x H x W may be larger than what the transport was predicted from.

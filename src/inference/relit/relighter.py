@@ -16,25 +16,32 @@ from torch import Tensor
 from src.inference.crops import Crop
 from src.inference.framing import frame_portrait
 from src.inference.upsampling import resize_mask
-from src.models.relit.transport import Coverage, Transport, coverage_of
+from src.models.relit.transport import Transport
 from src.models.relit_model import RelitModel
 from src.utils.resize import resize_area
 
 _SMALLEST_SIDE = 16  # that the network takes
+_LEAST_WEIGHT = 1e-3  # of a pixel outside the person, where shading is enlarged
 _GUIDE_FLOOR = 0.01  # flat-lit radiance that is added before its logarithm guides the mask
 
 
 @dataclass(frozen=True)
 class PortraitTransport:
-    """A picture and how the portrait in it passes light on: what :meth:`Relighter.relight` needs, and no network."""
+    """A picture and how the portrait in it passes light on: what :meth:`Relighter.relight` needs, and no network.
+
+    Shading is enlarged within the mask, so that what is said of the background does not bleed over the outline:
+    weighted before and divided by the enlarged weight after, which ``albedo`` and ``grey`` hold.
+    """
 
     picture: np.ndarray  # H x W x 3 linear: flat-lit where the person is
     mask: np.ndarray  # H x W in [0, 1]: the person, within the crop
     crop: Crop  # the part that the network saw
     note: str  # why that part
-    content: Tensor  # 1 x 3 x h x w: the crop of the picture
     transport: Transport
-    coverage: Coverage
+    weight: np.ndarray  # h' x w' x 1 above 0, at the size of the transport
+    albedo: np.ndarray  # h x w x 3: the crop of the picture within the mask
+    grey: np.ndarray  # h x w x 3: the grey part of it, whose mirrored light is not coloured
+    rest: np.ndarray  # h x w x 3: the crop of the picture outside the mask
 
 
 class Relighter:
@@ -87,17 +94,19 @@ class Relighter:
             inside = resize_mask(transport.mask[0, 0].cpu().numpy(), content, _GUIDE_FLOOR)
         else:
             inside = resize_area(crop.cut(np.asarray(mask, np.float32)), rows, columns)
-        inside = inside * crop.feather(height, width)
-        weights = torch.from_numpy(np.ascontiguousarray(inside, np.float32))[None, None].to(self.device)
-        size = (transport.share.shape[-2], transport.share.shape[-1])
+        inside = (inside * crop.feather(height, width)).astype(np.float32)
+        weight = resize_area(inside, *transport.share.shape[-2:]) + np.float32(_LEAST_WEIGHT)
+        gain = (inside / resize_area(weight, rows, columns))[..., None]
         return PortraitTransport(
             picture=flat_lit,
-            mask=crop.put_back(np.zeros((height, width), np.float32), inside.astype(np.float32)),
+            mask=crop.put_back(np.zeros((height, width), np.float32), inside),
             crop=crop,
             note=note,
-            content=_planes(content).to(self.device),
             transport=transport,
-            coverage=coverage_of(weights, size),
+            weight=weight[..., None],
+            albedo=content * gain,
+            grey=np.repeat(content.min(axis=2, keepdims=True) * gain, 3, axis=2),
+            rest=content * (1 - inside[..., None]),
         )
 
     @torch.inference_mode()
@@ -109,14 +118,25 @@ class Relighter:
         ``background`` H x W x 3 or 3 is what is seen behind the person, by default the picture itself. Twice the
         environment gives twice the person, and two environments the sum.
         """
-        light = self.model.fit_environment(environment)
-        relit = self.model.relight(transport.content, transport.transport, light, transport.coverage)[0, 0]
-        behind, content = transport.picture, transport.content[0]
-        if background is not None:
-            behind = np.broadcast_to(background, transport.picture.shape).astype(np.float32)
-            content = _planes(transport.crop.cut(behind))[0].to(self.device)
-        inside = torch.from_numpy(transport.crop.cut(transport.mask)).to(self.device)
-        return transport.crop.put_back(behind, torch.lerp(content, relit, inside).permute(1, 2, 0).cpu().numpy())
+        shading = self.model.shade(transport.transport, self.model.fit_environment(environment))
+        crop, size = transport.crop, transport.albedo.shape[:2]
+        # What is of the picture's size is written over as it goes: memory is what a further light costs.
+        relit, mirrored = (_enlarged(part, transport.weight, *size) for part in shading)
+        relit *= transport.albedo
+        mirrored *= transport.grey
+        relit += mirrored
+        if background is None:
+            relit += transport.rest
+            return crop.put_back(transport.picture, relit)
+        behind = np.broadcast_to(background, transport.picture.shape).astype(np.float32)
+        relit += crop.cut(behind) * (1 - crop.cut(transport.mask)[..., None])
+        return crop.put_back(behind, relit)
+
+
+def _enlarged(shading: Tensor, weight: np.ndarray, height: int, width: int) -> np.ndarray:
+    """1 x 1 x 3 x h' x w' times its weight, as height x width x 3 of its own."""
+    planes = np.ascontiguousarray(shading[0, 0].permute(1, 2, 0).cpu().numpy()) * weight
+    return resize_area(planes, height, width)
 
 
 def _planes(picture: np.ndarray) -> Tensor:

@@ -12,8 +12,6 @@ from src.models.delit.layers import enlarge
 from src.models.relit.projection import Light
 from src.utils.sphere_torch import sample, sampling_grid
 
-_LEAST_WEIGHT = 1e-3
-
 
 class Transport(NamedTuple):
     """Of N pictures H x W; h' x w' is half of that, rounded up.
@@ -51,33 +49,12 @@ def shade(transport: Transport, light: Light) -> Shading:
     return Shading(diffuse, mirrored)
 
 
-def apply_shading(flat_lit: Tensor, shading: Shading, coverage: Coverage | None = None) -> Tensor:
-    """N x M x 3 x H x W linear radiance, at least 0, of flat-lit N x 3 x H x W of any size.
-
-    With a ``coverage`` shading is enlarged within the mask, so that what is said of the background does not bleed over
-    the outline.
-    """
-    size = flat_lit.shape[-2:]
+def apply_shading(flat_lit: Tensor, shading: Shading) -> Tensor:
+    """N x M x 3 x H x W linear radiance, at least 0, of flat-lit N x 3 x H x W of any size."""
     planes = torch.cat(shading, dim=2).flatten(1, 2)  # N x 6M x h' x w'
-    if coverage is not None:
-        planes = planes * coverage.weight
-    diffuse, mirrored = enlarge(planes, size).unflatten(1, (-1, 6)).split(3, dim=2)
+    diffuse, mirrored = enlarge(planes, flat_lit.shape[-2:]).unflatten(1, (-1, 6)).split(3, dim=2)
     grey = flat_lit.amin(1, keepdim=True)
-    relit = torch.addcmul(flat_lit[:, None] * diffuse, grey[:, None], mirrored)
-    return relit if coverage is None else relit * coverage.inverse[:, None]
-
-
-class Coverage(NamedTuple):
-    """How much pixels of a transport count where it is enlarged; see :func:`coverage_of`."""
-
-    weight: Tensor  # N x 1 x h' x w' above 0
-    inverse: Tensor  # N x 1 x H x W: of the enlarged weights
-
-
-def coverage_of(mask: Tensor, size: tuple[int, int]) -> Coverage:
-    """Of a person's mask N x 1 x H x W, for a transport of ``size`` h' x w'."""
-    weight = F.adaptive_avg_pool2d(mask, size) + _LEAST_WEIGHT
-    return Coverage(weight, 1.0 / enlarge(weight, mask.shape[-2:]))
+    return torch.addcmul(flat_lit[:, None] * diffuse, grey[:, None], mirrored)
 
 
 def mirror_direction(normal: Tensor) -> Tensor:
