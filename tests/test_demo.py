@@ -126,6 +126,14 @@ def test_what_goes_wrong_is_a_sentence(browser, address, tmp_path):
     (tmp_path / "broken.hdr").write_bytes(b"#?RADIANCE\nbroken")
     visit.page.set_input_files("#hdr input[type=file], input[accept*='.hdr']", tmp_path / "broken.hdr")
     visit.said("This HDR environment cannot be read")
+    write_linear(tmp_path / "square.exr", np.ones((16, 16, 3), np.float32))
+    visit.page.set_input_files("#hdr input[type=file], input[accept*='.hdr']", tmp_path / "square.exr")
+    visit.said(
+        "This HDR environment cannot be read: is 16 x 16: an equirectangular environment is twice as wide as high"
+    )
+    (tmp_path / "photo.heic").write_bytes(b"no photo")
+    visit.page.set_input_files("#photo input[type=file]", tmp_path / "photo.heic")
+    visit.said("This photo cannot be read")
     visit.page.get_by_role("tab", name="Lightmap").click()
     (tmp_path / "broken.tod").write_bytes(b"nothing")
     visit.page.set_input_files("#bundle input[type=file]", tmp_path / "broken.tod")

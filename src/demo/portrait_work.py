@@ -9,14 +9,15 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from src.data.stage.environments import mean_luminance
+from src.data.stage.environments import mean_luminance, read_environment
 from src.data.stage.synthetic.sky import make_environment
 from src.inference.delit.delighter import Delighted, Delighter
 from src.inference.delit.stills import flat_confidence, preview, write_preview
 from src.inference.relit.background import KEEP, open_background
 from src.inference.relit.portraits import person_in
 from src.inference.relit.relighter import PortraitTransport, Relighter
-from src.utils.image_io import LDR_SUFFIXES, read_linear, read_premultiplied, write_display, write_linear
+from src.utils.cli import InputError
+from src.utils.image_io import LDR_SUFFIXES, read_premultiplied, write_display, write_linear
 from src.utils.resize import resize_area
 from src.utils.sphere import resize_environment, rotate_environment_y
 
@@ -113,8 +114,10 @@ def sky(kind: str) -> np.ndarray:
 
 
 def read_light(path: Path) -> np.ndarray:
-    """An HDR environment of mean luminance 1. Raises InputError where the file cannot be read."""
-    environment = read_linear(path).clip(0, None)
+    """An HDR environment of mean luminance 1. Raises InputError where the file is none, or black."""
+    environment = read_environment(path)
+    if not environment.any():
+        raise InputError(path, "is black", "choose one with light in it")
     return at_unit_mean(resize_environment(environment, _SKY_HEIGHT, 2 * _SKY_HEIGHT))
 
 

@@ -53,12 +53,21 @@ def shown(**properties: Any) -> gr.Image:
     return gr.Image(format="jpeg", interactive=False, buttons=["download", "fullscreen"], **properties)
 
 
+class Photo(gr.Image):
+    """A picture to drop, as the path of the file: gradio would open it, and fail without a word where it cannot."""
+
+    is_template = True  # the page shows it as what it derives from
+
+    def preprocess(self, payload: Any) -> Any:
+        return None if payload is None else payload.path
+
+
 def told(work: Callable[[], Result], key: str, language: str) -> Result:
     """``work()``, its InputError as a sentence in the page that begins with the words of ``key``."""
     try:
         return work()
     except InputError as error:
-        raise refusal(key, language, " ".join(part for part in error.args[1:] if part)) from None
+        raise refusal(key, language, ": ".join(part for part in error.args[1:] if part)) from None
 
 
 def refusal(key: str, language: str, why: str = "") -> Exception:

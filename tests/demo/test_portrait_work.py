@@ -6,9 +6,20 @@ import numpy as np
 import pytest
 
 from src.data.stage.environments import mean_luminance
-from src.demo.portrait_work import SKIES, Light, PortraitWork, at_unit_mean, confidence_codes, map_codes, reduced, sky
+from src.demo.portrait_work import (
+    SKIES,
+    Light,
+    PortraitWork,
+    at_unit_mean,
+    confidence_codes,
+    map_codes,
+    read_light,
+    reduced,
+    sky,
+)
 from src.inference.delit.delighter import Delighter
 from src.inference.relit.relighter import Relighter
+from src.utils.cli import InputError
 from src.utils.image_io import read_display, read_linear, write_display, write_linear
 from tests.inference.models import tiny_model
 from tests.inference.relit_models import tiny_relit_model
@@ -85,3 +96,10 @@ def test_pictures_are_reduced_and_dark_lights_stay_finite():
     assert reduced(np.zeros((30, 90, 3), np.float32), 45).shape == (15, 45, 3)
     assert reduced(np.zeros((30, 90, 3), np.float32), 100).shape == (30, 90, 3)
     assert np.isfinite(at_unit_mean(np.zeros((4, 8, 3), np.float32))).all()
+
+
+@pytest.mark.parametrize(("shape", "radiance", "said"), [((8, 8), 1.0, "is 8 x 8"), ((8, 16), 0.0, "is black")])
+def test_a_map_that_lights_nothing_is_refused(tmp_path, shape, radiance, said):
+    write_linear(tmp_path / "light.hdr", np.full((*shape, 3), radiance, np.float32))
+    with pytest.raises(InputError, match=said):
+        read_light(tmp_path / "light.hdr")
