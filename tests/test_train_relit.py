@@ -1,5 +1,6 @@
 """The whole command for phase 3, on a tiny light stage."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from src.models import relit_model
 from src.tasks import relit_training
 from src.training import meter
 from src.utils import checkpoint
+from tests import tiny_runs
 from tests.inference.models import write_checkpoint
 from tests.tiny_clips import write_clip
 from tests.tiny_runs import one_error_line
@@ -32,10 +34,14 @@ def short(monkeypatch):
     monkeypatch.setattr(meter, "LOG_SECONDS", -1.0)
 
 
-def train(stage: Path, run: Path, *flags: object) -> int:
+def arguments(stage: Path, run: Path, *flags: object) -> list[str]:
     argv = ["--data_root", stage / "set", "--olat_root", stage / "olat", "--output_dir", run, "--image_size", 32]
     argv += ["--env_height", 8, "--base_dim", 32, "--batch_size", 2, "--num_epochs", 2, "--warmup_steps", 2]
-    return script.main([str(word) for word in [*argv, "--device", "cpu", "--cache_dir", stage / "cache", *flags]])
+    return [str(word) for word in [*argv, "--device", "cpu", "--cache_dir", stage / "cache", *flags]]
+
+
+def train(stage: Path, run: Path, *flags: object) -> int:
+    return script.main(arguments(stage, run, *flags))
 
 
 def state(run: Path) -> dict:
@@ -91,11 +97,48 @@ def test_clips_are_a_source_with_a_token_of_its_own(stage, tmp_path, capsys):
     model = relit_model.load(tmp_path / "run" / LATEST)
     assert model.config.sources == ("stage", "films") and model.config.over_time
     assert model.network.over_time.mix.weight.any()  # it was trained
+    for term in ("steady", "steady_mask", "steady_light"):
+        assert any(value > 0 for value in tiny_runs.scalars(tmp_path / "run", f"train/{term}")), term
     capsys.readouterr()
     assert train(stage, tmp_path / "none", "--sources", "stage:1", f"{tmp_path / 'nowhere'}:1") == 2
     assert "nowhere: holds no pseudo labels" in one_error_line(capsys.readouterr().err)
     assert train(stage, tmp_path / "none", "--sources", f"{tmp_path / 'films'}:1") == 2
     assert "--sources: begin with stage:SHARE" in one_error_line(capsys.readouterr().err)
+
+
+def three_steps_that_say_what_they_are_of() -> None:
+    """In a process of its own, one of two."""
+    forward = relit_training.RelitTask.forward
+
+    def saying(self, batch):
+        print("of the stage" if batch.flow is None else "of clips")
+        return forward(self, batch)
+
+    relit_training.SAMPLES_PER_EPOCH = 12
+    relit_training.RelitTask.forward = saying
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes take long to start without fork")
+def test_two_processes_train_over_time_though_stills_pass_it_by(stage, tmp_path):
+    write_clip(tmp_path / "films" / "clips", "CLIP001")
+    flags = ["--sources", "stage:1", f"{tmp_path / 'films'}:1", "--over_time", "--window", 3]
+    logs = [tmp_path / f"{rank}.log" for rank in range(2)]
+    processes = [
+        tiny_runs.start(
+            arguments(stage, tmp_path / "run", *flags), log, ranks, three_steps_that_say_what_they_are_of, "train_relit"
+        )
+        for log, ranks in zip(logs, tiny_runs.ranks(2), strict=True)
+    ]
+    for process in processes:
+        process.join(60)
+        process.kill()  # one that waits for the other in vain
+        process.join()
+    said = [log.read_text("utf-8") for log in logs]
+    assert [process.exitcode for process in processes] == [0, 0], said
+    for one in said:  # a step of the stage between two of clips, where gradients of what it passed by are missed
+        assert one.count("of the stage") + one.count("of clips") == 6
+        assert "of clips" in one.split("of the stage", 1)[1]
+    assert state(tmp_path / "run")["network.over_time.mix.weight"].any()
 
 
 def test_wrong_input_is_one_line(stage, tmp_path, capsys):

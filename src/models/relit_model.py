@@ -88,11 +88,16 @@ class RelitModel(nn.Module):
 
         ``flat_lit`` N x 3 x H x W may be larger than what the transport was predicted from.
         """
-        return apply_shading(flat_lit, self.shade(transport, environment), coverage)
+        return apply_shading(flat_lit, self.shade(transport, environment))
 
     def shade(self, transport: Transport, environment: Tensor) -> Shading:
         with torch.autocast(environment.device.type, enabled=False):
             return shade(transport, self.projection(environment.float()))
+
+    def white_skin(self, transport: Transport, environment: Tensor) -> Tensor:
+        """N x L x 3 x h' x w': a white picture under L x 3 x h x w environments, the same ones for all."""
+        shading = self.shade(transport, environment.expand(len(transport.mask), *environment.shape))
+        return shading.diffuse + shading.mirrored
 
     @staticmethod
     def full_mask(transport: Transport, like: Tensor) -> Tensor:

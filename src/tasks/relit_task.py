@@ -46,6 +46,7 @@ class RelitTask(PortraitTask):
             guidance=GUIDANCE * (1.0 - self.progress),
             flow=batch.flow,
             confidence=batch.confidence,
+            skin=None if batch.other_lights is None else self.model.white_skin(transport, batch.other_lights),
         )
 
     def measure(self, index: int) -> dict[str, float]:

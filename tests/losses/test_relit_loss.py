@@ -55,6 +55,26 @@ def test_an_error_that_moves_with_the_surface_is_steady(pictures):
     assert torch.isfinite(figures[0]["loss"])
 
 
+def test_what_any_light_shows_is_to_be_steady_and_the_mask_too(pictures):
+    _, mask, _ = pictures
+    true = torch.full((2, 1, 3, 16, 16), 0.3)
+    whole = torch.rand(1, 2, 3, 8, 12, generator=torch.Generator().manual_seed(1)) + 0.1  # under two lights
+    moving = torch.cat([whole[..., 2:10], whole[..., 1:9]])  # a pixel to the right: two of the pictures'
+    standing = whole[..., 2:10].repeat(2, 1, 1, 1, 1)
+    seen = torch.rand(1, 1, 16, 20, generator=torch.Generator().manual_seed(2))
+    flow = torch.zeros(2, 3, 16, 16)
+    flow[1, 0], flow[1, 2, :, 4:] = -2.0, 1.0
+    going = RelitLoss()(true, true, mask, torch.cat([seen[..., 2:18], seen[..., :16]]), flow=flow, skin=moving)
+    stuck = RelitLoss()(true, true, mask, seen[..., 2:18].repeat(2, 1, 1, 1), flow=flow, skin=standing)
+    for term in ("steady_light", "steady_mask"):
+        assert going[term] < 1e-3
+        assert stuck[term] > 0.05
+    brighter = RelitLoss()(
+        true, true, mask, mask, flow=flow, skin=standing * torch.tensor([1.0, 50.0]).view(2, 1, 1, 1)
+    )
+    assert float(brighter["steady_light"]) == pytest.approx(float(stuck["steady_light"]), rel=1e-3)
+
+
 def test_labels_that_are_unsure_teach_less(pictures):
     true, mask, seen = pictures
     error = 0.1 * torch.rand(true.shape, generator=torch.Generator().manual_seed(3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -16,7 +17,8 @@ _DRAWS_SOURCE, _DRAWS_WINDOW = 1, 2  # what random numbers are for
 class MixedBatches:
     """Batches on the device, as a function of ``(seed, epoch, index, rank)``; all ranks have one source at a time.
 
-    ``shares``: above 0, of the stage first, then of each of ``clips``, whose batches are windows of ``frames``.
+    ``shares``: above 0, of the stage first, then of each of ``clips``, whose batches are windows of ``frames``, with as
+    many lights that there are no pictures in as portraits of the stage have lights.
     """
 
     def __init__(self, stage: RelitBatches, clips: Sequence[ClipSource], shares: Sequence[float], frames: int) -> None:
@@ -34,4 +36,6 @@ class MixedBatches:
         if source == 0:
             return self.stage.batch(epoch, index)
         random = generator(seed, epoch, index, _DRAWS_WINDOW, rank)
-        return self.clips[source - 1].draw(random, self.frames).to(self.stage.device)
+        window = self.clips[source - 1].draw(random, self.frames).to(self.stage.device)
+        camera = torch.eye(3).expand(self.stage.options.lights, 3, 3)
+        return replace(window, other_lights=self.stage.light(random, camera.to(self.stage.device)).seen)

@@ -43,6 +43,8 @@ class RelitBatch:
     # before, and 1 where it was seen there
     flow: Tensor | None = None
     confidence: Tensor | None = None  # N x 1 x S x S in [0, 1] where flat-lit was predicted: how sure it is
+    # L x 3 x h x w: lights of all frames that there are no pictures in; in these too they have to be steady
+    other_lights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.flat_lit)
