@@ -25,8 +25,9 @@ from src.models.grid.group_rounding import round_groups
 from src.models.grid.latent_grid import ROUNDING_PRICE, LatentGrid
 
 ENOUGH_DB = 44.0  # no quality below is given for a smaller file
-FILE_COST_DB = 2.5  # what rounding for one may cost: what a start must have beyond that
-FILL = 0.82  # of the memory, where the quality is enough
+FILE_COST_DB = 1.5  # most that rounding for one may cost
+START_DB = 46.5  # of the closed-form start: from here on some of the memory is left, and a file is to be small
+FILL = 0.82  # of the memory, then
 FILE_SHARE = 0.28  # of the memory that latents may take: what those of a file are to take
 FILE_PRICES = (0.12, 0.15, 0.19, 0.24, 0.3, 0.37, 0.46, 0.58)  # squared steps per bit; the first costs next to nothing
 CONTROL_EVERY = 0.02  # of the training: the price follows the size
@@ -109,7 +110,8 @@ class GridBudget:
         if not self.is_for_file:
             return self._packing(LEAST_ROUNDING_PRICE)
         codes = self._packing(ROUNDING_PRICE)  # what narrows blocks further costs more than what makes a file smaller
-        if psnr_db(codes) < ENOUGH_DB:
+        at_first = psnr_db(codes)
+        if at_first < ENOUGH_DB:
             return self._packing(LEAST_ROUNDING_PRICE)
         tables = self._tables()
         # Of a row of prices, which make the file ever smaller, the first that makes it small enough.
@@ -118,7 +120,7 @@ class GridBudget:
         )
         for price in reversed(FILE_PRICES[: at + 1]):
             for_file = self._filing(codes, tables, price)
-            if psnr_db(for_file) >= ENOUGH_DB:
+            if psnr_db(for_file) >= max(ENOUGH_DB, at_first - FILE_COST_DB):
                 return for_file
         return codes
 

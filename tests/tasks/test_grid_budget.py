@@ -6,7 +6,7 @@ from src.data.lightmap_dataset import LightmapDataset
 from src.export import plane_codec
 from src.models.grid.config import GridConfig
 from src.models.grid.latent_grid import LatentGrid
-from src.tasks.grid_budget import CONTROL_LIMIT, ENOUGH_DB, FILE_SHARE, GridBudget
+from src.tasks.grid_budget import CONTROL_LIMIT, ENOUGH_DB, FILE_COST_DB, FILE_SHARE, GridBudget
 from tests.lightmap_example import dataset_of
 
 HOURS = tuple(float(hour) for hour in range(8))
@@ -100,6 +100,9 @@ def test_a_file_is_made_smaller_only_while_the_quality_is_enough() -> None:
     assert error(held) <= middle < error(smallest)
     assert file_bytes(model, held) > file_bytes(model, smallest)
     assert torch.equal(budget.rounded(lambda codes: ENOUGH_DB - 0.1), for_memory)
+    # However good it is, a file may not cost more than so much.
+    dear = budget.rounded(lambda codes: 60.0 - 1.01 * FILE_COST_DB * (error(codes) > middle))
+    assert torch.equal(dear, held)
 
 
 def test_the_price_follows_the_size_as_fast_as_latents_are_seen() -> None:
