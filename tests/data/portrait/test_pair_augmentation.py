@@ -1,5 +1,7 @@
 """Varied pairs are what a varied world would give: flipped, brighter, cut, photographed."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from src.utils.sphere import fibonacci_sphere
 from tests.tiny_stage import ball_normals, ball_olats, relight
 
 
+@functools.cache
 def ball_sample(seed: int = 0, size: int = 24) -> tuple[PairPictures, np.ndarray]:
     """A pair made by relighting, and the lights it was made with."""
     lights = fibonacci_sphere(40)
