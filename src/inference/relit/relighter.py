@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.inference.crops import Crop
+from src.inference.crops import Crop, whole_picture
 from src.inference.framing import frame_portrait
 from src.inference.upsampling import resize_mask
 from src.models.relit.transport import Transport
@@ -39,9 +39,9 @@ class PortraitTransport:
     note: str  # why that part
     transport: Transport
     weight: np.ndarray  # h' x w' x 1 above 0, at the size of the transport
-    albedo: np.ndarray  # h x w x 3: the crop of the picture within the mask
-    grey: np.ndarray  # h x w x 3: the grey part of it, whose mirrored light is not coloured
-    rest: np.ndarray  # h x w x 3: the crop of the picture outside the mask
+    albedo: Tensor  # h x w x 3: the crop of the picture within the mask
+    grey: Tensor  # h x w x 3: the grey part of it, whose mirrored light is not coloured
+    rest: Tensor  # h x w x 3: the crop of the picture outside the mask
 
 
 class Relighter:
@@ -104,9 +104,9 @@ class Relighter:
             note=note,
             transport=transport,
             weight=weight[..., None],
-            albedo=content * gain,
-            grey=np.repeat(content.min(axis=2, keepdims=True) * gain, 3, axis=2),
-            rest=content * (1 - inside[..., None]),
+            albedo=torch.from_numpy(content * gain),
+            grey=torch.from_numpy(np.repeat(content.min(axis=2, keepdims=True) * gain, 3, axis=2)),
+            rest=torch.from_numpy(content * (1 - inside[..., None])),
         )
 
     @torch.inference_mode()
@@ -120,23 +120,20 @@ class Relighter:
         """
         shading = self.model.shade(transport.transport, self.model.fit_environment(environment))
         crop, size = transport.crop, transport.albedo.shape[:2]
-        # What is of the picture's size is written over as it goes: memory is what a further light costs.
-        relit, mirrored = (_enlarged(part, transport.weight, *size) for part in shading)
-        relit *= transport.albedo
-        mirrored *= transport.grey
-        relit += mirrored
-        if background is None:
-            relit += transport.rest
-            return crop.put_back(transport.picture, relit)
-        behind = np.broadcast_to(background, transport.picture.shape).astype(np.float32)
-        relit += crop.cut(behind) * (1 - crop.cut(transport.mask)[..., None])
-        return crop.put_back(behind, relit)
+        behind, rest = transport.picture, transport.rest
+        if background is not None:
+            behind = np.broadcast_to(background, transport.picture.shape).astype(np.float32)
+            rest = torch.from_numpy(crop.cut(behind) * (1 - crop.cut(transport.mask)[..., None]))
+        # How often what has the picture's size passes through memory is what a further light costs.
+        diffuse, mirrored = (_enlarged(part, transport.weight, *size) for part in shading)
+        relit = torch.addcmul(rest, transport.albedo, diffuse).addcmul_(transport.grey, mirrored).numpy()
+        return relit if crop == whole_picture(*behind.shape[:2]) else crop.put_back(behind, relit)
 
 
-def _enlarged(shading: Tensor, weight: np.ndarray, height: int, width: int) -> np.ndarray:
-    """1 x 1 x 3 x h' x w' times its weight, as height x width x 3 of its own."""
+def _enlarged(shading: Tensor, weight: np.ndarray, height: int, width: int) -> Tensor:
+    """1 x 1 x 3 x h' x w' times its weight, as height x width x 3 on the CPU."""
     planes = np.ascontiguousarray(shading[0, 0].permute(1, 2, 0).cpu().numpy()) * weight
-    return resize_area(planes, height, width)
+    return torch.from_numpy(resize_area(planes, height, width))
 
 
 def _planes(picture: np.ndarray) -> Tensor:
