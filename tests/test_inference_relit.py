@@ -25,6 +25,8 @@ def files(tmp_path_factory) -> Path:
     write_display(root / "mask.png", mask)
     write_linear(root / "env.hdr", rng.gamma(0.4, 2.0, (16, 32, 3)).astype(np.float32))
     write_linear(root / "white.exr", np.ones((8, 16, 3), np.float32))
+    write_linear(root / "black.hdr", np.zeros((8, 16, 3), np.float32))
+    write_display(root / "sky.png", rng.random((8, 16, 3), np.float32))
     with VideoWriter(root / "clip.mp4", 25) as video:
         for shift in range(5):
             video.write(np.roll(picture, shift, axis=1))
@@ -98,10 +100,17 @@ def test_a_picture_fills_the_background(files, tmp_path):
     np.testing.assert_allclose(read_linear(tmp_path / "a.exr")[2, 20:44], [[0, 1, 0]] * 24, atol=1e-3)
 
 
+def test_light_of_a_picture_of_codes_is_taken_with_a_warning(files, tmp_path):
+    with pytest.warns(UserWarning, match=r"sky\.png: codes end at white, so that lamps and the sun are too dim in it"):
+        assert run(files, tmp_path / "a.png", "--env", files / "sky.png") == 0
+    assert (tmp_path / "a.png").is_file()
+
+
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
         (["--env", "{files}/none.hdr"], "none.hdr: no such file"),
+        (["--env", "{files}/black.hdr"], "black.hdr: is black: give an environment with light in it"),
         (
             ["--env", "{files}/face.png"],
             "face.png: is 64 x 48: an equirectangular environment is twice as wide",

@@ -130,7 +130,7 @@ def test_two_processes_train_over_time_though_stills_pass_it_by(stage, tmp_path)
         for log, ranks in zip(logs, tiny_runs.ranks(2), strict=True)
     ]
     for process in processes:
-        process.join(60)
+        process.join(150)
         process.kill()  # one that waits for the other in vain
         process.join()
     said = [log.read_text("utf-8") for log in logs]

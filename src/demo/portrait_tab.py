@@ -24,7 +24,7 @@ from src.demo.portrait_work import (
     reduced,
     sky,
 )
-from src.demo.speaking import Photo, Speaking, refusal, shown, told
+from src.demo.speaking import Speaking, dropped, refusal, shown, told
 from src.demo.words import say
 from src.utils.color import linear_to_srgb
 
@@ -38,9 +38,7 @@ def portrait_tab(work: PortraitWork, speaking: Speaking, language: Any) -> None:
     portrait, own_light = gr.State(None), gr.State(None)
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280):
-            photo = speaking.make(
-                Photo, label="say:photo", type="filepath", sources=["upload"], elem_id="photo", height=340, buttons=[]
-            )
+            photo = speaking.make(dropped, label="say:photo", elem_id="photo", height=340)
             chosen = speaking.make(shown, label="say:chosen", elem_id="chosen")
             hdr = speaking.make(gr.UploadButton, label="say:upload", file_types=[".hdr", ".exr"], elem_id="hdr")
         with gr.Column(min_width=280):  # on a phone the sliders lie right below what they change

@@ -53,13 +53,12 @@ def shown(**properties: Any) -> gr.Image:
     return gr.Image(format="jpeg", interactive=False, buttons=["download", "fullscreen"], **properties)
 
 
-class Photo(gr.Image):
+def dropped(**properties: Any) -> Any:
     """A picture to drop, as the path of the file: gradio would open it, and fail without a word where it cannot."""
-
-    is_template = True  # the page shows it as what it derives from
-
-    def preprocess(self, payload: Any) -> Any:
-        return None if payload is None else payload.path
+    image: Any = gr.Image(type="filepath", sources=["upload"], buttons=[], **properties)
+    # Not a class of its own: beside the source of that gradio would write a file.
+    image.preprocess = lambda payload: None if payload is None else payload.path
+    return image
 
 
 def told(work: Callable[[], Result], key: str, language: str) -> Result:

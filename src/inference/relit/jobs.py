@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import warnings
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from src.inference.relit.video import relit_frames, turntable
 from src.inference.work_list import Job
 from src.models import delit_model, relit_model
 from src.models.shipped import shipped_checkpoint
+from src.utils.cli import InputError
 from src.utils.image_io import LDR_SUFFIXES, read_linear
 from src.utils.video_io import open_frames
 
@@ -49,6 +51,10 @@ def light_of(args: argparse.Namespace, relighting: Relighting) -> Lighting:
     """The environment that is given, or the one that is found in another picture, as often turned as asked for."""
     if args.env:
         environment = read_environment(args.env)
+        if not environment.any():
+            raise InputError(args.env, "is black", "give an environment with light in it")
+        if args.env.suffix.lower() in LDR_SUFFIXES:
+            warnings.warn(f"{args.env}: codes end at white, so that lamps and the sun are too dim in it", stacklevel=2)
     else:
         other = read_linear(args.light_from).clip(0, None)
         is_coded = args.light_from.suffix.lower() in LDR_SUFFIXES
