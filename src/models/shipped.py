@@ -2,7 +2,9 @@
 
     python -m src.models.shipped RUN/checkpoint_best.pth weights/delit.pth
 
-The file holds the model alone, no optimizer, in half floats; it is loaded as float32 as any other checkpoint is.
+The file holds the model alone, no optimizer, in half floats; it is loaded as float32 as any other checkpoint is. Of
+several checkpoints it holds the mean: of runs that began from the same weights, it is often better than each (Wortsman
+et al. 2022, "Model soups").
 """
 
 from __future__ import annotations
@@ -29,25 +31,34 @@ def shipped_checkpoint(flag: str = "--checkpoint", kind: str = "delit") -> Path:
     return path
 
 
-def write_half(source: Path, target: Path) -> None:
-    """The model of the checkpoint ``source`` in half floats, as the checkpoint ``target`` of the same kind.
+def write_half(sources: Sequence[Path], target: Path) -> None:
+    """The mean of the models of the checkpoints ``sources`` in half floats, as the checkpoint ``target`` of their kind.
 
-    Raises :class:`InputError` if ``source`` is none, or has weights that half floats cannot hold.
+    Raises :class:`InputError` if one of them is none, or has weights that half floats cannot hold, or is of a model
+    with other weights than the first, whose configuration the file gets.
     """
-    kind = checkpoint.read_kind(source) or "model"
-    model = checkpoint.read(source, kind)["model"]
+    kind = checkpoint.read_kind(sources[0]) or "model"
+    models = [checkpoint.read(source, kind)["model"] for source in sources]
+    shapes = [{name: value.shape for name, value in model["state"].items()} for model in models]
+    for source, found in zip(sources, shapes, strict=True):
+        if found != shapes[0]:
+            raise cli.InputError(source, f"is not a model of the sizes of {sources[0]}", "give runs of one kind")
     state = {}
-    for name, value in model["state"].items():
-        if value.is_floating_point() and float(value.abs().max()) > _LARGEST_HALF:
-            raise cli.InputError(source, f"{name} is beyond half floats", "ship the checkpoint as it is")
-        state[name] = value.half() if value.is_floating_point() else value
-    checkpoint.write(target, kind, {"model": {"config": model["config"], "state": state}})
+    for name, first in models[0]["state"].items():
+        if not first.is_floating_point():
+            state[name] = first
+            continue
+        mean = sum(model["state"][name].double() for model in models) / len(models)
+        if float(mean.abs().max()) > _LARGEST_HALF:
+            raise cli.InputError(sources[0], f"{name} is beyond half floats", "ship the checkpoint as it is")
+        state[name] = mean.half()
+    checkpoint.write(target, kind, {"model": {"config": models[0]["config"], "state": state}})
 
 
 @cli.script
 def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.Parser(__doc__)
-    parser.add_argument("source", type=Path, help="checkpoint of a training script")
+    parser.add_argument("source", type=Path, nargs="+", help="checkpoint of a training script; of several, their mean")
     parser.add_argument("target", type=Path, help="file to write")
     arguments = parser.parse_args(argv)
     write_half(arguments.source, arguments.target)

@@ -50,6 +50,24 @@ def test_half_floats_without_optimizer_answer_alike(tmp_path, capsys):
     torch.testing.assert_close(again(picture).flat_lit, trained(picture).flat_lit, rtol=0.02, atol=0.02)
 
 
+def test_of_several_checkpoints_the_mean_is_shipped(tmp_path):
+    first, second = write_trained(tmp_path / "a.pth", largest=1.0), write_trained(tmp_path / "b.pth", largest=4.0)
+    target = tmp_path / "delit.pth"
+    assert shipped.main([str(first), str(second), str(target)]) == 0
+    mean, single = load(target).state_dict(), load(first).state_dict()
+    assert mean["network.stem.bias"][0] == 2.5
+    torch.testing.assert_close(mean["network.stem.bias"][1:], single["network.stem.bias"][1:], rtol=1e-3, atol=1e-4)
+
+
+def test_checkpoints_of_other_sizes_have_no_mean(tmp_path, capsys):
+    first, second = write_trained(tmp_path / "a.pth"), tmp_path / "b.pth"
+    config = DelitConfig(image_size=16, env_height=16, env_width=32, base_dim=64, flat_confidence=True)
+    content = {"model": {"config": asdict(config), "state": DelitModel(config).state_dict()}}
+    checkpoint.write(second, CHECKPOINT_KIND, content)
+    assert shipped.main([str(first), str(second), str(tmp_path / "delit.pth")]) == 2
+    assert "b.pth: is not a model of the sizes of" in capsys.readouterr().err
+
+
 def test_what_half_floats_cannot_hold_is_refused(tmp_path, capsys):
     source = write_trained(tmp_path / "run.pth", largest=1e5)
     assert shipped.main([str(source), str(tmp_path / "delit.pth")]) == 2

@@ -12,7 +12,7 @@ from tests.train_delit.command import BEST, arguments, stored, train
 def test_training_begins_from_the_model_in_the_box_at_another_size(stage, tmp_path, monkeypatch, capsys):
     train(stage, tmp_path / "first", num_epochs=1)
     box = tmp_path / "delit.pth"
-    shipped.write_half(tmp_path / "first" / BEST, box)
+    shipped.write_half([tmp_path / "first" / BEST], box)
     monkeypatch.setattr(shipped, "SHIPPED", {"delit": box})
     flags = {"pretrained": "default", "num_epochs": 1, "ema": 0, "image_size": 16}
     run = train(stage, tmp_path / "run", **flags, learning_rate=1e-30, weight_decay=0)
