@@ -2,9 +2,9 @@
 
 python -m benchmarks.delit_ablation --data_root DATA --olat_root OLATS --env_dir HDRIS --minutes 8 --out_dir OUT
 
-Rows of what --in_the_wild varies are of that with one of it taken away. Everything else is as in delit_quality.py,
-whose left-out pairs and subjects the table is of; the full model comes first. Each variant is trained in OUT/NAME and
-its figures are kept there, so that the same command again goes on with what is missing.
+Everything else is as in delit_quality.py, whose left-out pairs and subjects the table is of; the full model comes
+first. Each variant is trained in OUT/NAME and its figures are kept there, so that the same command again goes on with
+what is missing. What each part of the training data gives: delit_wild.py.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.delit_quality import format_table, measure, open_sets, training_arguments
 from src.utils import cli
 from src.utils.atomic import atomic_path
-from train_delit import IDEAS, WILD
+from train_delit import IDEAS
+
+if TYPE_CHECKING:
+    from src.models.delit_model import DelitModel
 
 FULL, PHYSICAL, IN_THE_WILD = "full", "physical", "in-the-wild"
-VARIANTS = (*IDEAS, PHYSICAL, "on-the-fly", "augmentation", IN_THE_WILD, *WILD)
+VARIANTS = (*IDEAS, PHYSICAL, "on-the-fly", "augmentation", IN_THE_WILD)
 LAMBDA_PHYSICAL = 0.5  # of the variant with it, where training is without it by default
 FIGURES = ("srgb_psnr_db", "srgb_psnr_db_aligned", "diffuse_angular_deg", "matte_angular_deg", "mirror_angular_deg")
 FIGURES += ("c_l_relative_l2", "c_l_log_rmse")
@@ -60,19 +64,15 @@ def variant_arguments(arguments: argparse.Namespace, name: str, physical_by_defa
         argv.remove("--use_augmentation")
     elif name == IN_THE_WILD:
         argv.append("--in_the_wild")
-    elif name in WILD:
-        argv += ["--in_the_wild", "--without", name]
     elif name in IDEAS:
         argv += ["--without", name]
     return argv
 
 
 def title_of(name: str, physical_by_default: bool) -> str:
-    """A variant's row: what is added to the full training or taken from it, or from that in the wild."""
+    """A variant's row: what is added to the full training or taken from it."""
     if name == FULL:
         return name
-    if name in WILD:
-        return f"+ {IN_THE_WILD} - {name}"
     return f"{'+' if name == IN_THE_WILD or (name == PHYSICAL and not physical_by_default) else '-'} {name}"
 
 
@@ -80,14 +80,15 @@ def folder_of(arguments: argparse.Namespace, name: str) -> Path:
     return arguments.out_dir / name
 
 
-def run_variant(arguments: argparse.Namespace, name: str, argv: list[str], sets: Mapping) -> dict | None:
-    """The figures by title, trained and measured unless that is done; None where training fails."""
+def trained_once(folder: Path, argv: list[str], measured: Callable[[DelitModel], dict]) -> dict | None:
+    """What ``measured`` says of the model that train_delit.py makes of ``argv`` in ``folder``; None where it fails.
+
+    The figures are kept beside it and are not made again. Raises InputError where they are of other arguments.
+    """
     import train_delit
-    from src.evaluation.delit.methods import model_method
     from src.models.delit_model import load
 
-    folder = folder_of(arguments, name)
-    path, settings = folder / "figures.json", {"argv": argv}
+    path = folder / "figures.json"
     if path.exists():
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["argv"] != argv:
@@ -95,10 +96,9 @@ def run_variant(arguments: argparse.Namespace, name: str, argv: list[str], sets:
         return stored["figures"]
     if train_delit.main(argv):
         return None
-    measured = measure([model_method(name, load(folder / "checkpoint_best.pth"))], sets)
-    figures = {title: rows[name] for title, rows in measured.items()}
+    figures = measured(load(folder / "checkpoint_best.pth"))
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(settings | {"figures": figures}, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps({"argv": argv, "figures": figures}, indent=1) + "\n", encoding="utf-8")
     return figures
 
 
@@ -107,14 +107,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
 
     import train_delit
+    from src.evaluation.delit.methods import model_method
 
     full = variant_arguments(arguments, FULL, False)
     physical_by_default = train_delit.parse_arguments(full).lambda_physical > 0
     _, sets = open_sets(arguments, arguments.out_dir / "cache")
 
+    def measured(model: DelitModel) -> dict:
+        return {title: rows["model"] for title, rows in measure([model_method("model", model)], sets).items()}
+
     results: dict[str, dict] = {}
     for name in (FULL, *arguments.only):
-        figures = run_variant(arguments, name, variant_arguments(arguments, name, physical_by_default), sets)
+        training = variant_arguments(arguments, name, physical_by_default)
+        figures = trained_once(folder_of(arguments, name), training, measured)
         if figures is None:
             return cli.EXIT_WRONG_INPUT
         results[title_of(name, physical_by_default)] = figures
