@@ -26,7 +26,9 @@ class FiniteGuard:
         bad_step = int(self._first_bad_step)
         if bad_step < 0:
             # The loss shows a bad step only in the next one, and in the batch of one process only.
-            if not all(bool(parameter.isfinite().all()) for parameter in self._task.parameters()):
+            # Extremes take no memory beside the parameters, and are not finite where one of them is not.
+            extremes = (torch.stack(p.detach().aminmax()) for p in self._task.parameters() if p.numel())
+            if not all(bool(pair.isfinite().all()) for pair in extremes):
                 raise InputError("model", f"its parameters are not finite after step {step - 1}", remedy)
             return
         epoch, index = divmod(bad_step, self._batches.steps_per_epoch // self._accumulate_steps)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+LARGE = 1 << 26  # values: the moments of such a table are kept in half the memory
 COLUMN_RATE = 0.01  # at which the mean square of a column's gradients is followed
 
 
@@ -16,9 +17,11 @@ class RowAdam(torch.optim.Optimizer):
     """Adam that updates only the rows with a gradient, each by its own step count.
 
     A parameter with a sparse gradient (``F.embedding(..., sparse=True)``) is a table: its other rows and their moments
-    stay untouched, so that a step costs what the batch costs. Other parameters get plain Adam.
+    stay untouched, so that a step costs what the batch costs. Other parameters get plain Adam. One without a gradient
+    is taken to be frozen from then on.
     ``torch.optim.SparseAdam`` corrects the moments' bias by the number of all steps, which makes the first steps of
-    rarely seen rows up to ten times too large. Kingma and Ba, ICLR 2015.
+    rarely seen rows up to ten times too large. Kingma and Ba, ICLR 2015. Of a table of :data:`LARGE` values or more the
+    moments are kept as bfloat16.
     """
 
     # As they are below the decorator that keeps torch.compile out of them: it imports the compiler, which takes longer
@@ -45,17 +48,20 @@ class RowAdam(torch.optim.Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
-                    continue
-                if parameter.grad.is_sparse:
+                    self.state.pop(parameter, None)  # it is frozen: its moments are of no use
+                elif parameter.grad.is_sparse:
                     self._step_rows(parameter, group)
                 else:
                     self._step_dense(parameter, group)
 
     def _step_rows(self, parameter: Tensor, group: dict) -> None:
         state = self.state[parameter]
+        kept = torch.bfloat16 if parameter.numel() >= LARGE else parameter.dtype
         if not state:
             state["steps"] = parameter.new_zeros(len(parameter), 1)
-            state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+            state["mean"], state["square"] = (torch.zeros_like(parameter, dtype=kept) for _ in range(2))
+        for moment in ("mean", "square"):
+            state[moment] = state[moment].to(kept)  # of a continued run they are as the parameter
         assert parameter.grad is not None
         summed = parameter.grad.coalesce()
         rows, gradient = summed.indices()[0], summed.values()
@@ -63,9 +69,9 @@ class RowAdam(torch.optim.Optimizer):
         state["column"] = state["column"].lerp(column, COLUMN_RATE) if "column" in state else column
         beta1, beta2 = group["betas"]
         steps = state["steps"][rows] + 1.0
-        mean = state["mean"][rows].lerp_(gradient, 1.0 - beta1)
-        square = state["square"][rows].mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
-        state["steps"][rows], state["mean"][rows], state["square"][rows] = steps, mean, square
+        mean = state["mean"][rows].to(gradient.dtype).lerp_(gradient, 1.0 - beta1)
+        square = state["square"][rows].to(gradient.dtype).mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
+        state["steps"][rows], state["mean"][rows], state["square"][rows] = steps, mean.to(kept), square.to(kept)
         floor = state["column"] * group["row_floor"] ** 2
         root = (square / (1.0 - beta2**steps) + floor).sqrt_().add_(group["eps"])
         parameter[rows] -= mean.mul_(group["lr"] / (1.0 - beta1**steps)).div_(root)

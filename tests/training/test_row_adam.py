@@ -1,8 +1,10 @@
 import copy
 
+import pytest
 import torch
 import torch.nn.functional as F
 
+from src.training import row_adam
 from src.training.row_adam import RowAdam
 
 
@@ -39,7 +41,10 @@ def test_rows_move_as_if_each_had_an_optimizer_of_its_own() -> None:
     assert torch.allclose(table, torch.stack(list(single)), atol=1e-5)
 
 
-def test_its_state_continues() -> None:
+@pytest.mark.parametrize("large", [row_adam.LARGE, 1])
+def test_its_state_continues(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_adam, "LARGE", large)
+
     def run(table: torch.nn.Parameter, optimizer: RowAdam, steps: range) -> None:
         for step in steps:
             optimizer.zero_grad()
@@ -56,6 +61,24 @@ def test_its_state_continues() -> None:
     run(whole, optimizer, range(6, 12))
     run(continued, other, range(6, 12))
     assert torch.equal(whole, continued)
+    kept = torch.bfloat16 if large == 1 else torch.float32
+    assert all(optimizer.state[whole][moment].dtype == kept for moment in ("mean", "square"))
+
+
+def test_half_of_the_memory_is_enough_for_the_moments_of_a_large_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = torch.linspace(-1.0, 1.0, 24).view(6, 4)
+    errors = []
+    for large in (row_adam.LARGE, 1):
+        monkeypatch.setattr(row_adam, "LARGE", large)
+        table = torch.nn.Parameter(torch.zeros(6, 4))
+        optimizer = RowAdam([table], lr=0.02)
+        for step in range(120):
+            optimizer.zero_grad()
+            rows = torch.tensor([step % 6, (step + 1) % 6])
+            (F.embedding(rows, table, sparse=True) - target[rows]).square().sum().backward()
+            optimizer.step()
+        errors.append(float((table.detach() - target).square().mean()))
+    assert errors[1] < 1.5 * errors[0] + 1e-4 and errors[0] < 0.1
 
 
 def test_rows_that_hardly_matter_stay_where_they_are() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -11,6 +13,7 @@ from src.models.grid.block_records import BLOCK, BLOCKS, GROUP, TEXELS, bit_leng
 from src.models.grid.quantiser import Quantiser
 
 _CHUNK = 512  # blocks at a time: more leave the processor's cache
+_GROUPS = 64
 
 
 class BlockLayout(NamedTuple):
@@ -46,6 +49,12 @@ class BlockLayout(NamedTuple):
         slot = torch.arange(TEXELS, device=self.count.device)
         return slot < self.count[blocks].unsqueeze(1)
 
+    def runs(self, groups: int) -> Iterator[tuple[slice, slice]]:
+        """So many groups at a time: (the blocks that lie in them, these groups)."""
+        firsts = torch.arange(0, len(self.partial) + groups, groups, device=self.group.device)
+        for k, (first, end) in enumerate(pairwise(torch.searchsorted(self.group, firsts).tolist())):
+            yield slice(first, end), slice(k * groups, min((k + 1) * groups, len(self.partial)))
+
     def some(self, blocks: int) -> tuple[BlockLayout, Tensor]:
         """(evenly spread groups of about so many blocks, with their texels counted anew; which texels those are)."""
         every = -(-len(self.count) // blocks)
@@ -60,19 +69,21 @@ class BlockLayout(NamedTuple):
 @torch.no_grad()
 def packed_bytes(layout: BlockLayout, codes: Tensor, bits: int) -> int:
     """What :class:`~src.models.grid.block_latents.BlockLatents` take in memory, exactly; ``codes`` N x D uint8."""
-    low, high = _ranges(layout, codes)
-    groups, dim = len(layout.partial), codes.shape[1]
-    lengths = bit_length(codes.device)
-    index = layout.group.unsqueeze(1).expand_as(low)
-    base = torch.full((groups, dim), 255, dtype=low.dtype, device=low.device).scatter_reduce_(0, index, low, "amin")
-    top = torch.zeros_like(base).scatter_reduce_(0, index, high, "amax")
-    wide = lengths[top - base]
-    size = lengths[high - low].sum(1) * layout.count
-    header = (wide + lengths[wide]).sum(1)
+    dim, lengths = codes.shape[1], bit_length(codes.device)
     fixed = BLOCKS * (dim * bits).bit_length() + dim * (bits + bits.bit_length())
-    total = (fixed + layout.partial * (BLOCKS * TEXELS)).long()
-    total.index_add_(0, layout.group, size.long() + header[layout.group])
-    return 4 * (int(((total + 31) // 32).sum()) + 2 + layout.group_count)
+    words = torch.zeros((), dtype=torch.int64, device=codes.device)
+    for blocks, groups in layout.runs(_GROUPS):
+        low, high = (part.int() for part in codes[layout.texels[blocks].long()].aminmax(dim=1))
+        partial, group = layout.partial[groups], layout.group[blocks] - groups.start
+        index = group.unsqueeze(1).expand_as(low)
+        base = low.new_full((len(partial), dim), 255).scatter_reduce_(0, index, low, "amin")
+        top = torch.zeros_like(base).scatter_reduce_(0, index, high, "amax")
+        wide = lengths[top - base]
+        header = (wide + lengths[wide]).sum(1)
+        total = (fixed + partial * (BLOCKS * TEXELS)).long()
+        total.index_add_(0, group, lengths[high - low].sum(1) * layout.count[blocks] + header[group])
+        words += ((total + 31) // 32).sum()
+    return 4 * (int(words) + 2 + layout.group_count)
 
 
 @torch.no_grad()
@@ -84,7 +95,7 @@ def round_blocks(layout: BlockLayout, latents: Tensor, bits: int, bit_price: flo
     that are in no block of ``layout`` are their nearest.
     """
     quantiser = Quantiser(bits)
-    codes = torch.cat([quantiser.to_code(part) for part in latents.split(_CHUNK * TEXELS)])
+    codes = quantiser.to_code(latents)
     for first in range(0, len(layout.count), _CHUNK):
         blocks = slice(first, first + _CHUNK)
         rows, slots = layout.texels[blocks].long(), layout.slots(blocks)
@@ -127,9 +138,3 @@ def _narrowed(exact: Tensor, slots: Tensor, bits: int, bit_price: float) -> Tens
             best = torch.where(better, cost, best)
             chosen = torch.where(better.unsqueeze(1), values, chosen)
     return chosen
-
-
-def _ranges(layout: BlockLayout, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """Smallest and largest code of each block, B x D int64 each."""
-    parts = [codes[rows.long()].aminmax(dim=1) for rows in layout.texels.split(_CHUNK)]
-    return torch.cat([low for low, _ in parts]).long(), torch.cat([high for _, high in parts]).long()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor
 
@@ -24,21 +22,20 @@ def round_groups(layout: BlockLayout, latents: Tensor, bits: int, bit_price: flo
     around the mean.
     """
     codes = round_blocks(layout, latents, bits, bit_price)
-    firsts = torch.arange(0, len(layout.partial) + _CHUNK, _CHUNK, device=codes.device)
-    bounds = torch.searchsorted(layout.group, firsts).tolist()
-    for first, end in pairwise(bounds):
-        blocks = slice(first, end)
+    for blocks, groups in layout.runs(_CHUNK):
         rows, slots = layout.texels[blocks].long(), layout.slots(blocks)
         exact = Quantiser(bits).in_steps(latents[rows].clamp(-1.0, 1.0) + 1.0)
-        values = _narrowed(codes[rows].float(), exact, slots.unsqueeze(2), layout.group[blocks], bit_price)
+        values = _narrowed(
+            codes[rows].float(), exact, slots.unsqueeze(2), layout.group[blocks] - groups.start, bit_price
+        )
         codes[rows[slots]] = values[slots].to(torch.uint8)
     return codes
 
 
 def _narrowed(values: Tensor, exact: Tensor, slots: Tensor, group: Tensor, bit_price: float) -> Tensor:
-    """``values`` of M whole blocks, M x 16 x D; ``slots`` M x 16 x 1 says which are not a repetition."""
+    """``values`` of M whole blocks, M x 16 x D; ``slots`` M x 16 x 1 says which are not a repetition, ``group`` M int64
+    in which of the groups a block lies."""
     lengths = bit_length(values.device)
-    group = group - group[0]
     count, blocks = slots.sum(1), torch.bincount(group).unsqueeze(1)
     index = group.unsqueeze(1).expand(-1, values.shape[2])
     groups = values.new_zeros(len(blocks), values.shape[2])

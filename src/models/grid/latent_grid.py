@@ -108,8 +108,7 @@ class LatentGrid(nn.Module):
         svd = temporal_svd(
             texels.flatten(1), self.config.latent_dim, scale=self.frame_scale.repeat_interleave(texels.shape[2])
         )
-        latents, basis = svd.in_equal_steps(scale)
-        self.latents.copy_(latents)
+        _, basis = svd.in_equal_steps(scale, out=self.latents.data)
         f2 = self.f2_weights
         f2.hour_weight.zero_()
         # A black hour is exactly black, and without an error it stays so.

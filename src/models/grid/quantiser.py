@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_CHUNK = 8192  # rows at a time: as many more floats as there are values would be large
+
 
 @dataclass(frozen=True)
 class Quantiser:
@@ -33,7 +35,10 @@ class Quantiser:
 
     def to_code(self, values: Tensor) -> Tensor:
         """The nearest codes, uint8; values outside [-1, 1] go to its ends."""
-        return self.in_steps(values.clamp(-1.0, 1.0) + 1.0).round_().to(torch.uint8)
+        codes = torch.empty_like(values, dtype=torch.uint8)
+        for part, stored in zip(values.split(_CHUNK), codes.split(_CHUNK), strict=True):
+            stored.copy_(self.in_steps(part.clamp(-1.0, 1.0) + 1.0).round_())
+        return codes
 
     def to_value(self, codes: Tensor) -> Tensor:
         """What codes stand for, float32 in [-1, 1]."""

@@ -23,15 +23,17 @@ class TemporalSvd:
     basis: Tensor
     mean: Tensor
 
-    def in_equal_steps(self, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    def in_equal_steps(self, scale: float = 1.0, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(latents, basis) with the channels scaled so that a step of any of them changes the description alike.
+
+        Latents are written to ``out`` if it is given.
 
         The channel with the largest changes gets latents in [-scale, scale], all others less. Under a price per bit
         a channel of little effect then costs little: what reverse water-filling asks for (Cover and Thomas, 10.3).
         """
         size = self.basis.norm(dim=1)
         factor = (scale * size / size.max().clamp_min(1e-12)).clamp_min(1e-6)
-        return self.latents * factor, self.basis / factor.unsqueeze(1)
+        return torch.mul(self.latents, factor, out=out), self.basis / factor.unsqueeze(1)
 
 
 def temporal_svd(days: Tensor, latent_dim: int, values_per_hour: int = 3, scale: Tensor | None = None) -> TemporalSvd:
