@@ -54,13 +54,25 @@ class Method:
 
 
 def model_method(name: str, model: DelitModel, device: str | torch.device = "cpu") -> Method:
-    """A model, which must be in evaluation mode on ``device``."""
+    """A model, which must be in evaluation mode on ``device``.
+
+    As for stills at inference, it is shown the picture and its mirror image, and the mean counts: of gains as their
+    logarithms, of the environment as radiance.
+    """
 
     @torch.inference_mode()
     def answer(pair: Pair, item: PairBatch) -> Answer:
-        output = model(item.relit.to(device))
-        error = None if output.flat_error is None else output.flat_error.cpu()
-        return Answer(output.flat_lit.cpu(), model.environment(output).cpu(), flat_error=error)
+        picture = item.relit.to(device)
+        output = model(torch.cat([picture, picture.flip(-1)]))
+
+        def both(planes: Tensor) -> tuple[Tensor, Tensor]:
+            planes = planes.cpu()
+            return planes[:1], planes[1:].flip(-1)
+
+        one, other = both(output.flat_lit)
+        environment = torch.cat(both(model.environment(output))).mean(0, keepdim=True)
+        error = None if output.flat_error is None else torch.cat(both(output.flat_error)).mean(0, keepdim=True)
+        return Answer((one * other).sqrt(), environment, flat_error=error)
 
     return Method(name, "model", answer)
 
