@@ -24,7 +24,7 @@ from src.demo.portrait_work import (
     reduced,
     sky,
 )
-from src.demo.speaking import Speaking, dropped, refusal, shown, told
+from src.demo.speaking import Speaking, refusal, shown, told
 from src.demo.words import say
 from src.utils.color import linear_to_srgb
 
@@ -38,7 +38,15 @@ def portrait_tab(work: PortraitWork, speaking: Speaking, language: Any) -> None:
     portrait, own_light = gr.State(None), gr.State(None)
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280):
-            photo = speaking.make(dropped, label="say:photo", elem_id="photo", height=340)
+            photo = speaking.make(
+                gr.Image,
+                label="say:photo",
+                type="filepath",
+                sources=["upload"],
+                elem_id="photo",
+                height=340,
+                buttons=[],
+            )
             chosen = speaking.make(shown, label="say:chosen", elem_id="chosen")
             hdr = speaking.make(gr.UploadButton, label="say:upload", file_types=[".hdr", ".exr"], elem_id="hdr")
         with gr.Column(min_width=280):  # on a phone the sliders lie right below what they change
@@ -79,11 +87,11 @@ def portrait_tab(work: PortraitWork, speaking: Speaking, language: Any) -> None:
             return None, environment
         return as_codes(linear_to_srgb(work.relight(now, chosen_light))), environment
 
-    def open_photo(path: str | None, own: np.ndarray | None, *controls: Any) -> tuple[Any, ...]:
-        if path is None:
+    def open_photo(upload: dict[str, Any] | None, own: np.ndarray | None, *controls: Any) -> tuple[Any, ...]:
+        if upload is None:
             return (*(None,) * 7, gr.update(visible=False))
         lang = controls[-1]
-        now = told(lambda: work.open(Path(path)), "bad_photo", lang)
+        now = told(lambda: work.open(Path(upload["path"])), "bad_photo", lang)
         if now.shown is None:
             gr.Warning(say("no_relighting", lang))
         certain = now.result.prediction.confidence
@@ -115,6 +123,7 @@ def portrait_tab(work: PortraitWork, speaking: Speaking, language: Any) -> None:
         [photo, *knobs],
         [portrait, flat_lit, found, sure, sure_of_light, relit, chosen, files],
         concurrency_id="network",
+        preprocess=False,  # gradio would open the photo itself, and fail without a word where it cannot
     )
     relight: dict[str, Any] = {"fn": lit, "inputs": [portrait, *knobs], "outputs": [relit, chosen], **quick}
     for knob in (turn, stops, behind, light):

@@ -53,14 +53,6 @@ def shown(**properties: Any) -> gr.Image:
     return gr.Image(format="jpeg", interactive=False, buttons=["download", "fullscreen"], **properties)
 
 
-def dropped(**properties: Any) -> Any:
-    """A picture to drop, as the path of the file: gradio would open it, and fail without a word where it cannot."""
-    image: Any = gr.Image(type="filepath", sources=["upload"], buttons=[], **properties)
-    # Not a class of its own: beside the source of that gradio would write a file.
-    image.preprocess = lambda payload: None if payload is None else payload.path
-    return image
-
-
 def told(work: Callable[[], Result], key: str, language: str) -> Result:
     """``work()``, its InputError as a sentence in the page that begins with the words of ``key``."""
     try:
