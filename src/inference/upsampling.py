@@ -8,7 +8,7 @@ import numpy as np
 from src.utils.color import luminance
 from src.utils.resize import resize_area
 
-_RADIUS = 0.03  # of the guided filter's window, in long sides
+_RADIUS = 0.015  # of the guided filter's window, in long sides: as wide is the halo where no edge guides it
 _CONTRAST = 0.1  # of log luminance: weaker edges do not guide
 _LEAST_WEIGHT = 1e-3
 

@@ -28,6 +28,14 @@ def test_a_constant_mask_stays_constant_and_flat_pictures_guide_nothing():
     assert np.abs(flat - resize_area(silhouette(32), 256, 256)).mean() < 0.05  # softer, in the same place
 
 
+def test_where_nothing_guides_it_the_mask_ends_near_the_silhouette():
+    """Else a halo of what was done to the person lies on the background."""
+    guided = resize_mask(silhouette(128), np.full((256, 256, 3), 0.4, np.float32), 0.01)
+    axis = (np.arange(256) + 0.5) / 256 - 0.5
+    distance = np.hypot(axis[:, None], axis) - 0.31
+    assert guided[distance > 0.04].max() < 0.01 and guided[distance < -0.04].min() > 0.99
+
+
 def test_gains_of_the_background_do_not_reach_into_the_mask():
     mask = silhouette(32)
     gain = np.where(mask[..., None] > 0.5, 1.0, -3.0).astype(np.float32).repeat(3, axis=2)
