@@ -1,11 +1,6 @@
 /* tod.h - decodes bundles (.tod): a day of lightmaps in one file. C99 or C++, nothing but the C library.
  *
- * In one source file of a program, before the include:
- *
- *     #define TOD_IMPLEMENTATION
- *     #include "tod.h"
- *
- * then
+ * In one source file of a program define TOD_IMPLEMENTATION before the include, then
  *
  *     tod_map *map;
  *     tod_error error = tod_open(bytes, size, &map);        // a whole file in memory; it may be freed afterwards
@@ -49,17 +44,8 @@ extern "C" {
 #endif
 
 typedef enum tod_error {
-    TOD_OK = 0,
-    TOD_ERROR_ARGUMENT,
-    TOD_ERROR_MEMORY,
-    TOD_ERROR_NOT_A_BUNDLE,
-    TOD_ERROR_VERSION,
-    TOD_ERROR_CHECKSUM,
-    TOD_ERROR_HEADER,
-    TOD_ERROR_SECTIONS,
-    TOD_ERROR_MASK,
-    TOD_ERROR_F2,
-    TOD_ERROR_PLANES
+    TOD_OK = 0, TOD_ERROR_ARGUMENT, TOD_ERROR_MEMORY, TOD_ERROR_NOT_A_BUNDLE, TOD_ERROR_VERSION, TOD_ERROR_CHECKSUM,
+    TOD_ERROR_HEADER, TOD_ERROR_SECTIONS, TOD_ERROR_MASK, TOD_ERROR_F2, TOD_ERROR_PLANES
 } tod_error;
 
 typedef enum tod_filter { TOD_NEAREST = 0, TOD_BILINEAR = 1 } tod_filter;
@@ -144,7 +130,6 @@ TOD_API tod_error tod_decode_frame(const tod_map *map, int lightmap, double hour
 #define TOD_MALLOC(size) malloc(size)
 #define TOD_FREE(pointer) free(pointer)
 #endif
-
 #ifndef TOD_MAX_TEXELS
 #define TOD_MAX_TEXELS (1 << 24)
 #endif
@@ -172,8 +157,7 @@ TOD_API tod_error tod_decode_frame(const tod_map *map, int lightmap, double hour
 #else
 #define TOD__UNROLL
 #endif
-
-#if defined(__GNUC__) || defined(__clang__)
+#if defined(__GNUC__)
 #define TOD__INLINE static inline __attribute__((always_inline))
 #elif defined(_MSC_VER)
 #define TOD__INLINE static __forceinline
@@ -181,30 +165,20 @@ TOD_API tod_error tod_decode_frame(const tod_map *map, int lightmap, double hour
 #define TOD__INLINE static
 #endif
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 enum {
-    TOD__VERSION = 3,
-    TOD__PREFIX_BYTES = 16,
-    TOD__DIGEST_BYTES = 32,
-    TOD__MAX_FRAMES = 1024,
-    TOD__MAX_HEADER_BYTES = 1 << 20,
-    TOD__MAX_WIDTH_F2 = 1024,
-    TOD__MAX_LAYERS_F2 = 16,
-    TOD__MAX_LEVELS = 5,
+    TOD__VERSION = 3, TOD__PREFIX_BYTES = 16, TOD__DIGEST_BYTES = 32, TOD__MAX_HEADER_BYTES = 1 << 20,
+    TOD__MAX_FRAMES = 1024, TOD__MAX_WIDTH_F2 = 1024, TOD__MAX_LAYERS_F2 = 16, TOD__MAX_LEVELS = 5,
     TOD__MAX_STRIDE = 256,
     TOD__MAX_COUNT = 1 << 27, /* of any number in the header */
-    TOD__MAX_DEPTH = 8,       /* of the header's lists */
     TOD__MAX_KEYS = 64,       /* of the header */
     TOD__GROUP = 16,          /* texels on a side of a group */
     TOD__BLOCKS = 16,         /* of a group */
     TOD__TEXELS = 16,         /* of a block */
-    TOD__LANES = 32,          /* texels that go through F2 together */
+    TOD__LANES = 32,          /* values of z that go through F2 together */
     TOD__ROW = 48,            /* lanes, and room for the rest of a block's: floats from one channel to the next */
+    TOD__TARGETS = 256,       /* texels whose colours are pending */
     TOD__PAD = 8,             /* hidden layers are filled up with zeros to a multiple of it */
-    TOD__RGBX = 4,            /* outputs of F2, one of them unused */
+    TOD__RGBX = 4,            /* weights from one input to the next in F2's last layer, one of them unused */
     TOD__OVER = 32            /* floats behind weights that may be read */
 };
 #define TOD__EMPTY 0xFFFFFFFFu
@@ -216,8 +190,7 @@ typedef union tod__chunk {
     double alignment[2];
 } tod__chunk;
 
-/* Latents of every block of stride x stride texels, a map of its own. The texels themselves are the level of stride 1.
- */
+/* Latents of every block of stride x stride texels, a map of its own. The texels are the level of stride 1. */
 typedef struct tod__level {
     int stride, channels, height, width;
     int size_bits, width_bits; /* of a record's fields S and W */
@@ -228,10 +201,8 @@ typedef struct tod__level {
 struct tod_map {
     tod_info info;
     tod__chunk *memory; /* all that the pointers here point to */
-    double *hours, *events, *scale; /* scale: frame_scale */
-    double *lengths; /* of the interval after each baked hour */
-    double *steps;   /* from its start to its event, or -1 */
-    tod_lightmap *lightmaps;
+    const double *scale;      /* frame_scale */
+    double *lengths, *steps;  /* of the interval after each hour; from its start to its event, or -1 */
     int level_count;
     tod__level levels[TOD__MAX_LEVELS];
     int z_dim;      /* channels of all levels */
@@ -269,7 +240,6 @@ static void tod__free(tod__chunk *memory) {
 }
 
 static uint32_t tod__u16(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8; }
-
 static uint32_t tod__u32(const uint8_t *p) { return tod__u16(p) | tod__u16(p + 2) << 16; }
 
 static uint32_t tod__u32_big(const uint8_t *p) {
@@ -285,9 +255,7 @@ static float tod__half(uint32_t h) {
 }
 
 static int tod__abs(int value) { return value < 0 ? -value : value; }
-
 static int tod__min(int a, int b) { return a < b ? a : b; }
-
 static int tod__max(int a, int b) { return a > b ? a : b; }
 
 static int tod__bit_length(uint32_t value) {
@@ -296,27 +264,19 @@ static int tod__bit_length(uint32_t value) {
     return bits;
 }
 
-static int tod__popcount(uint32_t value) {
-#if defined(__GNUC__) && defined(__POPCNT__)
-    return __builtin_popcount(value);
-#else
+static int tod__popcount(uint32_t value) { /* compilers know the instruction */
     value -= value >> 1 & 0x55555555u;
     value = (value & 0x33333333u) + (value >> 2 & 0x33333333u);
-    value = (value + (value >> 4)) & 0x0F0F0F0Fu;
-    return (int)(value * 0x01010101u >> 24);
-#endif
+    return (int)(((value + (value >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24);
 }
 
 /* ---- SHA-256 (FIPS 180-4) ---------------------------------------------------------------------------------------- */
 
 /* The first 32 bits behind the point of the square root (degree 2) or the cube root (3) of a small number. */
 static uint32_t tod__root_bits(int number, int degree) {
-    double root = number, power;
-    int k;
-    for (k = 0; k < 50; k++) { /* Newton's steps */
-        power = degree == 2 ? root : root * root;
-        root = ((degree - 1) * root + number / power) / degree;
-    }
+    double root = number;
+    for (int k = 0; k < 50; k++) /* Newton's steps */
+        root = ((degree - 1) * root + number / (degree == 2 ? root : root * root)) / degree;
     return (uint32_t)((root - (int)root) * 4294967296.0);
 }
 
@@ -324,15 +284,14 @@ static uint32_t tod__rotate(uint32_t x, int n) { return x >> n | x << (32 - n); 
 
 static void tod__sha_chunk(uint32_t state[8], const uint32_t k[64], const uint8_t *p) {
     uint32_t w[64], s[8];
-    int i;
-    for (i = 0; i < 16; i++) w[i] = tod__u32_big(p + 4 * i);
-    for (; i < 64; i++) {
+    for (int i = 0; i < 16; i++) w[i] = tod__u32_big(p + 4 * i);
+    for (int i = 16; i < 64; i++) {
         uint32_t a = w[i - 15], b = w[i - 2];
         w[i] = w[i - 16] + w[i - 7] + (tod__rotate(a, 7) ^ tod__rotate(a, 18) ^ a >> 3) +
                (tod__rotate(b, 17) ^ tod__rotate(b, 19) ^ b >> 10);
     }
     memcpy(s, state, sizeof s);
-    for (i = 0; i < 64; i++) {
+    for (int i = 0; i < 64; i++) {
         uint32_t t1 = s[7] + (tod__rotate(s[4], 6) ^ tod__rotate(s[4], 11) ^ tod__rotate(s[4], 25)) +
                       ((s[4] & s[5]) ^ (~s[4] & s[6])) + k[i] + w[i];
         uint32_t t2 = (tod__rotate(s[0], 2) ^ tod__rotate(s[0], 13) ^ tod__rotate(s[0], 22)) +
@@ -341,26 +300,25 @@ static void tod__sha_chunk(uint32_t state[8], const uint32_t k[64], const uint8_
         s[4] += t1;
         s[0] = t1 + t2;
     }
-    for (i = 0; i < 8; i++) state[i] += s[i];
+    for (int i = 0; i < 8; i++) state[i] += s[i];
 }
 
 static void tod__sha256(const uint8_t *data, size_t size, uint8_t digest[TOD__DIGEST_BYTES]) {
     uint32_t state[8], k[64];
     uint8_t last[128] = {0};
-    size_t done = size / 64 * 64, rest = size - done, tail = rest < 56 ? 64 : 128, i;
-    int prime = 2, found = 0, divisor;
-    for (; found < 64; prime++) { /* the constants are of the first primes */
-        for (divisor = 2; prime % divisor; divisor++) {}
+    size_t done = size / 64 * 64, rest = size - done, tail = rest < 56 ? 64 : 128;
+    for (int prime = 2, found = 0; found < 64; prime++) { /* the constants are of the first primes */
+        int divisor = 2;
+        while (prime % divisor) divisor++;
         if (divisor < prime) continue;
         if (found < 8) state[found] = tod__root_bits(prime, 2);
         k[found++] = tod__root_bits(prime, 3);
     }
-    for (i = 0; i < done; i += 64) tod__sha_chunk(state, k, data + i);
     memcpy(last, data + done, rest);
     last[rest] = 0x80;
-    for (i = 0; i < 8; i++) last[tail - 1 - i] = (uint8_t)((uint64_t)size * 8 >> 8 * i);
-    for (i = 0; i < tail; i += 64) tod__sha_chunk(state, k, last + i);
-    for (i = 0; i < TOD__DIGEST_BYTES; i++) digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i & 3)));
+    for (size_t i = 0; i < 8; i++) last[tail - 1 - i] = (uint8_t)((uint64_t)size * 8 >> 8 * i);
+    for (size_t i = 0; i < done + tail; i += 64) tod__sha_chunk(state, k, i < done ? data + i : last + (i - done));
+    for (int i = 0; i < TOD__DIGEST_BYTES; i++) digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i & 3)));
 }
 
 /* ---- zlib streams (RFC 1950, 1951) ------------------------------------------------------------------------------- */
@@ -381,9 +339,9 @@ typedef struct tod__huffman {
 } tod__huffman;
 
 static int tod__inflate_bits(tod__inflater *z, int count) {
-    int value = 0, k;
+    int value = 0;
     z->failed |= z->bit_end - z->bit < (size_t)count;
-    for (k = 0; k < count && !z->failed; k++, z->bit++) value |= (z->in[z->bit >> 3] >> (z->bit & 7) & 1) << k;
+    for (int k = 0; k < count && !z->failed; k++, z->bit++) value |= (z->in[z->bit >> 3] >> (z->bit & 7) & 1) << k;
     return value;
 }
 
@@ -392,23 +350,23 @@ static int tod__inflate_bits(tod__inflater *z, int count) {
 static void tod__huffman_make(tod__inflater *z, tod__huffman *code, const uint8_t *lengths, int count,
                               int may_be_empty) {
     uint16_t first[TOD__CODE_BITS + 2] = {0};
-    int i, left = 1;
+    int left = 1;
     memset(code->count, 0, sizeof code->count);
-    for (i = 0; i < count; i++) code->count[lengths[i]]++;
+    for (int i = 0; i < count; i++) code->count[lengths[i]]++;
     if (code->count[0] == count && may_be_empty) return;
     code->count[0] = 0;
-    for (i = 1; i <= TOD__CODE_BITS && left >= 0; i++) {
+    for (int i = 1; i <= TOD__CODE_BITS && left >= 0; i++) {
         left = 2 * left - code->count[i];
         first[i + 1] = (uint16_t)(first[i] + code->count[i]);
     }
     z->failed |= left && !(left == 1 << (TOD__CODE_BITS - 1) && code->count[1] == 1);
-    for (i = 0; i < count && !z->failed; i++)
+    for (int i = 0; i < count && !z->failed; i++)
         if (lengths[i]) code->symbol[first[lengths[i]]++] = (uint16_t)i;
 }
 
 static int tod__huffman_read(tod__inflater *z, const tod__huffman *code) {
-    int length, value = 0, first = 0, index = 0;
-    for (length = 1; length <= TOD__CODE_BITS; length++) {
+    int value = 0, first = 0, index = 0;
+    for (int length = 1; length <= TOD__CODE_BITS; length++) {
         int count = code->count[length];
         value = value << 1 | tod__inflate_bits(z, 1);
         if (value - count < first) return code->symbol[index + value - first];
@@ -419,19 +377,9 @@ static int tod__huffman_read(tod__inflater *z, const tod__huffman *code) {
     return 0;
 }
 
-static void tod__inflate_stored(tod__inflater *z) {
-    int length, check;
-    z->bit = (z->bit + 7) & ~(size_t)7;
-    length = tod__inflate_bits(z, 16);
-    check = tod__inflate_bits(z, 16);
-    z->failed |= (length ^ check) != 0xFFFF || (size_t)length > z->size - z->made;
-    while (length-- && !z->failed) z->out[z->made++] = (uint8_t)tod__inflate_bits(z, 8);
-}
-
 static void tod__inflate_coded(tod__inflater *z, const tod__huffman *literals, const tod__huffman *distances) {
     for (;;) {
-        int symbol = tod__huffman_read(z, literals), extra;
-        size_t length, distance;
+        int symbol = tod__huffman_read(z, literals);
         z->failed |= symbol < 256 && z->made == z->size;
         if (z->failed || symbol == 256) return;
         if (symbol < 256) {
@@ -440,15 +388,14 @@ static void tod__inflate_coded(tod__inflater *z, const tod__huffman *literals, c
         }
         /* Lengths 3, 4, ..., 10, then four for each further bit, and 258; distances 1, ..., 4, then two for each. */
         symbol -= 257;
-        extra = symbol < 8 || symbol > 27 ? 0 : symbol / 4 - 1;
-        length = (size_t)(symbol < 8 ? symbol + 3 : symbol < 28 ? ((4 + (symbol & 3)) << extra) + 3 : 258);
+        int extra = symbol < 8 || symbol > 27 ? 0 : symbol / 4 - 1, is_long = symbol > 28;
+        size_t length = (size_t)(symbol < 8 ? symbol + 3 : symbol < 28 ? ((4 + (symbol & 3)) << extra) + 3 : 258);
         length += (size_t)tod__inflate_bits(z, extra);
-        z->failed |= symbol > 28;
         symbol = tod__huffman_read(z, distances);
         extra = symbol < 4 ? 0 : tod__min(symbol / 2 - 1, 15);
-        distance = (size_t)(symbol < 4 ? symbol + 1 : ((2 + (symbol & 1)) << extra) + 1);
+        size_t distance = (size_t)(symbol < 4 ? symbol + 1 : ((2 + (symbol & 1)) << extra) + 1);
         distance += (size_t)tod__inflate_bits(z, extra);
-        z->failed |= symbol > 29 || distance > z->made || length > z->size - z->made;
+        z->failed |= is_long || symbol > 29 || distance > z->made || length > z->size - z->made;
         for (; length && !z->failed; length--, z->made++) z->out[z->made] = z->out[z->made - distance];
     }
 }
@@ -457,21 +404,15 @@ static void tod__inflate_coded(tod__inflater *z, const tod__huffman *literals, c
 static void tod__inflate_lengths(tod__inflater *z, uint8_t *lengths, int count, int length_count) {
     static const uint8_t order[19] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
     tod__huffman code;
-    int i;
     memset(lengths, 0, 19);
-    for (i = 0; i < length_count; i++) lengths[order[i]] = (uint8_t)tod__inflate_bits(z, 3);
+    for (int i = 0; i < length_count; i++) lengths[order[i]] = (uint8_t)tod__inflate_bits(z, 3);
     tod__huffman_make(z, &code, lengths, 19, 0);
-    for (i = 0; i < count && !z->failed;) {
-        int symbol = tod__huffman_read(z, &code), times = 1, value = symbol > 15 ? 0 : symbol;
-        if (symbol == 16) {
-            times = 3 + tod__inflate_bits(z, 2);
-            value = i ? lengths[i - 1] : -1; /* there is none before the first */
-        }
-        if (symbol == 17) times = 3 + tod__inflate_bits(z, 3);
-        if (symbol == 18) times = 11 + tod__inflate_bits(z, 7);
+    for (int i = 0, times; i < count && !z->failed; i += times) {
+        int symbol = tod__huffman_read(z, &code), value = symbol > 15 ? 0 : symbol;
+        if (symbol == 16) value = i ? lengths[i - 1] : -1; /* there is none before the first */
+        times = symbol < 16 ? 1 : (symbol < 18 ? 3 : 11) + tod__inflate_bits(z, symbol < 18 ? symbol - 14 : 7);
         z->failed |= value < 0 || times > count - i;
         if (!z->failed) memset(lengths + i, value, (size_t)times);
-        i += times;
     }
 }
 
@@ -479,10 +420,9 @@ static void tod__inflate_lengths(tod__inflater *z, uint8_t *lengths, int count, 
 static void tod__inflate_part(tod__inflater *z, int is_fixed) {
     tod__huffman literals, distances;
     uint8_t lengths[TOD__MAX_CODES + TOD__MAX_DISTANCES];
-    int literal_count = TOD__MAX_CODES, distance_count = TOD__MAX_DISTANCES, i;
-    if (is_fixed) {
-        for (i = 0; i < 320; i++) lengths[i] = (uint8_t)(i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : i < 288 ? 8 : 5);
-    } else {
+    int literal_count = TOD__MAX_CODES, distance_count = TOD__MAX_DISTANCES;
+    for (int i = 0; i < 320; i++) lengths[i] = (uint8_t)(i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : i < 288 ? 8 : 5);
+    if (!is_fixed) {
         literal_count = tod__inflate_bits(z, 5) + 257;
         distance_count = tod__inflate_bits(z, 5) + 1;
         z->failed |= literal_count > 286 || distance_count > 30;
@@ -497,28 +437,20 @@ static void tod__inflate_part(tod__inflater *z, int is_fixed) {
 
 /* Whether the zlib stream `in` holds exactly `size` bytes; they go to `out`. */
 static int tod__inflate(const uint8_t *in, size_t in_size, uint8_t *out, size_t size) {
-    tod__inflater z = {NULL, NULL, 16, 0, 0, 0, 0};
-    uint32_t a = 1, b = 0;
-    int last, kind;
-    size_t i;
     if (in_size < 6 || (in[0] & 15) != 8 || in[0] >> 4 > 7 || (in[0] * 256 + in[1]) % 31 || in[1] & 32) return 0;
-    z.in = in;
-    z.bit_end = 8 * (in_size - 4);
-    z.out = out;
-    z.size = size;
-    do {
+    tod__inflater z = {in, out, 16, 8 * (in_size - 4), 0, size, 0};
+    for (int last = 0; !last && !z.failed;) {
         last = tod__inflate_bits(&z, 1);
-        kind = tod__inflate_bits(&z, 2);
+        int kind = tod__inflate_bits(&z, 2);
         z.failed |= kind == 3;
-        if (kind == 0) tod__inflate_stored(&z);
-        else if (!z.failed) tod__inflate_part(&z, kind == 1);
-    } while (!last && !z.failed);
-    if (z.failed || z.made != size || (z.bit + 7) / 8 != in_size - 4) return 0;
-    for (i = 0; i < size; i++) { /* Adler-32 */
-        a = (a + out[i]) % 65521;
-        b = (b + a) % 65521;
+        if (kind && !z.failed) tod__inflate_part(&z, kind == 1);
+        if (kind) continue;
+        z.bit = (z.bit + 7) & ~(size_t)7;
+        int length = tod__inflate_bits(&z, 16), check = tod__inflate_bits(&z, 16);
+        z.failed |= (length ^ check) != 0xFFFF || (size_t)length > z.size - z.made;
+        while (length-- && !z.failed) z.out[z.made++] = (uint8_t)tod__inflate_bits(&z, 8);
     }
-    return (b << 16 | a) == tod__u32_big(in + in_size - 4);
+    return !z.failed && z.made == size && (z.bit + 7) / 8 == in_size - 4; /* Adler-32 follows: SHA-256 knows better */
 }
 
 /* ---- header: JSON ------------------------------------------------------------------------------------------------ */
@@ -535,21 +467,9 @@ typedef struct tod__entry {
 typedef struct tod__header {
     const char *at, *end;
     char *strings;
-    double *numbers;
-    int string_count, number_count, entry_count, failed;
+    int entry_count, failed;
     tod__entry entries[TOD__MAX_KEYS];
 } tod__header;
-
-static int tod__peek(tod__header *t) {
-    while (t->at < t->end && (*t->at == ' ' || *t->at == '\n' || *t->at == '\r' || *t->at == '\t')) t->at++;
-    return t->at < t->end ? (unsigned char)*t->at : -1;
-}
-
-static int tod__take(tod__header *t, char c) {
-    int is_there = tod__peek(t) == c;
-    t->at += is_there;
-    return is_there;
-}
 
 static int tod__word(tod__header *t, const char *word) {
     size_t length = strlen(word);
@@ -558,24 +478,16 @@ static int tod__word(tod__header *t, const char *word) {
     return 1;
 }
 
-/* Between the elements of a list: 1 before another one, 0 behind the last. */
-static int tod__more(tod__header *t, int *is_first, char close) {
-    if (t->failed || tod__take(t, close)) return 0;
-    t->failed |= !*is_first && !tod__take(t, ',');
-    *is_first = 0;
-    return !t->failed;
-}
-
 /* What stands behind a backslash: a character, or half of one beyond 16 bits. */
 static uint32_t tod__escape(tod__header *t) {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t", digits[] = "0123456789abcdefABCDEF";
-    int c = t->at < t->end ? *t->at++ : 0, k;
-    const char *known = c ? strchr(from, c) : NULL, *digit;
+    int c = t->at < t->end ? *t->at++ : 0;
+    const char *known = c ? strchr(from, c) : NULL;
     uint32_t code = 0;
     if (known) return (uint32_t)to[known - from];
     t->failed |= c != 'u' || t->end - t->at < 4;
-    for (k = 0; k < 4 && !t->failed; k++) {
-        digit = *t->at ? strchr(digits, *t->at++) : NULL;
+    for (int k = 0; k < 4 && !t->failed; k++) {
+        const char *digit = *t->at ? strchr(digits, *t->at++) : NULL;
         t->failed |= !digit;
         if (digit) code = code << 4 | (uint32_t)(digit - digits < 16 ? digit - digits : digit - digits - 6);
     }
@@ -585,25 +497,23 @@ static uint32_t tod__escape(tod__header *t) {
 /* A string goes behind those before it: in UTF-8 it takes no more bytes than in the text. */
 static const char *tod__string(tod__header *t) {
     const char *first = t->strings;
-    t->failed |= !tod__take(t, '"');
+    t->failed |= !tod__word(t, "\"");
     while (!t->failed && t->at < t->end && *t->at != '"') {
         unsigned char c = (unsigned char)*t->at++;
-        uint32_t code = c == '\\' ? tod__escape(t) : c, low;
-        int more; /* bytes */
+        uint32_t code = c == '\\' ? tod__escape(t) : c;
         if (c == '\\' && code >> 10 == 0xD800 >> 10) {
             t->failed |= !tod__word(t, "\\");
-            low = t->failed ? 0 : tod__escape(t);
+            uint32_t low = t->failed ? 0 : tod__escape(t);
             t->failed |= low >> 10 != 0xDC00 >> 10;
             code = 0x10000 + ((code & 1023) << 10 | (low & 1023));
         }
-        more = c != '\\' || code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+        int more = c != '\\' || code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3; /* bytes */
         t->failed |= c < 32;
         *t->strings++ = (char)(more ? (0xFF00u >> (more + 1) & 0xFF) | code >> 6 * more : code);
         while (more--) *t->strings++ = (char)(0x80 | (code >> 6 * more & 63));
     }
-    t->failed |= !tod__take(t, '"');
+    t->failed |= !tod__word(t, "\"");
     *t->strings++ = 0;
-    t->string_count++;
     return first;
 }
 
@@ -617,9 +527,9 @@ static int tod__digits(tod__header *t, double *value) {
 /* A number to within a few ulp, without the C library's: that one depends on the locale. */
 static double tod__number(tod__header *t) {
     int is_negative = tod__word(t, "-"), is_small = 0;
-    double value = 0, power = 0, scale = 1, places;
+    double value = 0, power = 0, scale = 1;
     t->failed |= !tod__digits(t, &value);
-    places = tod__word(t, ".") ? tod__digits(t, &value) : 0;
+    double places = tod__word(t, ".") ? tod__digits(t, &value) : 0;
     if (tod__word(t, "e") || tod__word(t, "E")) {
         is_small = tod__word(t, "-");
         if (!is_small) tod__word(t, "+");
@@ -632,70 +542,58 @@ static double tod__number(tod__header *t) {
     return is_negative ? -value : value;
 }
 
-/* Any value. */
-static void tod__value(tod__header *t, int depth) {
-    int c = tod__peek(t), is_first = 1;
-    if (c == '"') {
-        tod__string(t);
-    } else if (c == '[' || c == '{') {
-        t->at++;
-        t->failed |= depth == 0;
-        while (tod__more(t, &is_first, c == '[' ? ']' : '}')) {
-            if (c == '{') tod__string(t);
-            t->failed |= c == '{' && !tod__take(t, ':');
-            tod__value(t, depth - 1);
-        }
-    } else {
-        int is_false = tod__word(t, "false") || tod__word(t, "null");
-        t->numbers[t->number_count++] = is_false ? 0 : tod__word(t, "true") ? 1 : tod__number(t);
-    }
-}
-
-/* Reads all entries of a text, which leaves it empty. */
+/* Reads all entries of a text. Colons and spaces say nothing that is not known without them; nor do commas, but that a
+ * key may follow. */
 static tod_error tod__read_entries(tod__header *t, tod__chunk **memory) {
     uint64_t room = (uint64_t)(t->end - t->at) + 16; /* a byte for each; some after a failure */
-    int is_first = 1;
+    tod__entry *entry = t->entries;
+    int depth = 0, is_key = 0;
     t->strings = (char *)tod__zeros(memory, room, 1);
-    t->numbers = (double *)tod__zeros(memory, room, sizeof(double));
-    if (!t->strings || !t->numbers) return TOD_ERROR_MEMORY;
-    t->failed |= !tod__take(t, '{');
-    while (tod__more(t, &is_first, '}') && t->entry_count < TOD__MAX_KEYS) {
-        tod__entry *entry = &t->entries[t->entry_count++];
-        entry->key = tod__string(t);
-        entry->strings = t->strings;
-        entry->numbers = t->numbers + t->number_count;
-        entry->string_count = t->string_count;
-        entry->number_count = t->number_count;
-        t->failed |= !tod__take(t, ':');
-        tod__value(t, TOD__MAX_DEPTH);
-        entry->string_count = t->string_count - entry->string_count;
-        entry->number_count = t->number_count - entry->number_count;
+    double *number = (double *)tod__zeros(memory, room, sizeof(double));
+    if (!t->strings || !number) return TOD_ERROR_MEMORY;
+    t->failed |= !tod__word(t, "{");
+    for (depth = is_key = 1; t->at < t->end && !t->failed;) {
+        char c = *t->at;
+        int is_open = c == '[' || c == '{', is_close = c == ']' || c == '}';
+        if (is_open || is_close || c == ',' || c == ':' || c == ' ' || c == '\n' || c == '\r' || c == '\t') {
+            t->at++;
+            depth += is_open - is_close;
+            is_key = depth == 1 && (c == ',' || is_key);
+        } else if (is_key) {
+            entry = &t->entries[t->entry_count++];
+            entry->key = tod__string(t);
+            entry->strings = t->strings;
+            entry->numbers = number;
+            is_key = 0;
+        } else if (c == '"') {
+            tod__string(t);
+            entry->string_count++;
+        } else {
+            int is_false = tod__word(t, "false") || tod__word(t, "null");
+            *number++ = is_false ? 0 : tod__word(t, "true") ? 1 : tod__number(t);
+            entry->number_count++;
+        }
+        t->failed |= t->entry_count == TOD__MAX_KEYS || (depth < 1 && t->at < t->end);
     }
-    return t->failed || tod__peek(t) != -1 ? TOD_ERROR_HEADER : TOD_OK;
+    return t->failed || depth ? TOD_ERROR_HEADER : TOD_OK;
 }
 
 /* The last entry with this key, or one of nothing. */
 static const tod__entry *tod__find(const tod__header *t, const char *key) {
     static const tod__entry nothing = {"", "", NULL, 0, 0};
-    int k;
-    for (k = t->entry_count; k--;)
+    for (int k = t->entry_count; k--;)
         if (strcmp(t->entries[k].key, key) == 0) return &t->entries[k];
     return &nothing;
 }
 
 /* The numbers of an entry, each in [least, most], and nothing else. */
-static double *tod__numbers_of(tod__header *t, tod__chunk **memory, const char *key, double least, double most,
-                               int *count) {
+static const double *tod__numbers_of(tod__header *t, const char *key, double least, double most, int *count) {
     const tod__entry *entry = tod__find(t, key);
-    double *numbers = (double *)tod__zeros(memory, (uint64_t)entry->number_count, sizeof(double));
-    int k;
-    for (k = 0; k < entry->number_count && numbers; k++) {
-        numbers[k] = entry->numbers[k];
-        t->failed |= !(numbers[k] >= least && numbers[k] <= most);
-    }
-    t->failed |= !numbers || entry->string_count;
+    for (int k = 0; k < entry->number_count; k++)
+        t->failed |= !(entry->numbers[k] >= least && entry->numbers[k] <= most);
+    t->failed |= entry->string_count;
     *count = entry->number_count;
-    return numbers;
+    return entry->numbers;
 }
 
 /* The one number of an entry, an integer in [least, most]. */
@@ -713,20 +611,18 @@ static int tod__integer(tod__header *t, const char *key, int least, int most) {
 static void tod__read_levels(tod_map *map, tod__header *t) {
     const tod__entry *coarse = tod__find(t, "coarse"); /* not there in version 1 */
     tod_info *info = &map->info;
-    double latents = 0, values[2];
-    int k;
+    const double texels[2] = {1, (double)info->latent_dim};
+    double latents = 0;
     map->level_count = 1 + coarse->number_count / 2;
     t->failed |= coarse->number_count % 2 || map->level_count > TOD__MAX_LEVELS || coarse->string_count;
-    values[0] = 1;
-    values[1] = info->latent_dim;
-    for (k = 0; k < map->level_count && !t->failed; k++) {
+    for (int k = 0; k < map->level_count && !t->failed; k++) {
         tod__level *level = &map->levels[k];
-        if (k) memcpy(values, coarse->numbers + 2 * (k - 1), sizeof values);
-        t->failed |= !(values[0] >= (k ? level[-1].stride + 1 : 1) && values[0] <= TOD__MAX_STRIDE && values[1] >= 1 &&
-                       values[1] <= 3 * info->hour_count);
+        const double *pair = k ? coarse->numbers + 2 * (k - 1) : texels, least = k ? level[-1].stride + 1 : 1;
+        t->failed |= !(pair[0] >= least && pair[0] <= TOD__MAX_STRIDE && pair[1] >= 1 &&
+                       pair[1] <= 3 * info->hour_count);
         if (t->failed) return;
-        level->stride = (int)values[0];
-        level->channels = (int)values[1];
+        level->stride = (int)pair[0];
+        level->channels = (int)pair[1];
         level->height = (info->height + level->stride - 1) / level->stride;
         level->width = (info->width + level->stride - 1) / level->stride;
         level->size_bits = tod__bit_length((uint32_t)(level->channels * info->latent_bits));
@@ -743,16 +639,15 @@ static void tod__read_lightmaps(tod_map *map, tod__header *t) {
     const char *name = regions->strings;
     const double *numbers = regions->numbers;
     tod_info *info = &map->info;
-    tod_lightmap *part;
     info->lightmap_count = tod__max(regions->string_count, 1);
-    part = (tod_lightmap *)tod__zeros(&map->memory, (uint64_t)info->lightmap_count, sizeof *part);
-    info->lightmaps = map->lightmaps = part;
+    tod_lightmap *part = (tod_lightmap *)tod__zeros(&map->memory, (uint64_t)info->lightmap_count, sizeof *part);
+    info->lightmaps = part;
     t->failed |= !part || regions->number_count != 3 * regions->string_count;
     if (t->failed) return;
     part->name = ""; /* of a bundle without names */
     part->height = info->height;
     part->width = info->width;
-    for (; part < map->lightmaps + regions->string_count; part++, numbers += 3, name += strlen(name) + 1) {
+    for (; part < map->info.lightmaps + regions->string_count; part++, numbers += 3, name += strlen(name) + 1) {
         t->failed |= !(numbers[0] >= 0 && numbers[1] >= 1 && numbers[2] >= 1 &&
                        numbers[0] + numbers[1] <= info->height && numbers[2] <= info->width);
         if (t->failed) return;
@@ -764,9 +659,9 @@ static void tod__read_lightmaps(tod_map *map, tod__header *t) {
 }
 
 /* Everything but the sections' sizes. */
-static void tod__read_header(tod_map *map, tod__header *t) {
+static void tod__read_fields(tod_map *map, tod__header *t) {
     tod_info *info = &map->info;
-    int blocks = tod__find(t, "blocks")->key[0] ? tod__integer(t, "blocks", 0, 1) : 0, scale_count, k;
+    int blocks = tod__find(t, "blocks")->key[0] ? tod__integer(t, "blocks", 0, 1) : 0, scale_count;
     info->height = tod__integer(t, "height", 1, TOD_MAX_TEXELS);
     info->width = tod__integer(t, "width", 1, TOD_MAX_TEXELS / info->height);
     info->latent_dim = tod__integer(t, "latent_dim", 1, TOD__MAX_COUNT);
@@ -774,14 +669,14 @@ static void tod__read_header(tod_map *map, tod__header *t) {
     info->is_radiance = tod__integer(t, "is_radiance", 0, 1);
     map->hidden = tod__integer(t, "hidden_f2", 1, TOD__MAX_WIDTH_F2);
     map->layers = tod__integer(t, "layers_f2", 1, TOD__MAX_LAYERS_F2);
-    info->hours = map->hours = tod__numbers_of(t, &map->memory, "hours", 0, 24, &info->hour_count);
-    info->events = map->events = tod__numbers_of(t, &map->memory, "events", 0, 24, &info->event_count);
-    map->scale = tod__numbers_of(t, &map->memory, "frame_scale", 0, 1.7e308, &scale_count);
+    info->hours = tod__numbers_of(t, "hours", 0, 24, &info->hour_count);
+    info->events = tod__numbers_of(t, "events", 0, 24, &info->event_count);
+    map->scale = tod__numbers_of(t, "frame_scale", 0, 1.7e308, &scale_count);
     t->failed |= info->latent_bits & 1 || info->hour_count < 1 || info->hour_count > TOD__MAX_FRAMES ||
                  info->event_count > TOD__MAX_FRAMES || scale_count != info->hour_count;
-    for (k = 0; k < info->hour_count && !t->failed; k++)
-        t->failed |= !(map->scale[k] > 0 && map->hours[k] < 24 && (!k || map->hours[k] > map->hours[k - 1]));
-    for (k = 0; k < info->event_count && !t->failed; k++) t->failed |= !(map->events[k] < 24);
+    for (int k = 0; k < info->hour_count && !t->failed; k++)
+        t->failed |= !(map->scale[k] > 0 && info->hours[k] < 24 && (!k || info->hours[k] > info->hours[k - 1]));
+    for (int k = 0; k < info->event_count && !t->failed; k++) t->failed |= !(info->events[k] < 24);
     if (!t->failed) tod__read_levels(map, t);
     t->failed |= blocks != (info->version >= 3) || (blocks && map->level_count > 1);
     if (!t->failed) tod__read_lightmaps(map, t);
@@ -789,20 +684,19 @@ static void tod__read_header(tod_map *map, tod__header *t) {
 
 /* The interval in which each event lies, and where in it. */
 static tod_error tod__place_events(tod_map *map) {
-    int count = map->info.hour_count, t, k;
+    int count = map->info.hour_count;
     map->lengths = (double *)tod__zeros(&map->memory, (uint64_t)count, sizeof(double));
     map->steps = (double *)tod__zeros(&map->memory, (uint64_t)count, sizeof(double));
     if (!map->lengths || !map->steps) return TOD_ERROR_MEMORY;
-    for (t = 0; t < count; t++) {
-        map->lengths[t] = (t + 1 < count ? map->hours[t + 1] : map->hours[0] + 24) - map->hours[t];
+    for (int t = 0; t < count; t++) {
+        map->lengths[t] = (t + 1 < count ? map->info.hours[t + 1] : map->info.hours[0] + 24) - map->info.hours[t];
         map->steps[t] = -1;
     }
-    for (k = 0; k < map->info.event_count; k++) {
-        int after = count - 1, before;
-        double offset;
-        for (t = 0; t < count && map->hours[t] <= map->events[k]; t++) after = t;
-        before = after ? after - 1 : count - 1;
-        offset = map->events[k] - map->hours[after];
+    for (int k = 0; k < map->info.event_count; k++) {
+        int after = count - 1;
+        for (int t = 0; t < count && map->info.hours[t] <= map->info.events[k]; t++) after = t;
+        int before = after ? after - 1 : count - 1;
+        double offset = map->info.events[k] - map->info.hours[after];
         offset += offset < 0 ? 24 : 0;
         if (offset < 1e-9 && map->lengths[before] <= map->lengths[after]) map->steps[before] = map->lengths[before];
         else map->steps[after] = offset;
@@ -813,14 +707,10 @@ static tod_error tod__place_events(tod_map *map) {
 /* ---- planes ------------------------------------------------------------------------------------------------------ */
 
 enum {
-    TOD__CONTEXTS = 24,
-    TOD__FEATURES = 14,
+    TOD__CONTEXTS = 24, TOD__FEATURES = 14,
     TOD__LAG = 3, /* steps by which a plane follows the one before it */
-    TOD__TOTAL_BITS = 14,
-    TOD__TOTAL = 1 << TOD__TOTAL_BITS,
-    TOD__RESIDUAL_CAP = 16,
-    TOD__SUM_CAP = 64,
-    TOD__MAX_CODER_LANES = 1024,
+    TOD__TOTAL_BITS = 14, TOD__TOTAL = 1 << TOD__TOTAL_BITS,
+    TOD__RESIDUAL_CAP = 16, TOD__SUM_CAP = 64, TOD__MAX_CODER_LANES = 1024,
     TOD__INNER = 2 /* a valid texel whose neighbours are all valid */
 };
 
@@ -852,26 +742,24 @@ typedef struct tod__planes {
 
 static tod_error tod__read_coder(tod__coder *coder, tod__chunk **memory, const uint8_t *data, size_t size, int planes,
                                  uint64_t values) {
-    uint32_t table_bytes, alphabet = 1u << coder->bits, k, u;
-    size_t weights = (size_t)planes * TOD__FEATURES, raw_bytes = 2 * (weights + TOD__CONTEXTS * alphabet), i;
+    uint32_t alphabet = 1u << coder->bits;
+    size_t weights = (size_t)planes * TOD__FEATURES, raw_bytes = 2 * (weights + TOD__CONTEXTS * alphabet);
     uint8_t *raw = (uint8_t *)tod__zeros(memory, raw_bytes, 1);
     coder->weights = (int16_t *)tod__zeros(memory, weights, sizeof(int16_t));
     if (!raw || !coder->weights) return TOD_ERROR_MEMORY;
     for (coder->lanes = 1; coder->lanes < TOD__MAX_CODER_LANES && (uint64_t)coder->lanes * 4096 < values;)
         coder->lanes *= 2;
-    if (size < 6 || tod__u16(data) != coder->lanes) return TOD_ERROR_PLANES;
-    table_bytes = tod__u32(data + 2);
+    size_t table_bytes = size < 6 ? size : tod__u32(data + 2), rest = size - 6 - table_bytes;
+    if (size < 6 || tod__u16(data) != coder->lanes || table_bytes > size - 6) return TOD_ERROR_PLANES;
     data += 6;
-    size -= 6;
-    if (table_bytes > size || size - table_bytes < 4 * coder->lanes || (size - table_bytes) % 2)
+    /* No symbol is certain, so that a stream of so many bytes cannot hold more than so many of them. */
+    if (rest < 4 * coder->lanes || rest % 2 || (double)values * 8.805e-5 > 8.0 * (double)rest ||
+        !tod__inflate(data, table_bytes, raw, raw_bytes))
         return TOD_ERROR_PLANES;
-    /* No symbol is certain, so that a stream of so many bytes cannot hold more of them. */
-    if ((double)values * 8.805e-5 > 8.0 * (double)(size - table_bytes)) return TOD_ERROR_PLANES;
-    if (!tod__inflate(data, table_bytes, raw, raw_bytes)) return TOD_ERROR_PLANES;
-    for (i = 0; i < weights; i++, raw += 2) coder->weights[i] = (int16_t)(uint16_t)tod__u16(raw);
-    for (k = 0; k < TOD__CONTEXTS; k++) {
-        uint32_t sum = 0, f;
-        for (u = 0; u < alphabet; u++, raw += 2, sum += f) {
+    for (size_t i = 0; i < weights; i++, raw += 2) coder->weights[i] = (int16_t)(uint16_t)tod__u16(raw);
+    for (int k = 0; k < TOD__CONTEXTS; k++) {
+        uint32_t sum = 0;
+        for (uint32_t u = 0, f; u < alphabet; u++, raw += 2, sum += f) {
             f = tod__u16(raw);
             if (f >= TOD__TOTAL || sum + f > TOD__TOTAL) return TOD_ERROR_PLANES;
             coder->frequency[k][u] = (uint16_t)f;
@@ -881,9 +769,9 @@ static tod_error tod__read_coder(tod__coder *coder, tod__chunk **memory, const u
         if (sum != TOD__TOTAL) return TOD_ERROR_PLANES;
     }
     data += table_bytes;
-    for (k = 0; k < coder->lanes; k++) coder->states[k] = tod__u32(data + 4 * k);
-    coder->word = data + 4 * coder->lanes;
-    coder->words_end = data + (size - table_bytes);
+    coder->words_end = data + rest;
+    for (uint32_t k = 0; k < coder->lanes; k++, data += 4) coder->states[k] = tod__u32(data);
+    coder->word = data;
     return TOD_OK;
 }
 
@@ -917,9 +805,8 @@ static void tod__decode_value(tod__planes *p, tod__coder *coder, int d, size_t i
     const uint8_t *valid = p->valid + i, *rn = r - p->row, *vn = v - p->row, *valid_n = valid - p->row;
     const uint32_t *s = p->sums + i, *sn = s - p->row;
     const int16_t *weight = coder->weights + (size_t)d * TOD__FEATURES;
-    int alphabet = 1 << coder->bits, missing = 0, prediction, u, k, w, n, nw, ne, ww, nn;
+    int alphabet = 1 << coder->bits, missing = 0, w, n, nw, ne, ww, nn;
     int32_t f[TOD__FEATURES], expected = 0;
-    uint32_t around;
     if (*valid == TOD__INNER) {
         w = v[-1], n = vn[0], nw = vn[-1], ne = vn[1], ww = v[-2], nn = *(vn - p->row);
     } else {
@@ -931,19 +818,19 @@ static void tod__decode_value(tod__planes *p, tod__coder *coder, int d, size_t i
         nn = *(valid_n - p->row) ? *(vn - p->row) : n;
         missing = !valid[-1] + !valid_n[0] + !valid_n[-1] + !valid_n[1];
     }
-    prediction = tod__max(tod__min(w, n), tod__min(tod__max(w, n), w + n - nw));
+    int prediction = tod__max(tod__min(w, n), tod__min(tod__max(w, n), w + n - nw));
     f[0] = tod__abs(w - nw), f[1] = tod__abs(n - nw), f[2] = tod__abs(n - ne);
     f[3] = r[-1], f[4] = rn[0], f[5] = rn[-1] + rn[1];
     f[6] = tod__abs(ww - w) + tod__abs(nn - n);
     f[7] = d > 0 ? *(r - p->size) : 0, f[8] = d > 1 ? *(r - 2 * p->size) : 0;
-    for (k = 0; k < 9; k++) expected += tod__min(f[k], TOD__RESIDUAL_CAP) * weight[k];
-    around = s[-1] + sn[0] + sn[-1] + sn[1] - (uint32_t)(f[3] + f[4] + f[5]); /* without this plane's */
+    for (int k = 0; k < 9; k++) expected += tod__min(f[k], TOD__RESIDUAL_CAP) * weight[k];
+    uint32_t around = s[-1] + sn[0] + sn[-1] + sn[1] - (uint32_t)(f[3] + f[4] + f[5]); /* without this plane's */
     f[9] = tod__min((int)s[0], TOD__SUM_CAP);
     f[10] = tod__min((int)(s[1] + s[p->row]), TOD__SUM_CAP);
     f[11] = tod__min((int)around, TOD__SUM_CAP);
     f[12] = 1 + (missing == 3), f[13] = missing == 4;
-    for (k = 9; k < TOD__FEATURES; k++) expected += f[k] * weight[k];
-    u = tod__next_symbol(coder, lane, tod__context(expected));
+    for (int k = 9; k < TOD__FEATURES; k++) expected += f[k] * weight[k];
+    int u = tod__next_symbol(coder, lane, tod__context(expected));
     *v = (uint8_t)((prediction + u) & (alphabet - 1));
     *r = (uint8_t)tod__min(u, alphabet - u);
     p->sums[i] += *r;
@@ -951,13 +838,12 @@ static void tod__decode_value(tod__planes *p, tod__coder *coder, int d, size_t i
 
 /* Every value in its order: step by step, plane by plane, row by row. */
 static int tod__decode_steps(tod__planes *p, tod__coder *coder, const tod__level *level) {
-    int planes = level->channels, height = level->height, width = level->width, step, d;
+    int planes = level->channels, height = level->height, width = level->width;
     int keys = width + 2 * (height - 1), steps = keys + TOD__LAG * (planes - 1); /* keys: values of x + 2 y */
-    uint32_t k;
-    for (step = 0; step < steps && !coder->failed; step++) {
+    for (int step = 0; step < steps && !coder->failed; step++) {
         uint32_t lane = 0;
         int first = step < keys ? 0 : (step - keys) / TOD__LAG + 1, last = tod__min(planes - 1, step / TOD__LAG);
-        for (d = first; d <= last; d++) {
+        for (int d = first; d <= last; d++) {
             int key = step - TOD__LAG * d, y = key < width ? 0 : (key - width) / 2 + 1;
             for (; y <= tod__min(height - 1, key / 2); y++) {
                 size_t i = (size_t)(y + 2) * p->row + 2 + (size_t)(key - 2 * y);
@@ -967,20 +853,19 @@ static int tod__decode_steps(tod__planes *p, tod__coder *coder, const tod__level
             }
         }
     }
-    for (k = 0; k < coder->lanes; k++) coder->failed |= coder->states[k] != 1u << 16;
+    for (uint32_t k = 0; k < coder->lanes; k++) coder->failed |= coder->states[k] != 1u << 16;
     return !coder->failed && coder->word == coder->words_end;
 }
 
 /* Which texels of a level are valid, and what stands for the others; how many are valid is returned. */
 static uint64_t tod__lay_out(tod__planes *p, const tod_map *map, const tod__level *level, const uint8_t *mask) {
     uint64_t count = 0;
-    int x, y;
-    for (y = 0; y < map->info.height; y++) {
+    for (int y = 0; y < map->info.height; y++) {
         uint8_t *row = p->valid + (size_t)(y / level->stride + 2) * p->row + 2;
-        for (x = 0; x < map->info.width; x++) row[x / level->stride] |= *mask++;
+        for (int x = 0; x < map->info.width; x++) row[x / level->stride] |= *mask++;
     }
-    for (y = 0; y < level->height; y++) {
-        for (x = -1; x < level->width; x++) {
+    for (int y = 0; y < level->height; y++) {
+        for (int x = -1; x < level->width; x++) {
             size_t i = (size_t)(y + 2) * p->row + 2 + (size_t)x;
             uint8_t *valid = p->valid + i, *above = valid - p->row;
             p->stands_for[i] = *valid ? (int32_t)i : valid[-1] ? (int32_t)i - 1 : p->stands_for[i - p->row];
@@ -996,24 +881,21 @@ static uint64_t tod__lay_out(tod__planes *p, const tod_map *map, const tod__leve
 static tod_error tod__read_planes(tod__planes *p, tod__chunk **memory, const tod_map *map, const tod__level *level,
                                   const uint8_t *mask, const uint8_t *data, size_t size) {
     tod__coder *coder = (tod__coder *)tod__zeros(memory, 1, sizeof *coder);
-    uint64_t latents;
-    tod_error error;
-    int d;
+    uint64_t planes = (uint64_t)level->channels;
     p->row = (size_t)level->width + 2;
     p->size = ((size_t)level->height + 3) * p->row;
-    latents = (uint64_t)p->size * (uint64_t)level->channels;
     p->valid = (uint8_t *)tod__zeros(memory, p->size, 1);
     p->stands_for = (int32_t *)tod__zeros(memory, p->size, sizeof(int32_t));
     p->sums = (uint32_t *)tod__zeros(memory, p->size, sizeof(uint32_t));
     if (!coder || !p->valid || !p->stands_for || !p->sums) return TOD_ERROR_MEMORY;
     coder->bits = map->info.latent_bits;
-    error = tod__read_coder(coder, memory, data, size, level->channels,
-                            tod__lay_out(p, map, level, mask) * (uint64_t)level->channels);
+    uint64_t values = tod__lay_out(p, map, level, mask) * planes;
+    tod_error error = tod__read_coder(coder, memory, data, size, level->channels, values);
     if (error) return error;
-    p->values = (uint8_t *)tod__zeros(memory, latents, 1);
-    p->residuals = (uint8_t *)tod__zeros(memory, latents, 1);
+    p->values = (uint8_t *)tod__zeros(memory, (uint64_t)p->size * planes, 1);
+    p->residuals = (uint8_t *)tod__zeros(memory, (uint64_t)p->size * planes, 1);
     if (!p->values || !p->residuals) return TOD_ERROR_MEMORY;
-    for (d = 0; d < level->channels; d++) p->values[(size_t)d * p->size] = (uint8_t)(1 << (coder->bits - 1));
+    for (size_t d = 0; d < planes; d++) p->values[d * p->size] = (uint8_t)(1 << (coder->bits - 1));
     return tod__decode_steps(p, coder, level) ? TOD_OK : TOD_ERROR_PLANES;
 }
 
@@ -1042,10 +924,10 @@ typedef struct tod__range {
 
 static void tod__find_range(tod__range *of, const uint8_t *plane, size_t place[TOD__BLOCKS][TOD__TEXELS],
                             const uint32_t valid[TOD__BLOCKS]) {
-    int least = 255, most = 0, j, i;
-    for (j = 0; j < TOD__BLOCKS; j++) {
+    int least = 255, most = 0;
+    for (int j = 0; j < TOD__BLOCKS; j++) {
         int low = 255, high = 0;
-        for (i = 0; i < TOD__TEXELS; i++) {
+        for (int i = 0; i < TOD__TEXELS; i++) {
             if (!(valid[j] >> i & 1)) continue;
             low = tod__min(low, plane[place[j][i]]);
             high = tod__max(high, plane[place[j][i]]);
@@ -1064,9 +946,10 @@ static uint32_t tod__pack_group(const tod__level *level, int bits, const tod__pl
                                 tod__writer *to) {
     size_t place[TOD__BLOCKS][TOD__TEXELS];
     uint32_t valid[TOD__BLOCKS], any = 0, all = 0xFFFF, entry = (uint32_t)(to->bit / 32);
-    int dim = level->channels, j, i, c;
-    for (j = 0; j < TOD__BLOCKS; j++) {
-        for (valid[j] = 0, i = 0; i < TOD__TEXELS; i++) {
+    int dim = level->channels;
+    for (int j = 0; j < TOD__BLOCKS; j++) {
+        valid[j] = 0;
+        for (int i = 0; i < TOD__TEXELS; i++) {
             int x = gx * TOD__GROUP + (j & 3) * 4 + (i & 3), y = gy * TOD__GROUP + (j >> 2) * 4 + (i >> 2);
             place[j][i] = (size_t)(y + 2) * p->row + 2 + (size_t)x;
             if (x < level->width && y < level->height && p->valid[place[j][i]]) valid[j] |= 1u << i;
@@ -1075,26 +958,26 @@ static uint32_t tod__pack_group(const tod__level *level, int bits, const tod__pl
         all &= valid[j];
     }
     if (!any) return TOD__EMPTY;
-    for (c = 0; c < dim; c++) tod__find_range(&of[c], p->values + (size_t)c * p->size, place, valid);
-    for (j = 0; j < TOD__BLOCKS; j++) {
+    for (int c = 0; c < dim; c++) tod__find_range(&of[c], p->values + (size_t)c * p->size, place, valid);
+    for (int j = 0; j < TOD__BLOCKS; j++) {
         uint32_t size = 0;
-        for (c = 0; c < dim; c++) size += of[c].bits[j];
+        for (int c = 0; c < dim; c++) size += of[c].bits[j];
         tod__put(to, level->size_bits, size);
     }
-    for (j = 0; j < TOD__BLOCKS && all != 0xFFFF; j++) tod__put(to, TOD__TEXELS, valid[j]);
-    for (c = 0; c < dim; c++) {
+    for (int j = 0; j < TOD__BLOCKS && all != 0xFFFF; j++) tod__put(to, TOD__TEXELS, valid[j]);
+    for (int c = 0; c < dim; c++) {
         tod__put(to, bits, of[c].low[TOD__BLOCKS]);
         tod__put(to, level->width_bits, of[c].bits[TOD__BLOCKS]);
     }
-    for (j = 0; j < TOD__BLOCKS; j++) {
-        for (c = 0; c < dim && valid[j]; c++) {
+    for (int j = 0; j < TOD__BLOCKS; j++) {
+        for (int c = 0; c < dim && valid[j]; c++) {
             tod__put(to, of[c].bits[TOD__BLOCKS], (uint32_t)(of[c].low[j] - of[c].low[TOD__BLOCKS]));
             tod__put(to, tod__bit_length(of[c].bits[TOD__BLOCKS]), of[c].bits[j]);
         }
     }
-    for (j = 0; j < TOD__BLOCKS; j++)
-        for (i = 0; i < TOD__TEXELS; i++)
-            for (c = 0; c < dim && valid[j] >> i & 1; c++)
+    for (int j = 0; j < TOD__BLOCKS; j++)
+        for (int i = 0; i < TOD__TEXELS; i++)
+            for (int c = 0; c < dim && valid[j] >> i & 1; c++)
                 tod__put(to, of[c].bits[j], p->values[(size_t)c * p->size + place[j][i]] - (uint32_t)of[c].low[j]);
     to->bit = (to->bit + 31) & ~(uint64_t)31;
     return all == 0xFFFF ? entry : entry | TOD__PARTIAL;
@@ -1102,14 +985,14 @@ static uint32_t tod__pack_group(const tod__level *level, int bits, const tod__pl
 
 /* Packs a level: once to count words, once to write them. */
 static tod_error tod__pack(tod_map *map, tod__level *level, tod__chunk **memory, const tod__planes *p) {
-    int across = (level->width + TOD__GROUP - 1) / TOD__GROUP, down = (level->height + TOD__GROUP - 1) / TOD__GROUP, k;
+    int across = (level->width + TOD__GROUP - 1) / TOD__GROUP, down = (level->height + TOD__GROUP - 1) / TOD__GROUP;
     tod__range *ranges = (tod__range *)tod__zeros(memory, (uint64_t)level->channels, sizeof *ranges);
     tod__writer to = {NULL, 0};
     level->index_count = (size_t)across * (size_t)down;
     level->index = (uint32_t *)tod__zeros(&map->memory, level->index_count, sizeof(uint32_t));
     if (!ranges || !level->index) return TOD_ERROR_MEMORY;
     for (;;) {
-        for (k = 0; k < across * down; k++)
+        for (int k = 0; k < across * down; k++)
             level->index[k] = tod__pack_group(level, map->info.latent_bits, p, k % across, k / across, ranges, &to);
         if (to.words) break;
         level->word_count = (size_t)(to.bit / 32 + 2); /* two words of zeros, so that all may be read in pairs */
@@ -1128,26 +1011,27 @@ static size_t tod__hour_floats(const tod_map *map) { return ((size_t)(map->z_dim
 
 /* Half floats -> the arrays of a map. map->hidden is the width in the file, and then the one filled up with zeros. */
 static tod_error tod__read_f2(tod_map *map, const uint8_t *data, size_t size) {
-    size_t h = (size_t)map->hidden, z = (size_t)map->z_dim, hours = (size_t)map->info.hour_count, i, t, row;
-    size_t padded = (h + TOD__PAD - 1) / TOD__PAD * TOD__PAD, layers = (size_t)map->layers, inputs = z, used = z, own;
+    size_t h = (size_t)map->hidden, z = (size_t)map->z_dim, hours = (size_t)map->info.hour_count;
+    size_t padded = (h + TOD__PAD - 1) / TOD__PAD * TOD__PAD, layers = (size_t)map->layers, inputs = z, used = z;
     uint64_t halves = (uint64_t)(z + 1) * h + (uint64_t)(layers - 1) * (h + 1) * h + (z + h + 1) * 3 * hours;
-    float *line;
     if (halves * 2 != size) return TOD_ERROR_F2;
-    for (i = 0; i < size; i += 2)
+    for (size_t i = 0; i < size; i += 2)
         if ((data[i + 1] & 0x7C) == 0x7C) return TOD_ERROR_F2; /* not finite */
     map->hidden = (int)padded;
-    own = (z + 1) * padded + (layers - 1) * (padded + 1) * padded + TOD__OVER;
-    map->f2 = line = (float *)tod__zeros(&map->memory, own, sizeof(float));
-    map->by_hour = (float *)tod__zeros(&map->memory, (uint64_t)hours * tod__hour_floats(map), sizeof(float));
+    size_t own = (z + 1) * padded + (layers - 1) * (padded + 1) * padded + TOD__OVER;
+    size_t by_hour = hours * tod__hour_floats(map);
+    float *line = map->f2 = (float *)tod__zeros(&map->memory, own, sizeof(float));
+    map->by_hour = (float *)tod__zeros(&map->memory, by_hour, sizeof(float));
     if (!map->f2 || !map->by_hour) return TOD_ERROR_MEMORY;
-    map->info.resident_bytes += sizeof(float) * (own + hours * tod__hour_floats(map));
+    map->info.resident_bytes += sizeof(float) * (own + by_hour);
     for (; layers; layers--, inputs = padded, used = h)
-        for (row = 0; row <= inputs; row++, line += padded) /* the last one is the bias */
-            for (i = 0; i < h && (row < used || row == inputs); i++, data += 2) line[i] = tod__half(tod__u16(data));
-    for (row = 0; row <= z + h; row++) {
-        for (t = 0; t < hours; t++) {
+        for (size_t row = 0; row <= inputs; row++, line += padded) /* the last one is the bias */
+            for (size_t i = 0; i < h && (row < used || row == inputs); i++, data += 2)
+                line[i] = tod__half(tod__u16(data));
+    for (size_t row = 0; row <= z + h; row++) {
+        for (size_t t = 0; t < hours; t++) {
             line = map->by_hour + t * tod__hour_floats(map) + (row < z ? row : row == z + h ? z : row + 1) * TOD__RGBX;
-            for (i = 0; i < 3; i++, data += 2) line[i] = (float)map->scale[t] * tod__half(tod__u16(data));
+            for (int i = 0; i < 3; i++, data += 2) line[i] = (float)map->scale[t] * tod__half(tod__u16(data));
         }
     }
     return TOD_OK;
@@ -1156,23 +1040,21 @@ static tod_error tod__read_f2(tod_map *map, const uint8_t *data, size_t size) {
 /* F2's last layer at any hour. Colours fade from one baked hour to the next, and so does what makes them. */
 static void tod__blend_hours(const tod_map *map, double hour, float *to) {
     const double near = 1e-6; /* hours that are the same one */
-    double offset, share;
-    const float *a, *b;
-    int count = map->info.hour_count, first = count - 1, k; /* before the first hour the last one goes on */
-    size_t floats = tod__hour_floats(map), i;
+    int count = map->info.hour_count, first = count - 1; /* before the first hour the last one goes on */
+    size_t floats = tod__hour_floats(map);
     hour -= 24 * (double)(int64_t)(hour / 24);
     hour += hour < 0 ? 24 : 0;
-    for (k = 0; k < count && map->hours[k] <= hour + near; k++) first = k;
-    offset = hour - map->hours[first];
+    for (int k = 0; k < count && map->info.hours[k] <= hour + near; k++) first = k;
+    double offset = hour - map->info.hours[first];
     offset += offset < -near ? 24 : 0;
     if (offset < 2 * near && offset > -2 * near) offset = 0;
-    share = offset / map->lengths[first];
+    double share = offset / map->lengths[first];
     share = share > 1 ? 1 : share;
     if (map->steps[first] >= 0) /* a frame that is baked at the event itself stays on its own side of it */
         share = offset > map->steps[first] - near && offset > 0;
-    a = map->by_hour + (size_t)first * floats;
-    b = map->by_hour + (size_t)((first + 1) % count) * floats;
-    for (i = 0; i < floats; i++) to[i] = (float)(1 - share) * a[i] + (float)share * b[i];
+    const float *a = map->by_hour + (size_t)first * floats;
+    const float *b = map->by_hour + (size_t)((first + 1) % count) * floats;
+    for (size_t i = 0; i < floats; i++) to[i] = (float)(1 - share) * a[i] + (float)share * b[i];
 }
 
 #if TOD__WIDE > 4
@@ -1189,25 +1071,24 @@ typedef __m256 tod__v;
 #define TOD__STORE(to, v) TOD__MM(storeu_ps)(to, v)
 #define TOD__SPREAD(x) TOD__MM(set1_ps)(x)
 #define TOD__MADD(x, y, sum) TOD__MM(fmadd_ps)(x, y, sum)
-#elif TOD__WIDE == 4 /* vectors of gcc and clang, on any processor */
+#else
+#if TOD__WIDE == 4 /* vectors of gcc and clang, on any processor */
 typedef float tod__v __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t tod__vi __attribute__((vector_size(16)));
 static tod__v tod__spread(float x) {
     tod__v v = {x, x, x, x};
     return v;
 }
-#define TOD__LOAD(from) (*(const tod__v *)(from))
-#define TOD__STORE(to, v) (*(tod__v *)(to) = (v))
 #define TOD__SPREAD(x) tod__spread(x)
-#define TOD__MADD(x, y, sum) ((sum) + (x) * (y))
 #define TOD__RELU(v) ((tod__v)((tod__vi)(v) & ((v) > tod__spread(0))))
 #else
 typedef float tod__v;
-#define TOD__LOAD(from) (*(from))
-#define TOD__STORE(to, v) (*(to) = (v))
 #define TOD__SPREAD(x) (x)
-#define TOD__MADD(x, y, sum) ((sum) + (x) * (y))
 #define TOD__RELU(v) ((v) > 0 ? (v) : 0)
+#endif
+#define TOD__LOAD(from) (*(const tod__v *)(from))
+#define TOD__STORE(to, v) (*(tod__v *)(to) = (v))
+#define TOD__MADD(x, y, sum) ((sum) + (x) * (y))
 #endif
 
 /* out[k][.] = max(0, sum over i of w[i][k] x[i][.]) for `rows` k and one or two vectors of what stands side by side in
@@ -1215,17 +1096,16 @@ typedef float tod__v;
 TOD__INLINE void tod__product(int rows, int vectors, const float *w, int w_step, const float *x, int x_step, int count,
                               float *out, int out_step) {
     tod__v a[8], b[8];
-    int i, k;
-    TOD__UNROLL for (k = 0; k < rows; k++) a[k] = b[k] = TOD__SPREAD(0.0f);
-    for (i = 0; i < count; i++, w += w_step, x += x_step) {
+    TOD__UNROLL for (int k = 0; k < rows; k++) a[k] = b[k] = TOD__SPREAD(0.0f);
+    for (int i = 0; i < count; i++, w += w_step, x += x_step) {
         tod__v x0 = TOD__LOAD(x), x1 = TOD__LOAD(x + (vectors - 1) * TOD__WIDE);
-        TOD__UNROLL for (k = 0; k < rows; k++) {
+        TOD__UNROLL for (int k = 0; k < rows; k++) {
             tod__v w0 = TOD__SPREAD(w[k]);
             a[k] = TOD__MADD(w0, x0, a[k]);
             if (vectors == 2) b[k] = TOD__MADD(w0, x1, b[k]);
         }
     }
-    TOD__UNROLL for (k = 0; k < rows; k++) {
+    TOD__UNROLL for (int k = 0; k < rows; k++) {
         TOD__STORE(out + k * out_step, TOD__RELU(a[k]));
         if (vectors == 2) TOD__STORE(out + k * out_step + TOD__WIDE, TOD__RELU(b[k]));
     }
@@ -1235,19 +1115,17 @@ TOD__INLINE void tod__product(int rows, int vectors, const float *w, int w_step,
  * of 4. One of the inputs is 1: its weights are the bias. */
 static void tod__layer(float *out, int outputs, const float *in, int inputs, const float *weight, int lanes) {
     float some[2 * TOD__WIDE];
-    int o, k, lane;
-    for (o = 0; o < outputs && lanes == 1; o += 2 * TOD__WIDE) { /* outputs take the place of lanes */
+    int o = 0;
+    for (; o < outputs && lanes == 1; o += 2 * TOD__WIDE) { /* outputs take the place of lanes */
         tod__product(1, 2, in, TOD__ROW, weight + o, outputs, inputs, some, 0);
-        for (k = 0; k < 2 * TOD__WIDE && o + k < outputs; k++) out[(o + k) * TOD__ROW] = some[k];
+        for (int k = 0; k < 2 * TOD__WIDE && o + k < outputs; k++) out[(o + k) * TOD__ROW] = some[k];
     }
     for (; o + 8 <= outputs && lanes <= TOD__WIDE; o += 8)
         tod__product(8, 1, weight + o, outputs, in, TOD__ROW, inputs, out + o * TOD__ROW, TOD__ROW);
-#if TOD__WIDE == 16
-    for (; o + 8 <= outputs; o += 8) /* there are registers for sixteen sums */
+    for (; o + 8 <= outputs && TOD__WIDE == 16; o += 8) /* there are registers for sixteen sums */
         tod__product(8, 2, weight + o, outputs, in, TOD__ROW, inputs, out + o * TOD__ROW, TOD__ROW);
-#endif
     for (; o < outputs; o += 4)
-        for (lane = 0; lane < lanes; lane += 2 * TOD__WIDE)
+        for (int lane = 0; lane < lanes; lane += 2 * TOD__WIDE)
             tod__product(4, 2, weight + o, outputs, in + lane, TOD__ROW, inputs, out + o * TOD__ROW + lane, TOD__ROW);
 }
 
@@ -1260,9 +1138,17 @@ typedef struct tod__record {
     uint32_t valid[TOD__BLOCKS], size[TOD__BLOCKS];
     uint32_t header[TOD__BLOCKS];  /* first bit of a block's header */
     uint32_t payload[TOD__BLOCKS]; /* first bit of a block's texels */
-    uint8_t *base, *wide;          /* of the channels in the group */
-    uint8_t *low, *narrow;         /* in the block that was read last */
+    int *base, *wide;              /* of the channels in the group: smallest value, bits of the blocks' differences */
+    int *offset, *most;            /* where they are in a block's header; the largest number of bits there */
+    int *low, *narrow;             /* in the block that was read last */
 } tod__record;
+
+/* Where the colour of a lane is added. */
+typedef struct tod__target {
+    float *rgb;
+    float weight;
+    int lane; /* before there is one: the texel in its block */
+} tod__target;
 
 /* What decoding works in: the texels that go through F2 next, lane by lane. Behind z and behind each hidden layer is a
  * row of ones, for the biases. */
@@ -1272,71 +1158,63 @@ typedef struct tod__scratch {
     float *h;    /* hidden x lanes: the layer before */
     float *hour; /* F2's last layer at the hour */
     float rgbx[TOD__RGBX * TOD__ROW];
-    int lanes; /* that are used */
-    float *rgb[TOD__LANES]; /* where a lane's colour is added */
-    float weight[TOD__LANES];
+    int lanes, target_count; /* that are used */
+    tod__target targets[TOD__TARGETS];
     int *varied; /* room for the channels of a block whose values differ */
     tod__chunk *memory;
-    float on_stack[5280];
+    float on_stack[6016];
 } tod__scratch;
 
 static tod_error tod__begin(const tod_map *map, double hour, tod__scratch *scratch) {
     size_t z_dim = (size_t)map->z_dim, hidden = (size_t)map->hidden, rows = (z_dim + 1 + 2 * (hidden + 1)) * TOD__ROW;
     size_t floats = rows + tod__hour_floats(map) + TOD__OVER;
-    size_t bytes = floats * sizeof(float) + (sizeof(int) + 4) * z_dim;
-    float *ones;
-    uint8_t *fields;
-    int k;
+    size_t ints = z_dim + 6 * (z_dim + 8 * (size_t)map->level_count), bytes = 4 * (floats + ints + 16);
     scratch->memory = NULL;
-    scratch->lanes = 0;
-    scratch->z = scratch->on_stack;
+    scratch->lanes = scratch->target_count = 0;
     if (!(hour > -1e9 && hour < 1e9)) return TOD_ERROR_ARGUMENT;
-    if (bytes > sizeof scratch->on_stack) scratch->z = (float *)tod__zeros(&scratch->memory, bytes, 1);
-    if (!scratch->z) return TOD_ERROR_MEMORY;
+    float *room = scratch->on_stack;
+    if (bytes > sizeof scratch->on_stack) room = (float *)tod__take_memory(&scratch->memory, bytes, 1);
+    if (!room) return TOD_ERROR_MEMORY;
+    scratch->z = room + (64 - ((uintptr_t)room & 63)) / sizeof(float); /* vectors within cache lines */
     scratch->h = scratch->z + (z_dim + 1 + hidden + 1) * TOD__ROW;
     scratch->hour = scratch->z + rows;
     scratch->varied = (int *)(void *)(scratch->z + floats);
-    fields = (uint8_t *)(scratch->varied + z_dim);
-    ones = scratch->z + z_dim * TOD__ROW;
+    int *fields = scratch->varied + z_dim;
+    float *ones = scratch->z + z_dim * TOD__ROW;
     memset(scratch->z, 0, z_dim * TOD__ROW * sizeof(float)); /* lanes may be computed that nobody filled */
-    for (k = 0; k < TOD__ROW; k++)
-        ones[k] = ones[(hidden + 1) * TOD__ROW + (size_t)k] = ones[2 * (hidden + 1) * TOD__ROW + (size_t)k] = 1;
-    for (k = 0; k < map->level_count; k++) {
+    for (size_t k = 0; k < TOD__ROW; k++)
+        ones[k] = ones[(hidden + 1) * TOD__ROW + k] = ones[2 * (hidden + 1) * TOD__ROW + k] = 1;
+    for (int k = 0; k < map->level_count; k++) {
         tod__record *record = &scratch->records[k];
-        int channels = map->levels[k].channels;
+        int **of[6] = {&record->base, &record->wide, &record->offset, &record->most, &record->low, &record->narrow};
         record->group = TOD__EMPTY;
-        record->base = fields;
-        record->wide = record->base + channels;
-        record->low = record->wide + channels;
-        record->narrow = record->low + channels;
-        fields += 4 * channels;
+        for (int i = 0; i < 6; i++, fields += map->levels[k].channels + 8) *of[i] = fields;
     }
+    memset(scratch->varied, 0, ints * sizeof(int));
     tod__blend_hours(map, hour, scratch->hour);
     memset(scratch->hour + tod__hour_floats(map), 0, TOD__OVER * sizeof(float));
     return TOD_OK;
 }
 
 /* Adds the colours of all lanes to what they are for. */
-static void tod__flush(const tod_map *map, tod__scratch *scratch) {
-    float *last = scratch->z + (size_t)(map->z_dim + 1) * TOD__ROW, *in = scratch->z, *out;
+static void tod__flush(const tod_map *map, tod__scratch *s) {
+    float *last = s->z + (size_t)(map->z_dim + 1) * TOD__ROW, *in = s->z;
     const float *weight = map->f2, ceiling = map->info.is_radiance ? 3e38f : 1;
-    int inputs = map->z_dim + 1, layer, k, c;
-    if (!scratch->lanes) return;
-    for (layer = 1; layer <= map->layers; layer++) {
-        out = (map->layers - layer) & 1 ? scratch->h : last;
-        tod__layer(out, map->hidden, in, inputs, weight, scratch->lanes);
+    int inputs = map->z_dim + 1;
+    for (int layer = 1; layer <= map->layers && s->lanes; layer++, inputs = map->hidden + 1) {
+        float *out = (map->layers - layer) & 1 ? s->h : last;
+        tod__layer(out, map->hidden, in, inputs, weight, s->lanes);
         weight += (size_t)inputs * (size_t)map->hidden;
         in = out;
-        inputs = map->hidden + 1;
     }
-    tod__layer(scratch->rgbx, TOD__RGBX, scratch->z, map->z_dim + 1 + map->hidden, scratch->hour, scratch->lanes);
-    for (k = 0; k < scratch->lanes; k++) {
-        for (c = 0; c < 3; c++) {
-            float value = scratch->rgbx[c * TOD__ROW + k];
-            scratch->rgb[k][c] += scratch->weight[k] * (value < ceiling ? value : ceiling);
+    tod__layer(s->rgbx, TOD__RGBX, s->z, map->z_dim + 1 + map->hidden, s->hour, s->lanes);
+    for (const tod__target *to = s->targets, *end = to + s->target_count; to < end; to++) {
+        for (int c = 0; c < 3; c++) {
+            float value = s->rgbx[c * TOD__ROW + to->lane];
+            to->rgb[c] += to->weight * (value < ceiling ? value : ceiling);
         }
     }
-    scratch->lanes = 0;
+    s->lanes = s->target_count = 0;
 }
 
 /* `count` <= 25 bits of a record. */
@@ -1363,112 +1241,137 @@ static int tod__valid_at(const tod__level *level, uint32_t place) {
 static const uint8_t tod__lengths[9] = {0, 1, 2, 2, 3, 3, 3, 3, 4}; /* in bits */
 
 /* Reads all that is before the blocks' headers, unless it was read last. */
-static const tod__record *tod__read_record(const tod__level *level, int bits, uint32_t group, tod__record *of) {
+static tod__record *tod__read_record(const tod__level *level, int bits, uint32_t group, tod__record *of) {
     uint32_t entry = level->index[group], bit = 0, fields = 0;
-    int j, c, pair = bits + level->width_bits;
+    int pair = bits + level->width_bits;
     if (of->group == group) return of;
     of->group = group;
-    of->words = entry == TOD__EMPTY ? NULL : level->words + (entry & ~TOD__PARTIAL);
-    if (!of->words) return of;
-    for (j = 0; j < TOD__BLOCKS; j++, bit += (uint32_t)level->size_bits)
+    memset(of->valid, 0, sizeof of->valid);
+    if (entry == TOD__EMPTY) return of;
+    of->words = level->words + (entry & ~TOD__PARTIAL);
+    for (int j = 0; j < TOD__BLOCKS; j++, bit += (uint32_t)level->size_bits)
         of->size[j] = tod__bits(of->words, bit, level->size_bits);
-    for (j = 0; j < TOD__BLOCKS; j++, bit += entry & TOD__PARTIAL ? TOD__TEXELS : 0)
+    for (int j = 0; j < TOD__BLOCKS; j++, bit += entry & TOD__PARTIAL ? TOD__TEXELS : 0)
         of->valid[j] = entry & TOD__PARTIAL ? tod__bits(of->words, bit, TOD__TEXELS) : 0xFFFF;
-    for (c = 0; c < level->channels; c++, bit += (uint32_t)pair) {
+    for (int c = 0; c < level->channels; c++, bit += (uint32_t)pair) {
         uint32_t both = tod__bits(of->words, bit, pair);
-        of->base[c] = (uint8_t)(both & ((1u << bits) - 1));
-        of->wide[c] = (uint8_t)(both >> bits);
-        fields += of->wide[c] + (uint32_t)tod__lengths[of->wide[c]];
+        of->base[c] = (int)(both & ((1u << bits) - 1));
+        of->wide[c] = (int)(both >> bits);
+        of->offset[c] = (int)fields;
+        of->most[c] = (1 << tod__lengths[of->wide[c]]) - 1;
+        fields += (uint32_t)(of->wide[c] + tod__lengths[of->wide[c]]);
     }
-    for (j = 0; j < TOD__BLOCKS; j++) {
-        of->header[j] = bit;
-        bit += of->valid[j] ? fields : 0;
-    }
-    for (j = 0; j < TOD__BLOCKS; j++) {
+    for (int j = 0; j < TOD__BLOCKS; bit += of->valid[j++] ? fields : 0) of->header[j] = bit;
+    for (int j = 0; j < TOD__BLOCKS; bit += (uint32_t)tod__popcount(of->valid[j]) * of->size[j], j++)
         of->payload[j] = bit;
-        bit += (uint32_t)tod__popcount(of->valid[j]) * of->size[j];
-    }
     return of;
 }
 
-/* z of 8 texels of a block in the channels that are listed; first[i]: the first bit of a texel. */
-static void tod__unpack(const tod__record *record, const uint32_t first[8], const int *channels, int count, float step,
-                        float *z) {
-    const uint8_t *low = record->low, *narrow = record->narrow;
-    int k;
 #if TOD__WIDE >= 8
-    __m256i bit = _mm256_loadu_si256((const __m256i *)(const void *)first);
-    for (k = 0; k < count; k++) {
-        int c = channels[k];
-        __m256i window = _mm256_i32gather_epi32((const int *)record->words, _mm256_srli_epi32(bit, 3), 1);
-        __m256i value = _mm256_srlv_epi32(window, _mm256_and_si256(bit, _mm256_set1_epi32(7)));
-        value = _mm256_and_si256(value, _mm256_set1_epi32((1 << narrow[c]) - 1));
-        value = _mm256_add_epi32(value, _mm256_set1_epi32(low[c]));
-        bit = _mm256_add_epi32(bit, _mm256_set1_epi32(narrow[c]));
+/* 25 bits and more from each of eight places on. */
+static __m256i tod__windows(const uint32_t *words, __m256i bits) {
+    __m256i window = _mm256_i32gather_epi32((const int *)words, _mm256_srli_epi32(bits, 3), 1);
+    return _mm256_srlv_epi32(window, _mm256_and_si256(bits, _mm256_set1_epi32(7)));
+}
+#define TOD__INTS(from) _mm256_loadu_si256((const __m256i *)(const void *)(from))
+#endif
+
+/* The smallest values of a block, and the bits of what its texels add to them. */
+static void tod__read_header(const tod__level *level, tod__record *of, uint32_t j) {
+#if TOD__WIDE >= 8
+    for (int c = 0; c < level->channels; c += 8) {
+        __m256i bit = _mm256_add_epi32(TOD__INTS(of->offset + c), _mm256_set1_epi32((int)of->header[j]));
+        __m256i both = tod__windows(of->words, bit), wide = TOD__INTS(of->wide + c), all = _mm256_set1_epi32(-1);
+        __m256i low = _mm256_andnot_si256(_mm256_sllv_epi32(all, wide), both);
+        __m256i narrow = _mm256_and_si256(_mm256_srlv_epi32(both, wide), TOD__INTS(of->most + c));
+        _mm256_storeu_si256((__m256i *)(void *)(of->low + c), _mm256_add_epi32(TOD__INTS(of->base + c), low));
+        _mm256_storeu_si256((__m256i *)(void *)(of->narrow + c), narrow);
+    }
+#else
+    for (int c = 0; c < level->channels; c++) {
+        int both = (int)tod__bits(of->words, of->header[j] + (uint32_t)of->offset[c], 12);
+        of->low[c] = of->base[c] + (both & ((1 << of->wide[c]) - 1));
+        of->narrow[c] = both >> of->wide[c] & of->most[c];
+    }
+#endif
+}
+
+/* z of 8 texels of a block in the channels that are listed; first[i]: the first bit of a texel. */
+static void tod__unpack(const tod__record *of, const uint32_t first[8], const int *channels, int count, float step,
+                        float *z) {
+#if TOD__WIDE >= 8
+    __m256i bit = TOD__INTS(first), window = bit;
+    for (int k = 0, left = 0; k < count; k++) {
+        int c = channels[k], bits = of->narrow[c];
+        if (left < bits) {
+            window = tod__windows(of->words, bit);
+            left = 25;
+        }
+        __m256i value = _mm256_and_si256(window, _mm256_set1_epi32((1 << bits) - 1));
+        value = _mm256_add_epi32(value, _mm256_set1_epi32(of->low[c]));
+        window = _mm256_srl_epi32(window, _mm_cvtsi32_si128(bits));
+        bit = _mm256_add_epi32(bit, _mm256_set1_epi32(bits));
+        left -= bits;
         _mm256_storeu_ps(z + c * TOD__ROW,
                          _mm256_fmadd_ps(_mm256_cvtepi32_ps(value), _mm256_set1_ps(step), _mm256_set1_ps(-1.0f)));
     }
 #else
-    int i;
-    for (i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++) {
         uint32_t bit = first[i];
-        for (k = 0; k < count; bit += narrow[channels[k++]]) {
-            int c = channels[k];
-            z[c * TOD__ROW + i] = step * (float)(low[c] + tod__bits(record->words, bit, narrow[c])) - 1.0f;
+        for (int k = 0; k < count; bit += (uint32_t)of->narrow[channels[k++]]) {
+            int c = channels[k], bits = of->narrow[c];
+            z[c * TOD__ROW + i] = step * (float)(of->low[c] + (int)tod__bits(of->words, bit, bits)) - 1.0f;
         }
     }
 #endif
 }
 
-/* z of a level at some texels of a block, all of them valid, to as many lanes; up to 15 lanes behind them are written
- * too. */
-static void tod__read_block(const tod_map *map, tod__scratch *scratch, int k, uint32_t block, const uint8_t *texels,
-                            int count, float *z) {
+/* z of a level at some texels of a block, all of them valid, to as many lanes, or to one where they are the same; up to
+ * 15 lanes behind them are written too. Whether they differ is returned. */
+static int tod__read_block(const tod_map *map, tod__scratch *s, int k, uint32_t block, const tod__target *texels,
+                           int count, float *z) {
     const tod__level *level = &map->levels[k];
-    const tod__record *record = tod__read_record(level, map->info.latent_bits, block >> 4, &scratch->records[k]);
-    uint32_t first[TOD__TEXELS], j = block & 15, header = record->header[j];
-    int c, i, varied = 0;
-    for (c = 0; c < level->channels; c++) {
-        int wide = record->wide[c], both_bits = wide + tod__lengths[wide];
-        uint32_t both = tod__bits(record->words, header, both_bits);
-        float value;
-        record->low[c] = (uint8_t)(record->base[c] + (both & ((1u << wide) - 1)));
-        record->narrow[c] = (uint8_t)(both >> wide);
-        header += (uint32_t)both_bits;
-        value = map->step * (float)record->low[c] - 1.0f; /* of all texels, unless they differ */
-        for (i = 0; i < TOD__TEXELS; i++) z[c * TOD__ROW + i] = value;
-        scratch->varied[varied] = c;
-        varied += record->narrow[c] > 0;
+    tod__record *of = tod__read_record(level, map->info.latent_bits, block >> 4, &s->records[k]);
+    uint32_t first[TOD__TEXELS], j = block & 15;
+    int varied = 0;
+    tod__read_header(level, of, j);
+    for (int c = 0; c < level->channels; c++) {
+        float value = map->step * (float)of->low[c] - 1.0f; /* of all texels, unless they differ */
+        for (int i = 0; i < TOD__TEXELS; i++) z[c * TOD__ROW + i] = value;
+        s->varied[varied] = c;
+        varied += of->narrow[c] > 0;
     }
-    for (i = 0; i < TOD__TEXELS; i++) {
-        uint32_t before = (1u << texels[i < count ? i : 0]) - 1;
-        first[i] = record->payload[j] + (uint32_t)tod__popcount(record->valid[j] & before) * record->size[j];
+    for (int i = 0; i < TOD__TEXELS && varied; i++) {
+        uint32_t before = (1u << texels[i < count ? i : 0].lane) - 1;
+        first[i] = of->payload[j] + (uint32_t)tod__popcount(of->valid[j] & before) * of->size[j];
     }
-    for (i = 0; i < count; i += 8) tod__unpack(record, first + i, scratch->varied, varied, map->step, z + i);
+    for (int i = 0; i < count && varied; i += 8) tod__unpack(of, first + i, s->varied, varied, map->step, z + i);
+    return varied > 0;
 }
 
-/* Gives lanes to some texels of a block of the map, all of them valid; the first of the lanes is returned. */
-static int tod__take_lanes(const tod_map *map, tod__scratch *scratch, uint32_t block, const uint8_t *texels,
-                           int count) {
-    int across = (map->info.width + TOD__GROUP - 1) / TOD__GROUP, k, i;
-    float *z;
-    if (scratch->lanes + count > TOD__LANES) tod__flush(map, scratch);
-    z = scratch->z + scratch->lanes;
-    tod__read_block(map, scratch, 0, block, texels, count, z);
-    for (k = 1; k < map->level_count; k++) {
+/* Has the colours of some valid texels of a block of the map, at most 16, added to what they are for. */
+static void tod__add_texels(const tod_map *map, tod__scratch *s, uint32_t block, const tod__target *texels, int count) {
+    int across = (map->info.width + TOD__GROUP - 1) / TOD__GROUP;
+    int left = (int)(block >> 4) % across * TOD__GROUP + (int)(block & 3) * 4;
+    int top = (int)(block >> 4) / across * TOD__GROUP + (int)(block >> 2 & 3) * 4;
+    if (s->lanes + count > TOD__LANES || s->target_count + count > TOD__TARGETS) tod__flush(map, s);
+    float *z = s->z + s->lanes;
+    int differ = tod__read_block(map, s, 0, block, texels, count, z) || map->level_count > 1;
+    for (int k = 1; k < map->level_count; k++) {
         const tod__level *level = &map->levels[k];
-        int left = (int)(block >> 4) % across * TOD__GROUP + (int)(block & 3) * 4;
-        int top = (int)(block >> 4) / across * TOD__GROUP + (int)(block >> 2 & 3) * 4;
         z += (size_t)level[-1].channels * TOD__ROW;
-        for (i = 0; i < count; i++) {
-            int x = (left + (texels[i] & 3)) / level->stride, y = (top + (texels[i] >> 2)) / level->stride;
+        for (int i = 0; i < count; i++) {
+            int x = (left + (texels[i].lane & 3)) / level->stride, y = (top + (texels[i].lane >> 2)) / level->stride;
             uint32_t place = tod__place(level, x, y);
-            uint8_t texel = (uint8_t)(place & 15);
-            tod__read_block(map, scratch, k, place >> 4, &texel, 1, z + i);
+            const tod__target texel = {NULL, 0, (int)(place & 15)};
+            tod__read_block(map, s, k, place >> 4, &texel, 1, z + i);
         }
     }
-    scratch->lanes += count;
-    return scratch->lanes - count;
+    for (int i = 0; i < count; i++) {
+        s->targets[s->target_count] = texels[i];
+        s->targets[s->target_count++].lane = s->lanes + (differ ? i : 0);
+    }
+    s->lanes += differ ? count : 1;
 }
 
 /* ---- what is called ---------------------------------------------------------------------------------------------- */
@@ -1478,8 +1381,7 @@ static size_t tod__section(const tod__header *t, const char *name, const uint8_t
     const tod__entry *sizes = tod__find(t, "sections");
     const char *key = sizes->strings;
     double bytes = 0;
-    int k;
-    for (k = 0; k < sizes->string_count && sizes->number_count == sizes->string_count; k++, key += strlen(key) + 1)
+    for (int k = 0; k < sizes->string_count && sizes->number_count == sizes->string_count; k++, key += strlen(key) + 1)
         if (strcmp(key, name) == 0) bytes = sizes->numbers[k];
     if (!(bytes >= 1 && bytes <= TOD__MAX_COUNT && (size_t)bytes <= (size_t)(file_end - *end))) return 0;
     *end += (size_t)bytes;
@@ -1489,22 +1391,13 @@ static size_t tod__section(const tod__header *t, const char *name, const uint8_t
 /* For each texel a byte, 1 where it is valid. */
 static tod_error tod__read_mask(const tod_map *map, tod__chunk **memory, const uint8_t *data, size_t size,
                                 uint8_t **mask) {
-    size_t texels = (size_t)map->info.height * (size_t)map->info.width, bytes = (texels + 7) / 8, i;
+    size_t texels = (size_t)map->info.height * (size_t)map->info.width, bytes = (texels + 7) / 8;
     uint8_t *packed = (uint8_t *)tod__zeros(memory, bytes, 1), any = 0;
     *mask = (uint8_t *)tod__zeros(memory, texels, 1);
     if (!packed || !*mask) return TOD_ERROR_MEMORY;
     if (tod__inflate(data, size, packed, bytes))
-        for (i = 0; i < texels; i++) any |= (*mask)[i] = packed[i >> 3] >> (7 - (i & 7)) & 1;
+        for (size_t i = 0; i < texels; i++) any |= (*mask)[i] = packed[i >> 3] >> (7 - (i & 7)) & 1;
     return any ? TOD_OK : TOD_ERROR_MASK;
-}
-
-static tod_error tod__read_level(tod_map *map, int k, const uint8_t *mask, const uint8_t *data, size_t size) {
-    tod__chunk *memory = NULL;
-    tod__planes planes;
-    tod_error error = tod__read_planes(&planes, &memory, map, &map->levels[k], mask, data, size);
-    if (!error) error = tod__pack(map, &map->levels[k], &memory, &planes);
-    tod__free(memory);
-    return error;
 }
 
 static tod_error tod__read_body(tod_map *map, tod__chunk **memory, const uint8_t *bytes, const uint8_t *end) {
@@ -1513,30 +1406,33 @@ static tod_error tod__read_body(tod_map *map, tod__chunk **memory, const uint8_t
     uint32_t header_bytes = tod__u32(bytes + 12);
     char name[16] = "planes";
     uint8_t *mask = NULL;
-    size_t size;
-    int k;
-    tod_error error;
     if (!t) return TOD_ERROR_MEMORY;
     if (header_bytes > TOD__MAX_HEADER_BYTES || header_bytes > (size_t)(end - at)) return TOD_ERROR_HEADER;
     t->at = (const char *)at;
     t->end = t->at + header_bytes;
     at += header_bytes;
-    error = tod__read_entries(t, &map->memory); /* the lightmaps' names stay */
-    if (!error) tod__read_header(map, t);
+    tod_error error = tod__read_entries(t, &map->memory); /* names and hours stay */
+    if (!error) tod__read_fields(map, t);
     if (!error) error = t->failed ? TOD_ERROR_HEADER : tod__place_events(map);
     if (error) return error;
     map->step = 2.0f / (float)((1 << map->info.latent_bits) - 1);
-    size = tod__section(t, "mask", &at, end);
+    size_t size = tod__section(t, "mask", &at, end);
     error = size ? tod__read_mask(map, memory, at - size, size, &mask) : TOD_ERROR_SECTIONS;
     if (error) return error;
     size = tod__section(t, "f2", &at, end);
     error = size ? tod__read_f2(map, at - size, size) : TOD_ERROR_SECTIONS;
-    for (k = 0; k < map->level_count && !error; k++) {
-        int stride = map->levels[k].stride, digits = stride < 10 ? 1 : stride < 100 ? 2 : 3, i;
+    for (int k = 0; k < map->level_count && !error; k++) {
+        int stride = map->levels[k].stride;
         if (k) name[6] = '_';
-        for (i = digits; i && k; i--, stride /= 10) name[6 + i] = (char)('0' + stride % 10);
+        for (int i = stride < 10 ? 1 : stride < 100 ? 2 : 3; i && k; i--, stride /= 10)
+            name[6 + i] = (char)('0' + stride % 10);
         size = tod__section(t, name, &at, end);
-        error = size ? tod__read_level(map, k, mask, at - size, size) : TOD_ERROR_SECTIONS;
+        tod__chunk *own = NULL;
+        tod__planes planes;
+        tod__level *level = &map->levels[k];
+        error = size ? tod__read_planes(&planes, &own, map, level, mask, at - size, size) : TOD_ERROR_SECTIONS;
+        if (!error) error = tod__pack(map, level, &own, &planes);
+        tod__free(own);
     }
     return error || at == end ? error : TOD_ERROR_SECTIONS;
 }
@@ -1546,8 +1442,6 @@ TOD_API tod_error tod_open(const void *bytes, size_t size, tod_map **opened) {
     const uint8_t *data = (const uint8_t *)bytes;
     uint8_t digest[TOD__DIGEST_BYTES];
     tod__chunk *own = NULL, *memory = NULL;
-    tod_error error;
-    tod_map *map;
     if (!opened) return TOD_ERROR_ARGUMENT;
     *opened = NULL;
     if (!bytes) return TOD_ERROR_ARGUMENT;
@@ -1557,12 +1451,12 @@ TOD_API tod_error tod_open(const void *bytes, size_t size, tod_map **opened) {
     size -= TOD__DIGEST_BYTES;
     tod__sha256(data, size, digest);
     if (memcmp(digest, data + size, sizeof digest) != 0) return TOD_ERROR_CHECKSUM;
-    map = (tod_map *)tod__zeros(&own, 1, sizeof *map);
+    tod_map *map = (tod_map *)tod__zeros(&own, 1, sizeof *map);
     if (!map) return TOD_ERROR_MEMORY;
     map->memory = own;
     map->info.version = (int)tod__u32(data + 8);
     map->info.resident_bytes = sizeof *map;
-    error = tod__read_body(map, &memory, data, data + size);
+    tod_error error = tod__read_body(map, &memory, data, data + size);
     tod__free(memory);
     map->info.index = map->levels[0].index;
     map->info.words = map->levels[0].words;
@@ -1597,14 +1491,13 @@ TOD_API const char *tod_error_string(tod_error error) {
 }
 
 TOD_API int tod_find_lightmap(const tod_map *map, const char *name) {
-    int k;
-    for (k = 0; k < map->info.lightmap_count; k++)
-        if (strcmp(map->lightmaps[k].name, name) == 0) return k;
-    return -1;
+    int k = map->info.lightmap_count - 1;
+    while (k >= 0 && strcmp(map->info.lightmaps[k].name, name) != 0) k--;
+    return k;
 }
 
 static const tod_lightmap *tod__lightmap(const tod_map *map, int lightmap) {
-    return map && lightmap >= 0 && lightmap < map->info.lightmap_count ? &map->lightmaps[lightmap] : NULL;
+    return map && lightmap >= 0 && lightmap < map->info.lightmap_count ? &map->info.lightmaps[lightmap] : NULL;
 }
 
 TOD_API int tod_is_valid(const tod_map *map, int lightmap, int x, int y) {
@@ -1625,19 +1518,18 @@ typedef struct tod__tap {
 /* The texel around a coordinate in [0, 1] along an axis; of two that are as near the first. */
 TOD__INLINE int tod__nearest(float u, int size) {
     double place = (double)u * size;
-    int texel;
     place = place > 0 ? (place < size ? place : size) : 0; /* 0 for what is not a number */
-    texel = (int)place;
+    int texel = (int)place;
     return texel - (texel > 0 && texel == place);
 }
 
 /* The two texels around a coordinate in [0, 1] along an axis, and the weight of the second. The border goes on outside;
  * so close to a centre as single precision can tell, a point is there. */
 TOD__INLINE double tod__around(float u, int size, int texels[2]) {
-    double place = (double)u * size - 0.5, share;
+    double place = (double)u * size - 0.5;
     place = place > 0 ? (place < size - 1 ? place : size - 1) : 0; /* 0 for what is not a number */
     texels[0] = (int)place;
-    share = place - texels[0];
+    double share = place - texels[0];
     if (1 - share <= size / 16777216.0) {
         texels[0]++;
         share = 0;
@@ -1649,9 +1541,8 @@ TOD__INLINE double tod__around(float u, int size, int texels[2]) {
 /* The taps of a point, at most 4, the largest weight first; their number is returned. */
 TOD__INLINE int tod__find_taps(const tod_map *map, const tod_lightmap *part, const float uv[2], tod_filter filter,
                                uint32_t point, tod__tap *taps) {
-    int columns[2], rows[2], count = 0, k;
+    int columns[2], rows[2], count = 0;
     double across[2], down[2], sum = 0; /* shares of the columns and of the rows */
-    int right, below, second; /* what the largest weight is of; what to flip for the second: 1 the column, 2 the row */
     if (filter == TOD_NEAREST) { /* mostly the texel itself is valid, or it lies far from any that is */
         int x = tod__nearest(uv[0], part->width), y = tod__nearest(uv[1], part->height) + part->first_row;
         taps->place = tod__place(&map->levels[0], x, y);
@@ -1664,10 +1555,10 @@ TOD__INLINE int tod__find_taps(const tod_map *map, const tod_lightmap *part, con
     across[0] = 1 - across[1];
     down[1] = tod__around(uv[1], part->height, rows);
     down[0] = 1 - down[1];
-    right = across[1] > across[0];
-    below = down[1] > down[0];
-    second = 2 - ((across[!right] > down[!below]) | ((across[!right] == down[!below]) & !below));
-    for (k = 0; k < 4 && !(filter == TOD_NEAREST && count); k++) {
+    /* What the largest weight is of, and what to flip for the second: 1 the column, 2 the row. */
+    int right = across[1] > across[0], below = down[1] > down[0];
+    int second = 2 - ((across[!right] > down[!below]) | ((across[!right] == down[!below]) & !below));
+    for (int k = 0; k < 4 && !(filter == TOD_NEAREST && count); k++) {
         int flip = k == 1 ? second : k == 2 ? 3 - second : k, x = right ^ (flip & 1), y = below ^ flip >> 1;
         uint32_t place = tod__place(&map->levels[0], columns[x], rows[y] + part->first_row);
         double weight = across[x] * down[y];
@@ -1678,20 +1569,18 @@ TOD__INLINE int tod__find_taps(const tod_map *map, const tod_lightmap *part, con
             sum += taps[count++].weight;
         }
     }
-    for (k = 0; k < count && sum < 1; k++) taps[k].weight = (float)(taps[k].weight / sum);
+    for (int k = 0; k < count && sum < 1; k++) taps[k].weight = (float)(taps[k].weight / sum);
     return count;
 }
 
 /* Sorts taps by their blocks, so that what a block says is read once; they end where the result says. */
 static tod__tap *tod__sort(tod__tap *taps, tod__tap *spare, uint32_t count, uint32_t largest) {
-    int shift;
-    uint32_t k;
-    for (shift = 4; largest >> shift; shift += 8) {
+    for (int shift = 4; largest >> shift; shift += 8) {
         uint32_t starts[257] = {0};
         tod__tap *sorted = spare;
-        for (k = 0; k < count; k++) starts[(taps[k].place >> shift & 255) + 1]++;
-        for (k = 0; k < 256; k++) starts[k + 1] += starts[k];
-        for (k = 0; k < count; k++) sorted[starts[taps[k].place >> shift & 255]++] = taps[k];
+        for (uint32_t k = 0; k < count; k++) starts[(taps[k].place >> shift & 255) + 1]++;
+        for (uint32_t k = 0; k < 256; k++) starts[k + 1] += starts[k];
+        for (uint32_t k = 0; k < count; k++) sorted[starts[taps[k].place >> shift & 255]++] = taps[k];
         spare = taps;
         taps = sorted;
     }
@@ -1700,20 +1589,16 @@ static tod__tap *tod__sort(tod__tap *taps, tod__tap *spare, uint32_t count, uint
 
 /* Adds what the taps say to the colours. */
 static void tod__add_taps(const tod_map *map, tod__scratch *scratch, const tod__tap *taps, uint32_t count, float *rgb) {
-    uint8_t texels[TOD__TEXELS];
-    uint32_t k;
-    int lane, i, together;
-    for (k = 0; k < count; k += (uint32_t)together) {
-        uint32_t block = taps[k].place >> 4;
-        for (together = 0; together < TOD__TEXELS && k + (uint32_t)together < count; together++) {
-            if (taps[k + (uint32_t)together].place >> 4 != block) break;
-            texels[together] = (uint8_t)(taps[k + (uint32_t)together].place & 15);
+    for (const tod__tap *tap = taps, *end = taps + count; tap < end;) {
+        tod__target texels[TOD__TEXELS];
+        uint32_t block = tap->place >> 4;
+        int together = 0;
+        for (; tap < end && tap->place >> 4 == block && together < TOD__TEXELS; tap++, together++) {
+            texels[together].rgb = rgb + 3 * (size_t)tap->point;
+            texels[together].weight = tap->weight;
+            texels[together].lane = (int)(tap->place & 15);
         }
-        lane = tod__take_lanes(map, scratch, block, texels, together);
-        for (i = 0; i < together; i++) {
-            scratch->rgb[lane + i] = rgb + 3 * (size_t)taps[k + (uint32_t)i].point;
-            scratch->weight[lane + i] = taps[k + (uint32_t)i].weight;
-        }
+        tod__add_texels(map, scratch, block, texels, together);
     }
     tod__flush(map, scratch);
 }
@@ -1721,26 +1606,25 @@ static void tod__add_taps(const tod_map *map, tod__scratch *scratch, const tod__
 TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count, const float *uv, double hour,
                                   tod_filter filter, float *rgb) {
     const tod_lightmap *part = tod__lightmap(map, lightmap);
-    tod__tap few[TOD__FEW], *taps = few, *sorted;
-    tod__scratch scratch;
-    tod_error error;
     size_t most = filter == TOD_BILINEAR ? 4 : 1, room = TOD__FEW; /* taps of a point; of those that go together */
+    tod__tap few[TOD__FEW], *taps = few;
+    tod__scratch scratch;
     if (!part || !uv || !rgb || (filter != TOD_NEAREST && filter != TOD_BILINEAR)) return TOD_ERROR_ARGUMENT;
-    error = tod__begin(map, hour, &scratch);
+    tod_error error = tod__begin(map, hour, &scratch);
     if (!error && count > TOD__FEW / most) {
         room = count < TOD__MANY / most ? count * most : TOD__MANY;
         taps = (tod__tap *)tod__take_memory(&scratch.memory, 2 * (uint64_t)room, sizeof *taps);
         if (!taps) error = TOD_ERROR_MEMORY;
     }
     while (count && !error) {
-        size_t points = count < room / most ? count : room / most, k;
+        size_t points = count < room / most ? count : room / most;
         uint32_t found = 0;
         memset(rgb, 0, 3 * points * sizeof *rgb);
-        for (k = 0; k < points; k++)
+        for (uint32_t k = 0; k < points; k++)
             found += (uint32_t)(filter == TOD_NEAREST
-                                    ? tod__find_taps(map, part, uv + 2 * k, TOD_NEAREST, (uint32_t)k, taps + found)
-                                    : tod__find_taps(map, part, uv + 2 * k, TOD_BILINEAR, (uint32_t)k, taps + found));
-        sorted = taps;
+                                    ? tod__find_taps(map, part, uv + 2 * (size_t)k, TOD_NEAREST, k, taps + found)
+                                    : tod__find_taps(map, part, uv + 2 * (size_t)k, TOD_BILINEAR, k, taps + found));
+        tod__tap *sorted = taps;
         if (found > TOD__FEW)
             sorted = tod__sort(taps, taps + room, found, (uint32_t)(map->info.index_count << 8) - 1);
         tod__add_taps(map, &scratch, sorted, found, rgb);
@@ -1754,48 +1638,39 @@ TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count
 
 TOD_API tod_error tod_sample(const tod_map *map, int lightmap, float u, float v, double hour, tod_filter filter,
                              float rgb[3]) {
-    float uv[2];
-    uv[0] = u;
-    uv[1] = v;
+    const float uv[2] = {u, v};
     return tod_sample_many(map, lightmap, 1, uv, hour, filter, rgb);
 }
 
 TOD_API tod_error tod_decode_rect(const tod_map *map, int lightmap, int x, int y, int width, int height, double hour,
                                   float *rgb, size_t stride) {
     const tod_lightmap *part = tod__lightmap(map, lightmap);
-    const tod__level *level;
     tod__scratch scratch;
-    tod_error error;
-    int gx, gy, j, i;
     if (!part || !rgb || x < 0 || y < 0 || width < 1 || height < 1 || x > part->width - width ||
         y > part->height - height)
         return TOD_ERROR_ARGUMENT;
     if (stride == 0) stride = 3 * (size_t)width;
     if (stride < 3 * (size_t)width) return TOD_ERROR_ARGUMENT;
-    error = tod__begin(map, hour, &scratch);
+    tod_error error = tod__begin(map, hour, &scratch);
     if (error) return error;
-    level = &map->levels[0];
+    const tod__level *level = &map->levels[0];
     y += part->first_row;
-    for (i = 0; i < height; i++) memset(rgb + (size_t)i * stride, 0, 3 * (size_t)width * sizeof *rgb);
-    for (gy = y >> 4; gy <= (y + height - 1) >> 4; gy++) {
-        for (gx = x >> 4; gx <= (x + width - 1) >> 4; gx++) {
+    for (int i = 0; i < height; i++) memset(rgb + (size_t)i * stride, 0, 3 * (size_t)width * sizeof *rgb);
+    for (int gy = y >> 4; gy <= (y + height - 1) >> 4; gy++) {
+        for (int gx = x >> 4; gx <= (x + width - 1) >> 4; gx++) {
             uint32_t group = tod__place(level, gx << 4, gy << 4) >> 8;
-            const tod__record *record = tod__read_record(level, map->info.latent_bits, group, &scratch.records[0]);
-            for (j = 0; j < TOD__BLOCKS && record->words; j++) {
-                int left = gx * TOD__GROUP + (j & 3) * 4 - x, top = gy * TOD__GROUP + (j >> 2) * 4 - y, count = 0, lane;
-                uint8_t texels[TOD__TEXELS];
-                for (i = 0; i < TOD__TEXELS; i++) {
+            const tod__record *of = tod__read_record(level, map->info.latent_bits, group, &scratch.records[0]);
+            for (int j = 0; j < TOD__BLOCKS; j++) {
+                int left = gx * TOD__GROUP + (j & 3) * 4 - x, top = gy * TOD__GROUP + (j >> 2) * 4 - y, count = 0;
+                tod__target texels[TOD__TEXELS];
+                for (int i = 0; i < TOD__TEXELS && of->valid[j]; i++) {
                     int column = left + (i & 3), row = top + (i >> 2);
-                    if (record->valid[j] >> i & 1 && column >= 0 && row >= 0 && column < width && row < height)
-                        texels[count++] = (uint8_t)i;
+                    texels[count].rgb = rgb + (ptrdiff_t)row * (ptrdiff_t)stride + 3 * column;
+                    texels[count].weight = 1;
+                    texels[count].lane = i;
+                    count += of->valid[j] >> i & 1 && column >= 0 && row >= 0 && column < width && row < height;
                 }
-                if (!count) continue;
-                lane = tod__take_lanes(map, &scratch, group << 4 | (uint32_t)j, texels, count);
-                for (i = 0; i < count; i++) {
-                    int column = left + (texels[i] & 3), row = top + (texels[i] >> 2);
-                    scratch.rgb[lane + i] = rgb + (size_t)row * stride + 3 * (size_t)column;
-                    scratch.weight[lane + i] = 1;
-                }
+                if (count) tod__add_texels(map, &scratch, group << 4 | (uint32_t)j, texels, count);
             }
         }
     }
@@ -1810,8 +1685,5 @@ TOD_API tod_error tod_decode_frame(const tod_map *map, int lightmap, double hour
     return tod_decode_rect(map, lightmap, 0, 0, part->width, part->height, hour, rgb, 0);
 }
 
-#ifdef __cplusplus
-}
-#endif
 #endif /* TOD_IMPLEMENTED */
 #endif /* TOD_IMPLEMENTATION */
