@@ -25,7 +25,7 @@ from src.models.grid.group_rounding import round_groups
 from src.models.grid.latent_grid import ROUNDING_PRICE, LatentGrid
 
 ENOUGH_DB = 44.0  # no quality below is given for a smaller file
-FILE_COST_DB = 1.5  # most that rounding for one may cost
+FILE_COST_DB = 2.0  # most that rounding for one may cost, before F2 is refined
 START_DB = 46.5  # of the closed-form start: from here on some of the memory is left, and a file is to be small
 FILL = 0.82  # of the memory, then
 FILE_SHARE = 0.28  # of the memory that latents may take: what those of a file are to take
