@@ -143,8 +143,10 @@ class FaceTracker:
 
     def _track_shot(self, frames: Sequence[np.ndarray], is_new: bool) -> list[Face | None]:
         if is_new or self._face is None:
-            # A shot that fades in shows its face at the end of the block at the earliest.
-            self._face = self._find(_brightened(frames[0])) or self._find(_brightened(frames[-1]))
+            # A shot that fades in shows its face at the end of the block at the earliest, and of a face that is hard
+            # to find, one frame is not found where the next one is.
+            looks = dict.fromkeys((0, len(frames) - 1, len(frames) // 3, 2 * len(frames) // 3))
+            self._face = next(filter(None, (self._find(_brightened(frames[look])) for look in looks)), None)
         if self._face is None:
             return [None] * len(frames)
         before, seen = self._face, self._follow(_brightened(frames[-1]), self._face)
