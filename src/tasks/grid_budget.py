@@ -25,10 +25,10 @@ from src.models.grid.group_rounding import round_groups
 from src.models.grid.latent_grid import ROUNDING_PRICE, LatentGrid
 
 ENOUGH_DB = 44.0  # no quality below is given for a smaller file
-FILE_COST_DB = 2.0  # most that rounding for one may cost, before F2 is refined
+FILE_COST_DB = 3.0  # most that rounding for one may cost, before F2 is refined, which gives a third of it back
 START_DB = 46.5  # of the closed-form start: from here on some of the memory is left, and a file is to be small
 FILL = 0.82  # of the memory, then
-FILE_SHARE = 0.27  # of the memory that latents may take: what those of a file are to take; the estimate is some 7 % low
+FILE_SHARE = 0.27  # of the memory that latents may take: what those of a file are to take; the estimate is some 4 % low
 FILE_PRICES = (0.12, 0.15, 0.19, 0.24, 0.3, 0.37, 0.46, 0.58)  # squared steps per bit; the first costs next to nothing
 CONTROL_EVERY = 0.02  # of the training: the price follows the size
 LEAST_EPOCHS = 0.5  # between two controls: latents that were not seen cannot have followed
