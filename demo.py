@@ -80,11 +80,13 @@ def build(checkpoint: Path | None, relit_checkpoint: Path | None, bundle: Path |
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Raises InputError where the address is taken or is none of this machine's."""
+    """Raises InputError where the address is taken or is none of this machine's. Who connects already now waits."""
     found = socket.socket()
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if os.name == "posix":  # on Windows the option would share a port that another program has
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
+        found.listen()
     except (OSError, OverflowError) as error:  # the latter for a number that no port has
         reason = getattr(error, "strerror", None) or error
         raise InputError("--host, --port", f"{host}:{port} cannot be used ({reason})", "choose another") from None

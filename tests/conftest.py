@@ -6,6 +6,7 @@ import torch
 
 from tests import tiny_runs
 from tests.clock import Clock
+from tests.export.viewer.browser import chromium
 
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
@@ -15,6 +16,13 @@ hypothesis.settings.load_profile("any machine")
 def one_thread():
     """Tiny products are slower on several threads, and bit-for-bit comparisons hold for one number of threads."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, or a skip. One for all tests of a process: Playwright cannot be started a second time beside itself."""
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture

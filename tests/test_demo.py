@@ -10,7 +10,6 @@ import pytest
 import demo
 from src.utils.cli import InputError
 from src.utils.image_io import write_display, write_linear
-from tests.export.viewer.browser import chromium
 from tests.inference.models import write_checkpoint
 from tests.inference.relit_models import write_relit_checkpoint
 from tests.tiny_runs import one_error_line
@@ -35,12 +34,6 @@ def address(tmp_path_factory):
     threading.Thread(target=demo.serve, args=(page, where), daemon=True).start()
     host, port = where.getsockname()
     return f"http://{host}:{port}"
-
-
-@pytest.fixture(scope="module")
-def browser(address):
-    with chromium() as opened:
-        yield opened
 
 
 class Visit:
@@ -151,7 +144,6 @@ def test_wrong_arguments_are_one_line(tmp_path, capsys):
     assert demo.main(["--checkpoint", str(tmp_path / "none.pth")]) == 2
     assert "none.pth" in one_error_line(capsys.readouterr().err)
     with demo.listening("127.0.0.1", 0) as taken:
-        taken.listen()
         port = str(taken.getsockname()[1])
         checkpoint = str(write_checkpoint(tmp_path / "delit.pth"))
         assert demo.main(["--checkpoint", checkpoint, "--port", port, "--device", "cpu"]) == 2

@@ -9,16 +9,10 @@ from src.export.bundle import decode_bundle
 from src.export.viewer.page import LightmapPart, ViewedBundle, write_viewer
 from src.export.viewer.truth import truth_pictures
 from tests.export.test_bundle import STORED_3
-from tests.export.viewer.browser import Viewer, chromium
+from tests.export.viewer.browser import Viewer
 from tests.lightmap_example import HOURS, example_frames
 
 DESKTOP = (1100, 760)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture
