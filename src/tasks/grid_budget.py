@@ -1,15 +1,13 @@
 """What a grid's latents may take, in memory and in a file, while they are trained and when they are rounded.
 
 A budget bounds the memory. Where the quality is enough without all of it, some of the memory is left and latents are
-rounded for a file of ``FILE_SHARE`` of the memory, as far as that goes.
+rounded for a file as small as is worth its dB, see :meth:`GridBudget.rounded`.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Callable
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -24,12 +22,10 @@ from src.models.grid.block_rounding import BlockLayout, packed_bytes, texel_rang
 from src.models.grid.group_rounding import round_groups
 from src.models.grid.latent_grid import ROUNDING_PRICE, LatentGrid
 
-ENOUGH_DB = 44.0  # no quality below is given for a smaller file
-FILE_COST_DB = 3.0  # most that rounding for one may cost, before F2 is refined, which gives a third of it back
-START_DB = 46.5  # of the closed-form start: from here on some of the memory is left, and a file is to be small
-FILL = 0.82  # of the memory, then
-FILE_SHARE = 0.27  # of the memory that latents may take: what those of a file are to take; the estimate is some 4 % low
-FILE_PRICES = (0.12, 0.15, 0.19, 0.24, 0.3, 0.37, 0.46, 0.58)  # squared steps per bit; the first costs next to nothing
+ENOUGH_DB = 46.0  # an error of half a per cent of the peak: no quality below is given for less memory or a smaller file
+FILL = 0.75  # of the memory, where the closed-form start is that good in it
+DB_PER_HALVING = 6.02  # most that half the file may cost: an error that grows as the size falls, as with the memory
+FILE_PRICES = (0.08, 0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5)  # squared steps per bit; the first is next to free
 CONTROL_EVERY = 0.02  # of the training: the price follows the size
 LEAST_EPOCHS = 0.5  # between two controls: latents that were not seen cannot have followed
 CONTROL_POWER = 2.0
@@ -39,7 +35,7 @@ START_PRICE = 4.0  # dB that all bits of the budget together are worth at first
 LEAST_ROUNDING_PRICE, MOST_ROUNDING_PRICE = 0.01, 100.0
 ROUNDING_STEPS = 10
 ROUNDING_GROWTH = 1.003
-VALUES_AT_ONCE = 1 << 23  # that are rounded for a file, and that its price is found by: bounds memory and time
+VALUES_AT_ONCE = 1 << 23  # that are rounded for a file, and that its tables are of: bounds memory and time
 SAMPLE_BAND = 4  # rows of groups that are taken together: the first row of texels has no neighbours above
 
 
@@ -106,32 +102,32 @@ class GridBudget:
 
     @torch.no_grad()
     def rounded(self, psnr_db: Callable[[Tensor], float]) -> Tensor:
-        """The latents as integers that just fit, N x D uint8; ``psnr_db`` measures such integers."""
+        """The latents as integers that just fit, N x D uint8; ``psnr_db`` measures such integers.
+
+        For a file they are moved further, price by price, as long as a per cent of the file costs no more than training
+        for a per cent less memory would.
+        """
         if not self.is_for_file:
             return self._packing(LEAST_ROUNDING_PRICE)
         codes = self._packing(ROUNDING_PRICE)  # what narrows blocks further costs more than what makes a file smaller
-        at_first = psnr_db(codes)
-        if at_first < ENOUGH_DB:
+        if psnr_db(codes) < ENOUGH_DB:
             return self._packing(LEAST_ROUNDING_PRICE)
         tables = self._tables()
-        # Of a row of prices, which make the file ever smaller, the first that makes it small enough.
-        at = bisect_left(
-            FILE_PRICES[:-1], -self._file_limit, key=lambda price: -self._sampled_file_bytes(tables, price)
-        )
-        for price in reversed(FILE_PRICES[: at + 1]):
-            for_file = self._filing(codes, tables, price)
-            if psnr_db(for_file) >= max(ENOUGH_DB, at_first - FILE_COST_DB):
-                return for_file
-        return codes
+        chosen, size_bytes = self._filing(codes, tables, FILE_PRICES[0])
+        quality_db = psnr_db(chosen)
+        for price in FILE_PRICES[1:]:
+            smaller, smaller_bytes = self._filing(codes, tables, price)
+            smaller_db = psnr_db(smaller)
+            worth_db = DB_PER_HALVING * math.log2(size_bytes / smaller_bytes)
+            if smaller_db < max(ENOUGH_DB, quality_db - worth_db):
+                break
+            chosen, size_bytes, quality_db = smaller, smaller_bytes, smaller_db
+        return chosen
 
     @property
     def _goal(self) -> float:
         """What the latents are to take in memory."""
         return float(self._model.memory_goal) or self.memory_bytes
-
-    @property
-    def _file_limit(self) -> float:
-        return FILE_SHARE * self.memory_bytes
 
     def _sampled_bytes(self, rounding_price: float) -> float:
         """About what the packed latents take."""
@@ -164,39 +160,29 @@ class GridBudget:
             low, high = (low, middle) if fits else (middle, high)
         return math.exp(high)
 
-    @cached_property
-    def _file_sample(self) -> _Rows:
-        """All rows, or evenly spread bands of them. Where bands meet prediction fails: a few make a file look larger by
-        some 8 %, and so much smaller a file would cost 1.5 dB."""
+    def _tables(self) -> PlaneTables:
+        """What a coder knows of the latents as they are rounded for memory: of all rows, or of evenly spread bands."""
         mask, values = self._model.mask, self._model.latents.numel()
         filled = torch.nonzero(F.pad(mask, (0, 0, 0, -len(mask) % GROUP)).unflatten(0, (-1, GROUP)).any(2).any(1))
         bands = filled.flatten().split(SAMPLE_BAND)
         every = min(len(bands), -(-values // VALUES_AT_ONCE))
-        return _Rows.of(mask, torch.cat(bands[every // 2 :: every]))
-
-    def _sampled_file_bytes(self, tables: PlaneTables, file_price: float) -> float:
-        """About what the latents take in a file."""
-        rows = self._file_sample
-        _, bits = self._round(rows, self._model.codes_of(rows.layout, rows.texels), tables, file_price)
-        return bits / 8 * (len(self._model.latents) / len(rows.texels))
-
-    def _tables(self) -> PlaneTables:
-        """What a coder knows of the latents as they are rounded for memory."""
-        rows = self._file_sample
+        rows = _Rows.of(mask, torch.cat(bands[every // 2 :: every]))
         codes = self._model.codes_of(rows.layout, rows.texels).cpu().numpy()
         return residuals(codes, rows.mask.cpu().numpy(), self._model.config.latent_bits).tables
 
-    def _filing(self, codes: Tensor, tables: PlaneTables, file_price: float) -> Tensor:
-        """``codes`` moved where that makes a file smaller, but nothing that is resident larger."""
+    def _filing(self, codes: Tensor, tables: PlaneTables, file_price: float) -> tuple[Tensor, float]:
+        """``codes`` moved where that makes a file smaller, but nothing that is resident larger; what the file takes."""
         mask, codes = self._model.mask, codes.clone()
+        size_bytes = float(self._model.config.f2_bytes)
         group_rows = torch.arange(-(-len(mask) // GROUP), device=mask.device)
         at_once = max(1, VALUES_AT_ONCE // (GROUP * mask.shape[1] * codes.shape[1]))
         for part in group_rows.split(at_once):
             rows = _Rows.of(mask, part)
             if len(rows.texels):
-                values, _ = self._round(rows, codes[rows.texels], tables, file_price)
+                values, bits = self._round(rows, codes[rows.texels], tables, file_price)
                 codes[rows.texels] = torch.from_numpy(values).to(codes.device)
-        return codes
+                size_bytes += bits / 8
+        return codes, size_bytes
 
     def _round(self, rows: _Rows, codes: Tensor, tables: PlaneTables, file_price: float) -> tuple[np.ndarray, float]:
         exact = self._model.quantiser.in_steps(self._model.latents[rows.texels].clamp(-1.0, 1.0) + 1.0)

@@ -12,7 +12,7 @@ from src.data.lightmap.block_batches import BlockBatches
 from src.data.lightmap_dataset import LightmapDataset
 from src.models.grid.config import GridConfig
 from src.models.grid.latent_grid import CHECKPOINT_KIND, LatentGrid
-from src.tasks.grid_budget import FILL, START_DB
+from src.tasks.grid_budget import ENOUGH_DB, FILL
 from src.tasks.grid_sizes import GridSize, choose_size, least_bytes, sample_blocks
 from src.tasks.grid_task import GridTask
 from src.tasks.lightmap_options import FADE, GridOptions
@@ -55,7 +55,7 @@ def grid_size(data: LightmapDataset, options: GridOptions) -> GridSize:
     blocks = sample_blocks(options.time_budget_s)
     if not is_quick and data.texel_count <= MOST_TEXELS_FOR_FILE:
         size = choose_size(data, shape, FILL * budget, blocks)
-        if size is not None and size.psnr_db >= START_DB:
+        if size is not None and size.psnr_db >= ENOUGH_DB:
             return size._replace(fill=FILL)
     size = choose_size(data, shape, budget, blocks) or choose_size(data, shape, budget)
     if size is None:
