@@ -1,3 +1,6 @@
+import math
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +9,7 @@ from src.data.lightmap_dataset import LightmapDataset
 from src.export import plane_codec
 from src.models.grid.config import GridConfig
 from src.models.grid.latent_grid import LatentGrid
-from src.tasks.grid_budget import CONTROL_LIMIT, ENOUGH_DB, FILE_COST_DB, FILE_SHARE, GridBudget
+from src.tasks.grid_budget import CONTROL_LIMIT, DB_PER_HALVING, ENOUGH_DB, GridBudget
 from tests.lightmap_example import dataset_of
 
 HOURS = tuple(float(hour) for hour in range(8))
@@ -58,28 +61,25 @@ def test_memory_that_is_left_is_for_a_smaller_file() -> None:
     assert file_bytes(model, for_file) < 0.9 * file_bytes(model, for_memory)
     assert less.packed_bytes(for_file) <= less.packed_bytes(for_memory)
     assert (for_file - exact).abs().max() < 8
-    # A file that is small enough is left nearly as it is: the cheapest price does.
-    roomy = GridBudget(model, 1.01 * file_bytes(model, for_memory) / FILE_SHARE + model.config.f2_bytes)
-    roomy.start(0.9, 1000)
-    error, least_error = ((codes - exact).square().mean() for codes in (roomy.rounded(always_enough), model.codes()[0]))
-    assert error < 1.2 * least_error
 
 
-def test_a_file_is_made_no_smaller_than_is_asked() -> None:
-    height, width = 400, 480
-    rng = np.random.default_rng(3)
-    y, x = np.mgrid[:height, :width] / height
-    model = LatentGrid(
-        GridConfig(height, width, HOURS, latent_dim=6, latent_bits=8, blocks=True), torch.ones(height, width).bool()
-    )
-    waves = np.stack([np.sin((3 + d) * x + d) * np.cos(4 * y) for d in range(6)], axis=-1).reshape(-1, 6)
-    with torch.no_grad():
-        model.latents.copy_(torch.from_numpy(0.6 * waves + rng.normal(0, 0.002, waves.shape)))
-    limit = 0.6 * file_bytes(model, model.codes()[0])
-    budget = GridBudget(model, limit / FILE_SHARE + model.config.f2_bytes)
+def test_a_file_is_made_smaller_while_its_bytes_are_worth_their_decibels() -> None:
+    model = started_grid(noisy_day())
+    size = GridBudget(model, 1e9).packed_bytes(model.codes()[0])
+    budget = GridBudget(model, size + model.config.f2_bytes)
     budget.start(0.9, 1000)
-    # A price makes it some 9 % smaller than the one before.
-    assert 0.9 * limit < file_bytes(model, budget.rounded(always_enough)) <= 1.01 * limit
+
+    def costing(db_per_halving: float) -> Callable[[torch.Tensor], float]:
+        return lambda codes: db_per_halving * math.log2(file_bytes(model, codes) + model.config.f2_bytes)
+
+    smallest, at_a_profit, at_a_loss = (
+        budget.rounded(psnr_db) for psnr_db in (always_enough, costing(0.7 * DB_PER_HALVING), costing(30.0))
+    )
+    assert torch.equal(at_a_profit, smallest)
+    exact = model.quantiser.in_steps(model.latents.detach() + 1.0)
+    least_error, error = ((codes - exact).square().mean() for codes in (model.codes()[0], at_a_loss))
+    assert error < 1.2 * least_error
+    assert file_bytes(model, smallest) < 0.9 * file_bytes(model, at_a_loss)
 
 
 def test_a_file_is_made_smaller_only_while_the_quality_is_enough() -> None:
@@ -100,8 +100,8 @@ def test_a_file_is_made_smaller_only_while_the_quality_is_enough() -> None:
     assert error(held) <= middle < error(smallest)
     assert file_bytes(model, held) > file_bytes(model, smallest)
     assert torch.equal(budget.rounded(lambda codes: ENOUGH_DB - 0.1), for_memory)
-    # However good it is, a file may not cost more than so much.
-    dear = budget.rounded(lambda codes: 60.0 - 1.01 * FILE_COST_DB * (error(codes) > middle))
+    # However good it is, no step is taken that costs what half the file would be worth.
+    dear = budget.rounded(lambda codes: 60.0 - DB_PER_HALVING * (error(codes) > middle))
     assert torch.equal(dear, held)
 
 
