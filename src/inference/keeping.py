@@ -16,7 +16,7 @@ from src.inference.prediction import FLAT_FLOOR, Prediction, apply_gain
 from src.utils.color import luminance
 
 SMALLEST_LUMINANCE = 1e-9  # mean of a person: below, there is no brightness to keep
-KEPT_TINT = 1.6  # by which a colour may be off: that is the camera's or the skin's doing, more is the light's
+KEPT_TINT = 1.25  # by which a colour may be off: that is the camera's or the skin's doing, more is the light's
 _MOST_CHANGE = 1.0  # of a gain's logarithm about the face's mean, as far as it tells how colourful shadows are
 _LEAST_SPREAD = 1e-3  # of that times colour: with less there is nothing to learn from
 _FACE_AXES = 0.45, 0.6  # half the width and half the height of a face, in sides of its box

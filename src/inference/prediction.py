@@ -67,13 +67,22 @@ def mean_within(plane: np.ndarray, mask: np.ndarray | None) -> float:
 
 
 def apply_gain(relit: np.ndarray, prediction: Prediction) -> np.ndarray:
-    """Flat-lit H x W x 3 of H x W x 3 linear radiance, by a prediction of any resolution."""
+    """Flat-lit H x W x 3 of H x W x 3 linear radiance, by a prediction of any resolution.
+
+    The floors of the gain say what a network takes near-black things for; black itself, which is no more of a thing
+    under any light, stays black: their part fades out below the floor.
+    """
+    floor = np.float32(prediction.relit_floor)
     gain = np.exp(resize_within(prediction.log_gain, prediction.mask, *relit.shape[:2]))
-    gain *= relit + np.float32(prediction.relit_floor)
+    bright = luminance(relit)[..., None]
+    flat_lit = gain * relit
+    gain *= floor
     gain -= np.float32(FLAT_FLOOR)
+    gain *= bright / (bright + floor)
+    flat_lit += gain
     if prediction.exposure is not None:
-        gain *= np.float32(prediction.exposure)
-    return np.maximum(gain, 0, out=gain)
+        flat_lit *= np.float32(prediction.exposure)
+    return np.maximum(flat_lit, 0, out=flat_lit)
 
 
 def change_weights(shape: tuple[int, ...], crop: Crop, content: np.ndarray, prediction: Prediction) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from src.inference.crops import whole_picture
-from src.inference.prediction import Prediction, change_weights, mean_level, trust_in
+from src.inference.prediction import FLAT_FLOOR, Prediction, apply_gain, change_weights, mean_level, trust_in
 
 
 def test_noise_is_not_trusted_and_what_shows_something_is():
@@ -29,3 +29,13 @@ def test_the_level_is_that_of_the_person():
     assert mean_level(relit, 0.01, mask) == pytest.approx(np.log(0.51), abs=1e-5)
     whole = (16 * np.log(0.51) + 48 * np.log(0.03)) / 64
     assert mean_level(relit, 0.01, None) == mean_level(relit, 0.01, 0 * mask) == pytest.approx(whole, abs=1e-5)
+
+
+def test_black_stays_black_and_what_is_bright_gets_its_gain_floors_and_all():
+    relit = np.geomspace(1e-6, 10, 64, dtype=np.float32)[:, None, None].repeat(3, axis=2).reshape(8, 8, 3)
+    flat = apply_gain(
+        relit, Prediction(np.full((8, 8, 3), np.log(3), np.float32), 0.02, None, np.ones((2, 4, 3)), None)
+    )
+    assert flat[0, 0, 0] < 1e-5 and np.diff(flat[..., 0].ravel()).min() > 0
+    bright = relit > 1
+    np.testing.assert_allclose(flat[bright], 3 * (relit[bright] + 0.02) - FLAT_FLOOR, atol=1e-3)

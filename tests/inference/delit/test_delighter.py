@@ -17,7 +17,8 @@ def test_at_the_networks_own_size_the_result_is_the_networks():
     relit = textured(64, 64)
     result = Delighter(model, crops=False, mirrors=False)(relit)
     expected = model(torch.from_numpy(relit).permute(2, 0, 1)[None])
-    np.testing.assert_allclose(result.flat_lit, expected.flat_lit[0].permute(1, 2, 0), atol=1e-5)
+    # But for the floors of the gain, which fade out in the dark.
+    np.testing.assert_allclose(result.flat_lit, expected.flat_lit[0].permute(1, 2, 0), atol=2e-3)
     environment = model.environment(expected)[0].permute(1, 2, 0)
     np.testing.assert_allclose(result.prediction.environment, environment, rtol=1e-4)
 
@@ -84,7 +85,8 @@ def test_outside_of_the_mask_the_picture_is_untouched():
     np.testing.assert_array_equal(Delighter(GainModel(constant(0.3), mask=0.0), crops=False)(relit).flat_lit, relit)
     half = Delighter(GainModel(constant(0.3), mask=0.5), crops=False)(relit).flat_lit
     full = Delighter(GainModel(constant(0.3)), crops=False)(relit).flat_lit
-    np.testing.assert_allclose(half, (relit + full) / 2, atol=1e-6)
+    # Where all is mixed, gains are those of the neighbourhood: nearly constant, but for the floor in them.
+    np.testing.assert_allclose(half, (relit + full) / 2, atol=3e-3)
 
 
 def test_a_face_is_cropped_and_put_back():

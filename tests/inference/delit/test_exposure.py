@@ -27,7 +27,7 @@ def test_brightness_is_kept_within_the_mask_and_shading_is_not(flat_size):
     assert "brightness kept, x 0.3" in kept.note
 
 
-@pytest.mark.parametrize(("cast", "left"), [(1.1, 1.0), (2.0, 2.0 / 1.6)])
+@pytest.mark.parametrize(("cast", "left"), [(1.1, 1.0), (2.0, 2.0 / 1.25)])
 def test_a_weak_cast_is_the_pictures_own_and_a_strong_one_is_taken_away_but_for_that(cast, left):
     relit = textured(64, 64)
 
