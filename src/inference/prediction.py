@@ -18,6 +18,10 @@ RELIT_FLOOR = 0.02
 FLAT_FLOOR = 0.01
 # Expected error at which half of the change is made, by people held out of training: docs/delit-inference.md.
 _HALF_TRUSTED = math.log(2.5)
+# Chroma up to which a picture is black and white, and from which on it has colours: mean difference of the channels over
+# that of the brightest. Portraits have 0.4.
+_NO_COLOUR, _COLOUR = 0.02, 0.05
+_LEAST_BRIGHTNESS = 1e-9  # of a picture: below, it is black
 # 8-bit codes up to which a picture's bright parts are noise, and from which on they are not.
 _ALL_NOISE, _ALL_SIGNAL = 4.0, 32.0
 
@@ -51,6 +55,18 @@ def trust_in(content: np.ndarray) -> float:
     bright = float(np.percentile(content.max(axis=2), 95))
     share = min(max((bright - _ALL_NOISE) / (_ALL_SIGNAL - _ALL_NOISE), 0.0), 1.0)
     return share * share * (3 - 2 * share)
+
+
+def colour_of(relit: np.ndarray) -> float:
+    """Whether H x W x 3 linear radiance has colours: 0 to 1; 0 of a black and white photograph."""
+    brightest = relit.max(axis=2)
+    chroma = float((brightest - relit.min(axis=2)).mean()) / max(float(brightest.mean()), _LEAST_BRIGHTNESS)
+    return min(max((chroma - _NO_COLOUR) / (_COLOUR - _NO_COLOUR), 0.0), 1.0)
+
+
+def less_colour(planes: np.ndarray, share: float, grey: np.ndarray) -> np.ndarray:
+    """``... x 3`` with so much of what parts it from ``grey``, ``...``, as ``share`` says."""
+    return planes if share == 1 else grey[..., None] + np.float32(share) * (planes - grey[..., None])
 
 
 def mean_level(relit: np.ndarray, floor: float, mask: np.ndarray | None) -> float:

@@ -27,12 +27,14 @@ from src.inference.prediction import (
     Prediction,
     apply_gain,
     change_weights,
+    colour_of,
+    less_colour,
     mean_level,
     trust_in,
 )
 from src.inference.tiling import refine_log_gain
 from src.models.delit_model import DelitModel, measure_exposure
-from src.utils.color import linear_to_srgb
+from src.utils.color import linear_to_srgb, luminance
 from src.utils.core_slices import run_parallel, worker_count
 from src.utils.resize import resize_area
 
@@ -265,12 +267,14 @@ class Delighter:
         )
         shown = relit.permute(0, 2, 3, 1).cpu().numpy()
         floors = floor.flatten().tolist()
+        # A black and white photograph tells no colour of the light, and stays black and white.
+        colours = [colour_of(picture) for picture in shown]
         return [
             Prediction(
-                log_gain[k],
+                less_colour(log_gain[k], colours[k], log_gain[k].mean(axis=2)),
                 floors[k],
                 mask[k],
-                environment[k],
+                less_colour(environment[k], colours[k], luminance(environment[k])),
                 confidence[k],
                 mean_level(shown[k], floors[k], mask[k]),
                 flat_error=flat_error[k],

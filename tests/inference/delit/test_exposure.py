@@ -27,20 +27,45 @@ def test_brightness_is_kept_within_the_mask_and_shading_is_not(flat_size):
     assert "brightness kept, x 0.3" in kept.note
 
 
+class TintedModel(GainModel):
+    """0.4 times the picture, redder and less blue by a factor, under light that is red."""
+
+    def __init__(self, cast):
+        super().__init__(constant(0.4))
+        self.cast = torch.tensor([cast, 1.0, 1 / cast]).view(3, 1, 1)
+
+    def forward(self, relit):
+        output = super().forward(relit)
+        return output._replace(flat_lit=output.flat_lit * self.cast)
+
+    def environment(self, output):
+        return super().environment(output) + self.cast
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+@pytest.mark.parametrize("flat_size", [64, 128])
+def test_a_black_and_white_photograph_stays_so_and_a_tinted_one_does_not(keeps, flat_size):
+    relit = textured(180, 140)
+    grey = relit.mean(axis=2, keepdims=True).repeat(3, axis=2)
+    delighter = Delighter(TintedModel(2.0), flat_size, crops=False, keep_exposure=keeps)
+    flat_lit, prediction = delighter(grey)[:2]
+    np.testing.assert_allclose(flat_lit, flat_lit[..., :1].repeat(3, axis=2), rtol=1e-5)
+    np.testing.assert_allclose(prediction.environment, 0.2126 * 2 + 0.7152 + 0.0722 / 2, rtol=1e-3)
+    noisy = grey + np.float32(0.004) * relit  # a scanner's, or JPEG's
+    red, _, blue = (delighter(noisy).flat_lit / noisy).mean((0, 1))
+    assert red / blue == pytest.approx(1, rel=0.01)
+    sepia = delighter(grey * np.array([1.2, 1.0, 0.8], np.float32))
+    assert sepia.prediction.environment[..., 0].mean() == pytest.approx(2, rel=1e-3)
+
+
 @pytest.mark.parametrize(("cast", "left"), [(1.1, 1.0), (2.0, 2.0 / 1.25)])
 def test_a_weak_cast_is_the_pictures_own_and_a_strong_one_is_taken_away_but_for_that(cast, left):
     relit = textured(64, 64)
-
-    class TintedModel(GainModel):
-        def forward(self, relit):
-            output = super().forward(relit)
-            return output._replace(flat_lit=output.flat_lit * torch.tensor([cast, 1.0, 1 / cast]).view(3, 1, 1))
-
-    kept = Delighter(TintedModel(constant(0.4)), crops=False, keep_exposure=True)(relit).flat_lit
+    kept = Delighter(TintedModel(cast), crops=False, keep_exposure=True)(relit).flat_lit
     red, green, blue = (kept / relit).mean((0, 1))
     assert (red / green, green / blue) == pytest.approx((left, left), rel=0.02)
     assert mean_luminance(kept) == pytest.approx(mean_luminance(relit), rel=0.01)
-    predicted = Delighter(TintedModel(constant(0.4)), crops=False)(relit).flat_lit
+    predicted = Delighter(TintedModel(cast), crops=False)(relit).flat_lit
     assert (predicted / relit).mean((0, 1))[0] == pytest.approx(0.4 * cast, rel=0.02)
 
 
