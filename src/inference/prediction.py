@@ -18,8 +18,8 @@ RELIT_FLOOR = 0.02
 FLAT_FLOOR = 0.01
 # Expected error at which half of the change is made, by people held out of training: docs/delit-inference.md.
 _HALF_TRUSTED = math.log(2.5)
-# Chroma up to which a picture is black and white, and from which on it has colours: mean difference of the channels over
-# that of the brightest. Portraits have 0.4.
+# Chroma up to which a picture is black and white, and from which on it has colours: mean difference of the channels
+# over that of the brightest. Portraits have 0.4.
 _NO_COLOUR, _COLOUR = 0.02, 0.05
 _LEAST_BRIGHTNESS = 1e-9  # of a picture: below, it is black
 # 8-bit codes up to which a picture's bright parts are noise, and from which on they are not.
