@@ -113,9 +113,10 @@ class CDecoder:
     def is_valid(self, lightmap: int, x: int, y: int) -> bool:
         return bool(self.lib.tod_is_valid(self._map, lightmap, x, y))
 
-    def frame(self, hour: float, lightmap: int = 0) -> np.ndarray:
+    def frame(self, hour: float, lightmap: int = 0, out: np.ndarray | None = None) -> np.ndarray:
+        """Height x width x 3 float32, in ``out`` where there is one."""
         part = self.info.lightmaps[lightmap]
-        rgb = np.full((part.height, part.width, 3), np.nan, np.float32)
+        rgb = np.full((part.height, part.width, 3), np.nan, np.float32) if out is None else out
         self._check(self.lib.tod_decode_frame(self._map, lightmap, hour, _floats(rgb)))
         return rgb
 
@@ -128,9 +129,12 @@ class CDecoder:
         assert np.isnan(rgb[:, 3 * width :]).all()
         return rgb[:, : 3 * width].reshape(height, width, 3)
 
-    def sample(self, uv: np.ndarray, hour: float, filter_: int = NEAREST, lightmap: int = 0) -> np.ndarray:
+    def sample(
+        self, uv: np.ndarray, hour: float, filter_: int = NEAREST, lightmap: int = 0, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """N x 3 float32, in ``out`` where there is one."""
         uv = np.ascontiguousarray(uv, np.float32)
-        rgb = np.full((len(uv), 3), np.nan, np.float32)
+        rgb = np.full((len(uv), 3), np.nan, np.float32) if out is None else out
         self._check(self.lib.tod_sample_many(self._map, lightmap, len(uv), _floats(uv), hour, filter_, _floats(rgb)))
         return rgb
 

@@ -9,17 +9,12 @@
  *     tod_sample(map, 0, u, v, 17.5, TOD_BILINEAR, rgb);    // lightmap 0 at half past five
  *     tod_close(map);
  *
- * A bundle holds, for every valid texel, a vector z of quantised latents, and a small network F2 that turns z into the
- * colour at any hour. Only these are in memory, packed: a texel's z is found by two dependent reads, then F2 is some
- * thousand multiply-adds. The bytes of the file and of memory are described in docs/bundle-format.md.
+ * A bundle holds a vector z of quantised latents for every valid texel, and a small network F2 that turns z into the
+ * colour at any hour. docs/bundle-format.md describes the bytes of the file and of memory, docs/engines.md the use.
  *
  * Colours are linear radiance, or display values in [0, 1] where info->is_radiance is 0. Row 0 is the top row of the
- * images. Texels that are not valid are 0.
- *
- * Threads: a map does not change once it is open. Any number of threads may read it at the same time.
- *
- * A bundle may come from anywhere: every length in it is checked before it is used. Options, defined before the
- * implementation is included:
+ * images. Texels that are not valid are 0. Any number of threads may read an open map at the same time. A bundle may
+ * come from anywhere: every length in it is checked before it is used. Options, defined before the include:
  *
  *     TOD_STATIC            keep the functions inside the file that includes the implementation
  *     TOD_MALLOC, TOD_FREE  instead of malloc and free (both, or neither)
@@ -38,7 +33,6 @@
 #else
 #define TOD_API extern
 #endif
-
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -47,14 +41,12 @@ typedef enum tod_error {
     TOD_OK = 0, TOD_ERROR_ARGUMENT, TOD_ERROR_MEMORY, TOD_ERROR_NOT_A_BUNDLE, TOD_ERROR_VERSION, TOD_ERROR_CHECKSUM,
     TOD_ERROR_HEADER, TOD_ERROR_SECTIONS, TOD_ERROR_MASK, TOD_ERROR_F2, TOD_ERROR_PLANES
 } tod_error;
-
 typedef enum tod_filter { TOD_NEAREST = 0, TOD_BILINEAR = 1 } tod_filter;
 
 /* One of the lightmaps that stand below one another in the map. A bundle without names has one, with the name "". */
 typedef struct tod_lightmap {
     const char *name; /* UTF-8 */
-    int first_row;
-    int height, width;
+    int first_row, height, width;
 } tod_lightmap;
 
 typedef struct tod_info {
@@ -76,22 +68,16 @@ typedef struct tod_info {
 } tod_info;
 
 typedef struct tod_map tod_map;
-
-/* Opens a bundle of `size` bytes; they are not needed afterwards. While it opens, about 2 bytes for each latent and 11
+/* Opens a bundle of `size` bytes; they are not needed afterwards. While it opens, about 2 bytes for each latent and 5
  * for each texel are taken. *map is NULL unless TOD_OK is returned. */
 TOD_API tod_error tod_open(const void *bytes, size_t size, tod_map **map);
 
-/* Frees a map; NULL is allowed. */
-TOD_API void tod_close(tod_map *map);
-
+TOD_API void tod_close(tod_map *map); /* NULL is allowed */
 TOD_API const tod_info *tod_get_info(const tod_map *map);
-
-/* A sentence in English. */
-TOD_API const char *tod_error_string(tod_error error);
+TOD_API const char *tod_error_string(tod_error error); /* a sentence in English */
 
 /* The number of the lightmap with this name, or -1. */
 TOD_API int tod_find_lightmap(const tod_map *map, const char *name);
-
 /* 1 where texel (x, y) of a lightmap is valid; 0 elsewhere and outside. */
 TOD_API int tod_is_valid(const tod_map *map, int lightmap, int x, int y);
 
@@ -101,8 +87,8 @@ TOD_API int tod_is_valid(const tod_map *map, int lightmap, int x, int y);
 TOD_API tod_error tod_sample(const tod_map *map, int lightmap, float u, float v, double hour, tod_filter filter,
                              float rgb[3]);
 
-/* `count` of them at one hour: uv and rgb hold 2 and 3 numbers for each. Several times as fast. More than 32 texels are
- * sorted first, which takes 24 bytes for each, at most 3 MB. */
+/* `count` of them at one hour, several times as fast: uv and rgb hold 2 and 3 numbers for each. To sort more than 32
+ * texels takes 24 bytes for each, at most 3 MB. */
 TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count, const float *uv, double hour,
                                   tod_filter filter, float *rgb);
 
@@ -110,7 +96,6 @@ TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count
  * counted in floats (0: 3 * width). Rectangles that begin at multiples of 16 are quickest. */
 TOD_API tod_error tod_decode_rect(const tod_map *map, int lightmap, int x, int y, int width, int height, double hour,
                                   float *rgb, size_t stride);
-
 /* A whole lightmap, height x width x 3. */
 TOD_API tod_error tod_decode_frame(const tod_map *map, int lightmap, double hour, float *rgb);
 
@@ -124,7 +109,6 @@ TOD_API tod_error tod_decode_frame(const tod_map *map, int lightmap, double hour
 #define TOD_IMPLEMENTED
 
 #include <string.h>
-
 #ifndef TOD_MALLOC
 #include <stdlib.h>
 #define TOD_MALLOC(size) malloc(size)
@@ -146,37 +130,17 @@ TOD_API tod_error tod_decode_frame(const tod_map *map, int lightmap, double hour
 #else
 #define TOD__WIDE 1
 #endif
-#if TOD__WIDE > 4
-#include <immintrin.h>
-#endif
-
-#if defined(__clang__)
-#define TOD__UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__) && __GNUC__ >= 8
-#define TOD__UNROLL _Pragma("GCC unroll 8")
-#else
-#define TOD__UNROLL
-#endif
-#if defined(__GNUC__)
-#define TOD__INLINE static inline __attribute__((always_inline))
-#elif defined(_MSC_VER)
-#define TOD__INLINE static __forceinline
-#else
-#define TOD__INLINE static
-#endif
 
 enum {
     TOD__VERSION = 3, TOD__PREFIX_BYTES = 16, TOD__DIGEST_BYTES = 32, TOD__MAX_HEADER_BYTES = 1 << 20,
     TOD__MAX_FRAMES = 1024, TOD__MAX_WIDTH_F2 = 1024, TOD__MAX_LAYERS_F2 = 16, TOD__MAX_LEVELS = 5,
-    TOD__MAX_STRIDE = 256,
-    TOD__MAX_COUNT = 1 << 27, /* of any number in the header */
-    TOD__MAX_KEYS = 64,       /* of the header */
-    TOD__GROUP = 16,          /* texels on a side of a group */
-    TOD__BLOCKS = 16,         /* of a group */
-    TOD__TEXELS = 16,         /* of a block */
+    TOD__MAX_STRIDE = 256, TOD__MAX_COUNT = 1 << 27, TOD__MAX_KEYS = 64, TOD__MAX_DEPTH = 16, /* of the header */
+    TOD__GROUP = 16, TOD__BLOCKS = 16, TOD__TEXELS = 16, /* texels on a side of a group, its blocks, their texels */
     TOD__LANES = 32,          /* values of z that go through F2 together */
     TOD__ROW = 48,            /* lanes, and room for the rest of a block's: floats from one channel to the next */
-    TOD__TARGETS = 256,       /* texels whose colours are pending */
+    TOD__TAPS = 1024,         /* texels of a rectangle that are collected */
+    TOD__POINTS = 128,        /* points whose texels are looked for together */
+    TOD__FEW = 32, TOD__MANY = 1 << 17, /* taps that are not sorted; that are sorted together */
     TOD__PAD = 8,             /* hidden layers are filled up with zeros to a multiple of it */
     TOD__RGBX = 4,            /* weights from one input to the next in F2's last layer, one of them unused */
     TOD__OVER = 32            /* floats behind weights that may be read */
@@ -185,9 +149,9 @@ enum {
 #define TOD__PARTIAL 0x80000000u
 
 /* Memory that is given back all at once: a list of what was taken. */
-typedef union tod__chunk {
-    union tod__chunk *next;
-    double alignment[2];
+typedef struct tod__chunk {
+    struct tod__chunk *next;
+    double alignment;
 } tod__chunk;
 
 /* Latents of every block of stride x stride texels, a map of its own. The texels are the level of stride 1. */
@@ -200,20 +164,16 @@ typedef struct tod__level {
 
 struct tod_map {
     tod_info info;
-    tod__chunk *memory; /* all that the pointers here point to */
-    const double *scale;      /* frame_scale */
-    double *lengths, *steps;  /* of the interval after each hour; from its start to its event, or -1 */
+    tod__chunk *memory;      /* all that the pointers here point to */
+    const double *scale;     /* frame_scale */
+    double *lengths, *steps; /* of the interval after each hour; from its start to its event, or -1 */
     int level_count;
     tod__level levels[TOD__MAX_LEVELS];
-    int z_dim;      /* channels of all levels */
-    int hidden;     /* width of the hidden layers, filled up */
-    int layers;     /* hidden layers */
+    int z_dim, layers, hidden; /* channels of all levels; hidden layers, their width, filled up */
     float step;     /* z = step * q - 1 */
     float *f2;      /* for each hidden layer: weight inputs x hidden, bias 1 x hidden */
     float *by_hour; /* for each baked hour: weight z_dim x 4, bias 4, weight hidden x 4, all times frame_scale */
 };
-
-/* ---- memory and bytes -------------------------------------------------------------------------------------------- */
 
 /* `count` things of `size` bytes, or NULL. */
 static void *tod__take_memory(tod__chunk **memory, uint64_t count, size_t size) {
@@ -225,33 +185,27 @@ static void *tod__take_memory(tod__chunk **memory, uint64_t count, size_t size) 
     return chunk + 1;
 }
 
-/* The same, all of it 0. */
 static void *tod__zeros(tod__chunk **memory, uint64_t count, size_t size) {
     void *taken = tod__take_memory(memory, count, size);
     return taken ? memset(taken, 0, (size_t)count * size) : NULL;
 }
 
 static void tod__free(tod__chunk *memory) {
-    while (memory) {
-        tod__chunk *next = memory->next;
+    for (tod__chunk *next; memory; memory = next) {
+        next = memory->next;
         TOD_FREE(memory);
-        memory = next;
     }
 }
 
 static uint32_t tod__u16(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8; }
 static uint32_t tod__u32(const uint8_t *p) { return tod__u16(p) | tod__u16(p + 2) << 16; }
 
-static uint32_t tod__u32_big(const uint8_t *p) {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 /* IEEE half precision; the caller has seen that it is finite. */
 static float tod__half(uint32_t h) {
-    uint32_t exponent = h >> 10 & 31, fraction = h & 1023, bits = (exponent + 112) << 23 | fraction << 13;
-    float value = (float)fraction / 16777216.0f;
-    if (exponent) memcpy(&value, &bits, 4);
-    return h >> 15 ? -value : value;
+    uint32_t bits = (h & 0x7FFF) << 13;
+    float value;
+    memcpy(&value, &bits, 4);
+    return (h >> 15 ? -5.192296858534828e33f : 5.192296858534828e33f) * value; /* 2^112: the exponents' difference */
 }
 
 static int tod__abs(int value) { return value < 0 ? -value : value; }
@@ -272,19 +226,19 @@ static int tod__popcount(uint32_t value) { /* compilers know the instruction */
 
 /* ---- SHA-256 (FIPS 180-4) ---------------------------------------------------------------------------------------- */
 
-/* The first 32 bits behind the point of the square root (degree 2) or the cube root (3) of a small number. */
-static uint32_t tod__root_bits(int number, int degree) {
-    double root = number;
-    for (int k = 0; k < 50; k++) /* Newton's steps */
-        root = ((degree - 1) * root + number / (degree == 2 ? root : root * root)) / degree;
-    return (uint32_t)((root - (int)root) * 4294967296.0);
-}
-
 static uint32_t tod__rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
-
-static void tod__sha_chunk(uint32_t state[8], const uint32_t k[64], const uint8_t *p) {
-    uint32_t w[64], s[8];
-    for (int i = 0; i < 16; i++) w[i] = tod__u32_big(p + 4 * i);
+static void tod__sha_chunk(uint32_t state[8], const uint8_t *p) {
+    static const uint32_t k[64] = {
+        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98,
+        0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786,
+        0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8,
+        0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13,
+        0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819,
+        0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a,
+        0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
+        0xc67178f2};
+    uint32_t w[64] = {0}, s[8];
+    for (int i = 0; i < 64; i++) w[i / 4] = w[i / 4] << 8 | p[i]; /* big-endian */
     for (int i = 16; i < 64; i++) {
         uint32_t a = w[i - 15], b = w[i - 2];
         w[i] = w[i - 16] + w[i - 7] + (tod__rotate(a, 7) ^ tod__rotate(a, 18) ^ a >> 3) +
@@ -304,20 +258,14 @@ static void tod__sha_chunk(uint32_t state[8], const uint32_t k[64], const uint8_
 }
 
 static void tod__sha256(const uint8_t *data, size_t size, uint8_t digest[TOD__DIGEST_BYTES]) {
-    uint32_t state[8], k[64];
+    uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                         0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     uint8_t last[128] = {0};
     size_t done = size / 64 * 64, rest = size - done, tail = rest < 56 ? 64 : 128;
-    for (int prime = 2, found = 0; found < 64; prime++) { /* the constants are of the first primes */
-        int divisor = 2;
-        while (prime % divisor) divisor++;
-        if (divisor < prime) continue;
-        if (found < 8) state[found] = tod__root_bits(prime, 2);
-        k[found++] = tod__root_bits(prime, 3);
-    }
     memcpy(last, data + done, rest);
     last[rest] = 0x80;
     for (size_t i = 0; i < 8; i++) last[tail - 1 - i] = (uint8_t)((uint64_t)size * 8 >> 8 * i);
-    for (size_t i = 0; i < done + tail; i += 64) tod__sha_chunk(state, k, i < done ? data + i : last + (i - done));
+    for (size_t i = 0; i < done + tail; i += 64) tod__sha_chunk(state, i < done ? data + i : last + (i - done));
     for (int i = 0; i < TOD__DIGEST_BYTES; i++) digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i & 3)));
 }
 
@@ -334,8 +282,7 @@ typedef struct tod__inflater {
 
 /* A canonical Huffman code: how many symbols have each length, and the symbols by length. */
 typedef struct tod__huffman {
-    uint16_t count[TOD__CODE_BITS + 1];
-    uint16_t symbol[TOD__MAX_CODES];
+    uint16_t count[TOD__CODE_BITS + 1], symbol[TOD__MAX_CODES];
 } tod__huffman;
 
 static int tod__inflate_bits(tod__inflater *z, int count) {
@@ -345,16 +292,13 @@ static int tod__inflate_bits(tod__inflater *z, int count) {
     return value;
 }
 
-/* From the lengths of `count` symbols' codes. A code that has room left fails, but for one of a single symbol, or of
- * none where that is allowed. */
-static void tod__huffman_make(tod__inflater *z, tod__huffman *code, const uint8_t *lengths, int count,
-                              int may_be_empty) {
+/* From the lengths of `count` symbols' codes. A code with room left fails, but for one of a single symbol or none. */
+static void tod__huffman_make(tod__inflater *z, tod__huffman *code, const uint8_t *lengths, int count) {
     uint16_t first[TOD__CODE_BITS + 2] = {0};
     int left = 1;
     memset(code->count, 0, sizeof code->count);
     for (int i = 0; i < count; i++) code->count[lengths[i]]++;
-    if (code->count[0] == count && may_be_empty) return;
-    code->count[0] = 0;
+    if (code->count[0] == count) return;
     for (int i = 1; i <= TOD__CODE_BITS && left >= 0; i++) {
         left = 2 * left - code->count[i];
         first[i + 1] = (uint16_t)(first[i] + code->count[i]);
@@ -400,13 +344,13 @@ static void tod__inflate_coded(tod__inflater *z, const tod__huffman *literals, c
     }
 }
 
-/* The lengths of both codes, which are coded themselves. */
+/* The lengths of a part's two codes, which are coded themselves, all in one. */
 static void tod__inflate_lengths(tod__inflater *z, uint8_t *lengths, int count, int length_count) {
     static const uint8_t order[19] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
     tod__huffman code;
     memset(lengths, 0, 19);
     for (int i = 0; i < length_count; i++) lengths[order[i]] = (uint8_t)tod__inflate_bits(z, 3);
-    tod__huffman_make(z, &code, lengths, 19, 0);
+    tod__huffman_make(z, &code, lengths, 19);
     for (int i = 0, times; i < count && !z->failed; i += times) {
         int symbol = tod__huffman_read(z, &code), value = symbol > 15 ? 0 : symbol;
         if (symbol == 16) value = i ? lengths[i - 1] : -1; /* there is none before the first */
@@ -414,24 +358,20 @@ static void tod__inflate_lengths(tod__inflater *z, uint8_t *lengths, int count, 
         z->failed |= value < 0 || times > count - i;
         if (!z->failed) memset(lengths + i, value, (size_t)times);
     }
+    z->failed |= !lengths[256];
 }
 
-/* A part of one of the fixed or the dynamic code. */
-static void tod__inflate_part(tod__inflater *z, int is_fixed) {
+/* A part of the fixed (kind 1) or a dynamic code. */
+static void tod__inflate_part(tod__inflater *z, int kind) {
     tod__huffman literals, distances;
     uint8_t lengths[TOD__MAX_CODES + TOD__MAX_DISTANCES];
-    int literal_count = TOD__MAX_CODES, distance_count = TOD__MAX_DISTANCES;
+    int literal_count = kind == 1 ? TOD__MAX_CODES : tod__inflate_bits(z, 5) + 257;
+    int distance_count = kind == 1 ? TOD__MAX_DISTANCES : tod__inflate_bits(z, 5) + 1;
     for (int i = 0; i < 320; i++) lengths[i] = (uint8_t)(i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : i < 288 ? 8 : 5);
-    if (!is_fixed) {
-        literal_count = tod__inflate_bits(z, 5) + 257;
-        distance_count = tod__inflate_bits(z, 5) + 1;
-        z->failed |= literal_count > 286 || distance_count > 30;
-        tod__inflate_lengths(z, lengths, literal_count + distance_count, tod__inflate_bits(z, 4) + 4);
-        z->failed |= !lengths[256];
-    }
-    if (z->failed) return;
-    tod__huffman_make(z, &literals, lengths, literal_count, 0);
-    tod__huffman_make(z, &distances, lengths + literal_count, distance_count, 1);
+    z->failed |= kind == 3 || (kind == 2 && (literal_count > 286 || distance_count > 30));
+    if (kind == 2) tod__inflate_lengths(z, lengths, literal_count + distance_count, tod__inflate_bits(z, 4) + 4);
+    if (!z->failed) tod__huffman_make(z, &literals, lengths, literal_count);
+    if (!z->failed) tod__huffman_make(z, &distances, lengths + literal_count, distance_count);
     if (!z->failed) tod__inflate_coded(z, &literals, &distances);
 }
 
@@ -442,8 +382,7 @@ static int tod__inflate(const uint8_t *in, size_t in_size, uint8_t *out, size_t 
     for (int last = 0; !last && !z.failed;) {
         last = tod__inflate_bits(&z, 1);
         int kind = tod__inflate_bits(&z, 2);
-        z.failed |= kind == 3;
-        if (kind && !z.failed) tod__inflate_part(&z, kind == 1);
+        if (kind) tod__inflate_part(&z, kind);
         if (kind) continue;
         z.bit = (z.bit + 7) & ~(size_t)7;
         int length = tod__inflate_bits(&z, 16), check = tod__inflate_bits(&z, 16);
@@ -453,10 +392,9 @@ static int tod__inflate(const uint8_t *in, size_t in_size, uint8_t *out, size_t 
     return !z.failed && z.made == size && (z.bit + 7) / 8 == in_size - 4; /* Adler-32 follows: SHA-256 knows better */
 }
 
-/* ---- header: JSON ------------------------------------------------------------------------------------------------ */
+/* ---- header ------------------------------------------------------------------------------------------------------ */
 
-/* What stands behind a key of the header, however it is nested: its numbers (true is 1, false and null are 0), and its
- * strings and keys, one after another, each with a 0 behind it. */
+/* What stands behind a key of the header: numbers (true is 1, false and null are 0) and strings that each end in 0. */
 typedef struct tod__entry {
     const char *key, *strings;
     const double *numbers;
@@ -480,23 +418,22 @@ static int tod__word(tod__header *t, const char *word) {
 
 /* What stands behind a backslash: a character, or half of one beyond 16 bits. */
 static uint32_t tod__escape(tod__header *t) {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t", digits[] = "0123456789abcdefABCDEF";
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     int c = t->at < t->end ? *t->at++ : 0;
     const char *known = c ? strchr(from, c) : NULL;
     uint32_t code = 0;
     if (known) return (uint32_t)to[known - from];
     t->failed |= c != 'u' || t->end - t->at < 4;
     for (int k = 0; k < 4 && !t->failed; k++) {
-        const char *digit = *t->at ? strchr(digits, *t->at++) : NULL;
-        t->failed |= !digit;
-        if (digit) code = code << 4 | (uint32_t)(digit - digits < 16 ? digit - digits : digit - digits - 6);
+        int letter = (c = *t->at++) | 32, is_digit = c >= '0' && c <= '9';
+        t->failed |= !is_digit && (letter < 'a' || letter > 'f');
+        code = code << 4 | (uint32_t)(is_digit ? c - '0' : letter - 'a' + 10);
     }
     return code;
 }
 
 /* A string goes behind those before it: in UTF-8 it takes no more bytes than in the text. */
-static const char *tod__string(tod__header *t) {
-    const char *first = t->strings;
+static void tod__string(tod__header *t) {
     t->failed |= !tod__word(t, "\"");
     while (!t->failed && t->at < t->end && *t->at != '"') {
         unsigned char c = (unsigned char)*t->at++;
@@ -514,7 +451,6 @@ static const char *tod__string(tod__header *t) {
     }
     t->failed |= !tod__word(t, "\"");
     *t->strings++ = 0;
-    return first;
 }
 
 /* The digits of a number; how many there are is returned. */
@@ -526,42 +462,43 @@ static int tod__digits(tod__header *t, double *value) {
 
 /* A number to within a few ulp, without the C library's: that one depends on the locale. */
 static double tod__number(tod__header *t) {
-    int is_negative = tod__word(t, "-"), is_small = 0;
-    double value = 0, power = 0, scale = 1;
+    double sign = tod__word(t, "-") ? -1 : 1, value = 0, power = 0, scale = 1;
     t->failed |= !tod__digits(t, &value);
     double places = tod__word(t, ".") ? tod__digits(t, &value) : 0;
     if (tod__word(t, "e") || tod__word(t, "E")) {
-        is_small = tod__word(t, "-");
-        if (!is_small) tod__word(t, "+");
+        int is_small = tod__word(t, "-") - tod__word(t, "+") > 0;
         t->failed |= !tod__digits(t, &power);
+        power = is_small ? -power : power;
     }
-    power = (is_small ? -power : power) - places;
+    power -= places;
     for (places = power < 0 ? -power : power; places >= 1 && scale - scale == 0; places--) scale *= 10;
     value = power < 0 ? value / scale : value * scale;
     t->failed |= !(value - value == 0); /* not finite */
-    return is_negative ? -value : value;
+    return sign * value;
 }
 
-/* Reads all entries of a text. Colons and spaces say nothing that is not known without them; nor do commas, but that a
- * key may follow. */
+/* Reads all entries of a text, those of objects in it too. Colons and spaces say nothing that is not known without
+ * them; nor do commas, but that a key may follow. */
 static tod_error tod__read_entries(tod__header *t, tod__chunk **memory) {
     uint64_t room = (uint64_t)(t->end - t->at) + 16; /* a byte for each; some after a failure */
     tod__entry *entry = t->entries;
-    int depth = 0, is_key = 0;
+    int is_object[TOD__MAX_DEPTH + 1] = {0}, depth = 0, is_key = 0;
     t->strings = (char *)tod__zeros(memory, room, 1);
     double *number = (double *)tod__zeros(memory, room, sizeof(double));
     if (!t->strings || !number) return TOD_ERROR_MEMORY;
-    t->failed |= !tod__word(t, "{");
-    for (depth = is_key = 1; t->at < t->end && !t->failed;) {
+    t->failed |= t->at == t->end || *t->at != '{';
+    while (t->at < t->end && !t->failed) {
         char c = *t->at;
-        int is_open = c == '[' || c == '{', is_close = c == ']' || c == '}';
-        if (is_open || is_close || c == ',' || c == ':' || c == ' ' || c == '\n' || c == '\r' || c == '\t') {
+        if (strchr("[]{},: \n\r\t", c) && c) {
             t->at++;
-            depth += is_open - is_close;
-            is_key = depth == 1 && (c == ',' || is_key);
+            depth += (c == '[' || c == '{') - (c == ']' || c == '}');
+            t->failed |= depth > TOD__MAX_DEPTH || depth < (t->at < t->end);
+            if (!t->failed && (c == '[' || c == '{')) is_object[depth] = c == '{';
+            is_key = !t->failed && is_object[depth] && (c == ',' || c == '{' || is_key);
         } else if (is_key) {
             entry = &t->entries[t->entry_count++];
-            entry->key = tod__string(t);
+            entry->key = t->strings;
+            tod__string(t);
             entry->strings = t->strings;
             entry->numbers = number;
             is_key = 0;
@@ -573,7 +510,7 @@ static tod_error tod__read_entries(tod__header *t, tod__chunk **memory) {
             *number++ = is_false ? 0 : tod__word(t, "true") ? 1 : tod__number(t);
             entry->number_count++;
         }
-        t->failed |= t->entry_count == TOD__MAX_KEYS || (depth < 1 && t->at < t->end);
+        t->failed |= t->entry_count == TOD__MAX_KEYS;
     }
     return t->failed || depth ? TOD_ERROR_HEADER : TOD_OK;
 }
@@ -586,13 +523,12 @@ static const tod__entry *tod__find(const tod__header *t, const char *key) {
     return &nothing;
 }
 
-/* The numbers of an entry, each in [least, most], and nothing else. */
-static const double *tod__numbers_of(tod__header *t, const char *key, double least, double most, int *count) {
+/* The numbers of an entry, at most `room`, each in [least, most], and nothing else. */
+static const double *tod__numbers_of(tod__header *t, const char *key, double least, double most, int room, int *count) {
     const tod__entry *entry = tod__find(t, key);
-    for (int k = 0; k < entry->number_count; k++)
-        t->failed |= !(entry->numbers[k] >= least && entry->numbers[k] <= most);
-    t->failed |= entry->string_count;
     *count = entry->number_count;
+    t->failed |= entry->string_count || *count > room;
+    for (int k = 0; k < *count; k++) t->failed |= !(entry->numbers[k] >= least && entry->numbers[k] <= most);
     return entry->numbers;
 }
 
@@ -605,28 +541,24 @@ static int tod__integer(tod__header *t, const char *key, int least, int most) {
     return is_right ? (int)number : least;
 }
 
-/* ---- header: what it says ---------------------------------------------------------------------------------------- */
-
-/* Levels of (stride, channels): the texels themselves, then the coarser ones by growing stride. */
+/* Levels of (stride, channels): the texels themselves, then the coarser ones of version 2 by growing stride. */
 static void tod__read_levels(tod_map *map, tod__header *t) {
-    const tod__entry *coarse = tod__find(t, "coarse"); /* not there in version 1 */
     tod_info *info = &map->info;
-    const double texels[2] = {1, (double)info->latent_dim};
+    int count, bits = info->latent_bits;
+    const double *coarse = tod__numbers_of(t, "coarse", 1, 1e6, 2 * (TOD__MAX_LEVELS - 1), &count);
     double latents = 0;
-    map->level_count = 1 + coarse->number_count / 2;
-    t->failed |= coarse->number_count % 2 || map->level_count > TOD__MAX_LEVELS || coarse->string_count;
+    map->level_count = 1 + count / 2;
+    t->failed |= count % 2;
     for (int k = 0; k < map->level_count && !t->failed; k++) {
         tod__level *level = &map->levels[k];
-        const double *pair = k ? coarse->numbers + 2 * (k - 1) : texels, least = k ? level[-1].stride + 1 : 1;
-        t->failed |= !(pair[0] >= least && pair[0] <= TOD__MAX_STRIDE && pair[1] >= 1 &&
-                       pair[1] <= 3 * info->hour_count);
-        if (t->failed) return;
-        level->stride = (int)pair[0];
-        level->channels = (int)pair[1];
+        level->stride = k ? (int)*coarse++ : 1;
+        level->channels = k ? (int)*coarse++ : info->latent_dim;
+        t->failed |= (k && level->stride <= level[-1].stride) || level->stride > TOD__MAX_STRIDE ||
+                     level->channels > 3 * info->hour_count;
         level->height = (info->height + level->stride - 1) / level->stride;
         level->width = (info->width + level->stride - 1) / level->stride;
-        level->size_bits = tod__bit_length((uint32_t)(level->channels * info->latent_bits));
-        level->width_bits = tod__bit_length((uint32_t)info->latent_bits);
+        level->size_bits = tod__bit_length((uint32_t)(level->channels * bits));
+        level->width_bits = tod__bit_length((uint32_t)bits);
         latents += (double)level->height * level->width * level->channels;
         map->z_dim += level->channels;
     }
@@ -636,30 +568,26 @@ static void tod__read_levels(tod_map *map, tod__header *t) {
 /* The lightmaps' names, and where each lies: first row, height, width. */
 static void tod__read_lightmaps(tod_map *map, tod__header *t) {
     const tod__entry *regions = tod__find(t, "regions");
-    const char *name = regions->strings;
-    const double *numbers = regions->numbers;
-    tod_info *info = &map->info;
-    info->lightmap_count = tod__max(regions->string_count, 1);
-    tod_lightmap *part = (tod_lightmap *)tod__zeros(&map->memory, (uint64_t)info->lightmap_count, sizeof *part);
-    info->lightmaps = part;
+    const char *name = regions->string_count ? regions->strings : "";
+    const double whole[3] = {0, (double)map->info.height, (double)map->info.width}; /* without names there is one */
+    const double *numbers = regions->string_count ? regions->numbers : whole;
+    int count = map->info.lightmap_count = tod__max(regions->string_count, 1);
+    tod_lightmap *part = (tod_lightmap *)tod__zeros(&map->memory, (uint64_t)count, sizeof *part);
+    map->info.lightmaps = part;
     t->failed |= !part || regions->number_count != 3 * regions->string_count;
-    if (t->failed) return;
-    part->name = ""; /* of a bundle without names */
-    part->height = info->height;
-    part->width = info->width;
-    for (; part < map->info.lightmaps + regions->string_count; part++, numbers += 3, name += strlen(name) + 1) {
-        t->failed |= !(numbers[0] >= 0 && numbers[1] >= 1 && numbers[2] >= 1 &&
-                       numbers[0] + numbers[1] <= info->height && numbers[2] <= info->width);
+    for (; count && !t->failed; count--, part++, numbers += 3) {
+        t->failed |= !(numbers[0] >= 0 && numbers[1] >= 1 && numbers[2] >= 1 && numbers[0] + numbers[1] <= whole[1] &&
+                       numbers[2] <= whole[2]);
         if (t->failed) return;
-        part->name = name;
-        part->first_row = (int)numbers[0];
-        part->height = (int)numbers[1];
-        part->width = (int)numbers[2];
+        tod_lightmap lightmap = {name, (int)numbers[0], (int)numbers[1], (int)numbers[2]};
+        *part = lightmap;
+        name += strlen(name) + 1;
     }
 }
 
 /* Everything but the sections' sizes. */
 static void tod__read_fields(tod_map *map, tod__header *t) {
+    const double below_24 = 23.999999999999996;
     tod_info *info = &map->info;
     int blocks = tod__find(t, "blocks")->key[0] ? tod__integer(t, "blocks", 0, 1) : 0, scale_count;
     info->height = tod__integer(t, "height", 1, TOD_MAX_TEXELS);
@@ -669,14 +597,12 @@ static void tod__read_fields(tod_map *map, tod__header *t) {
     info->is_radiance = tod__integer(t, "is_radiance", 0, 1);
     map->hidden = tod__integer(t, "hidden_f2", 1, TOD__MAX_WIDTH_F2);
     map->layers = tod__integer(t, "layers_f2", 1, TOD__MAX_LAYERS_F2);
-    info->hours = tod__numbers_of(t, "hours", 0, 24, &info->hour_count);
-    info->events = tod__numbers_of(t, "events", 0, 24, &info->event_count);
-    map->scale = tod__numbers_of(t, "frame_scale", 0, 1.7e308, &scale_count);
-    t->failed |= info->latent_bits & 1 || info->hour_count < 1 || info->hour_count > TOD__MAX_FRAMES ||
-                 info->event_count > TOD__MAX_FRAMES || scale_count != info->hour_count;
+    info->hours = tod__numbers_of(t, "hours", 0, below_24, TOD__MAX_FRAMES, &info->hour_count);
+    info->events = tod__numbers_of(t, "events", 0, below_24, TOD__MAX_FRAMES, &info->event_count);
+    map->scale = tod__numbers_of(t, "frame_scale", 0, 1.7e308, TOD__MAX_FRAMES, &scale_count);
+    t->failed |= info->latent_bits & 1 || info->hour_count < 1 || scale_count != info->hour_count;
     for (int k = 0; k < info->hour_count && !t->failed; k++)
-        t->failed |= !(map->scale[k] > 0 && info->hours[k] < 24 && (!k || info->hours[k] > info->hours[k - 1]));
-    for (int k = 0; k < info->event_count && !t->failed; k++) t->failed |= !(info->events[k] < 24);
+        t->failed |= !(map->scale[k] > 0 && (!k || info->hours[k] > info->hours[k - 1]));
     if (!t->failed) tod__read_levels(map, t);
     t->failed |= blocks != (info->version >= 3) || (blocks && map->level_count > 1);
     if (!t->failed) tod__read_lightmaps(map, t);
@@ -710,13 +636,12 @@ enum {
     TOD__CONTEXTS = 24, TOD__FEATURES = 14,
     TOD__LAG = 3, /* steps by which a plane follows the one before it */
     TOD__TOTAL_BITS = 14, TOD__TOTAL = 1 << TOD__TOTAL_BITS,
-    TOD__RESIDUAL_CAP = 16, TOD__SUM_CAP = 64, TOD__MAX_CODER_LANES = 1024,
-    TOD__INNER = 2 /* a valid texel whose neighbours are all valid */
+    TOD__RESIDUAL_CAP = 16, TOD__SUM_CAP = 64, TOD__MAX_CODER_LANES = 1024
 };
 
-static const int32_t tod__thresholds[TOD__CONTEXTS - 1] = {70,   93,   122,   162,   213,   282,   372,  491,
-                                                           648,  855,  1129,  1490,  1966,  2594,  3423, 4516,
-                                                           5960, 7864, 10377, 13692, 18067, 23840, 31457};
+static const int32_t tod__thresholds[TOD__CONTEXTS - 1] = {
+    70,   93,   122,  162,  213,  282,  372,  491,  648,   855,   1129,  1490,
+    1966, 2594, 3423, 4516, 5960, 7864, 10377, 13692, 18067, 23840, 31457};
 
 typedef struct tod__coder {
     const uint8_t *word, *words_end;
@@ -729,15 +654,14 @@ typedef struct tod__coder {
     int failed;
 } tod__coder;
 
-/* The texels of a level as its planes are decoded. Every plane has a border: two columns to the left of a row, which
- * are to the right of the row above, two rows above and one below. Nothing in it is valid. */
+/* The texels of a level as its planes are decoded. Every plane has a border, where nothing is valid: two columns to the
+ * left of a row, which are to the right of the row above, two rows above and one below. */
 typedef struct tod__planes {
-    size_t row, size;    /* texels from one row to the next, and from one plane to the next */
-    uint8_t *valid;      /* 0, 1 or TOD__INNER */
-    int32_t *stands_for; /* the texel whose value a place has, 0 (of the border) for none */
-    uint8_t *values;     /* planes x size; the value at 0 is that of no texel */
-    uint8_t *residuals;  /* planes x size, absolute; 0 where not valid */
-    uint32_t *sums;      /* of a texel's residuals over the planes decoded so far; 0 where not valid */
+    size_t row, size;   /* texels from one row to the next, and from one plane to the next */
+    uint8_t *valid;     /* 0 or 1 */
+    uint8_t *values;    /* planes x size; of a texel that is not valid, what its place stands for */
+    uint8_t *residuals; /* planes x size, absolute; 0 where not valid */
+    uint32_t *sums;     /* of a texel's residuals over the planes decoded so far; 0 where not valid */
 } tod__planes;
 
 static tod_error tod__read_coder(tod__coder *coder, tod__chunk **memory, const uint8_t *data, size_t size, int planes,
@@ -775,49 +699,20 @@ static tod_error tod__read_coder(tod__coder *coder, tod__chunk **memory, const u
     return TOD_OK;
 }
 
-/* How many thresholds an expected residual reaches. */
-static int tod__context(int32_t expected) {
-    int low = 0, count = TOD__CONTEXTS - 1;
-    while (count) {
-        int half = count / 2, reached = tod__thresholds[low + half] <= expected;
-        low += reached ? half + 1 : 0;
-        count = reached ? count - half - 1 : half;
-    }
-    return low;
-}
-
-static int tod__next_symbol(tod__coder *coder, uint32_t lane, int context) {
-    uint32_t state = coder->states[lane], slot = state & (TOD__TOTAL - 1), u = coder->symbol[context][slot];
-    state = coder->frequency[context][u] * (state >> TOD__TOTAL_BITS) + slot - coder->start[context][u];
-    if (state < 1u << 16 && coder->word < coder->words_end) {
-        state = state << 16 | tod__u16(coder->word);
-        coder->word += 2;
-    } else if (state < 1u << 16) {
-        coder->failed = 1;
-    }
-    coder->states[lane] = state;
-    return (int)u;
-}
-
-/* Decodes texel i of plane d. */
-static void tod__decode_value(tod__planes *p, tod__coder *coder, int d, size_t i, uint32_t lane) {
-    uint8_t *plane = p->values + (size_t)d * p->size, *v = plane + i, *r = p->residuals + (size_t)d * p->size + i;
+/* Decodes texel i of plane d; whether it is valid is returned. */
+static uint32_t tod__decode_value(tod__planes *p, tod__coder *coder, int d, size_t i, uint32_t lane) {
+    uint8_t *v = p->values + (size_t)d * p->size + i, *r = p->residuals + (size_t)d * p->size + i;
     const uint8_t *valid = p->valid + i, *rn = r - p->row, *vn = v - p->row, *valid_n = valid - p->row;
     const uint32_t *s = p->sums + i, *sn = s - p->row;
     const int16_t *weight = coder->weights + (size_t)d * TOD__FEATURES;
-    int alphabet = 1 << coder->bits, missing = 0, w, n, nw, ne, ww, nn;
-    int32_t f[TOD__FEATURES], expected = 0;
-    if (*valid == TOD__INNER) {
-        w = v[-1], n = vn[0], nw = vn[-1], ne = vn[1], ww = v[-2], nn = *(vn - p->row);
-    } else {
-        w = valid[-1] || !valid_n[0] ? plane[p->stands_for[i - 1]] : vn[0];
-        n = valid_n[0] ? vn[0] : w;
-        nw = valid_n[-1] ? vn[-1] : n;
-        ne = valid_n[1] ? vn[1] : n;
-        ww = valid[-2] ? v[-2] : w;
-        nn = *(valid_n - p->row) ? *(vn - p->row) : n;
-        missing = !valid[-1] + !valid_n[0] + !valid_n[-1] + !valid_n[1];
+    int32_t f[TOD__FEATURES], alphabet = 1 << coder->bits, expected = 0, context = 0;
+    if (!*valid) {
+        *v = valid[-1] ? v[-1] : vn[0];
+        return 0;
     }
+    int w = valid[-1] || !valid_n[0] ? v[-1] : vn[0], n = valid_n[0] ? vn[0] : w, nw = valid_n[-1] ? vn[-1] : n;
+    int ne = valid_n[1] ? vn[1] : n, ww = valid[-2] ? v[-2] : w, nn = *(valid_n - p->row) ? *(vn - p->row) : n;
+    int missing = !valid[-1] + !valid_n[0] + !valid_n[-1] + !valid_n[1];
     int prediction = tod__max(tod__min(w, n), tod__min(tod__max(w, n), w + n - nw));
     f[0] = tod__abs(w - nw), f[1] = tod__abs(n - nw), f[2] = tod__abs(n - ne);
     f[3] = r[-1], f[4] = rn[0], f[5] = rn[-1] + rn[1];
@@ -830,10 +725,20 @@ static void tod__decode_value(tod__planes *p, tod__coder *coder, int d, size_t i
     f[11] = tod__min((int)around, TOD__SUM_CAP);
     f[12] = 1 + (missing == 3), f[13] = missing == 4;
     for (int k = 9; k < TOD__FEATURES; k++) expected += f[k] * weight[k];
-    int u = tod__next_symbol(coder, lane, tod__context(expected));
+    for (int k = 0; k < TOD__CONTEXTS - 1; k++) context += tod__thresholds[k] <= expected;
+    uint32_t state = coder->states[lane], slot = state & (TOD__TOTAL - 1);
+    int u = coder->symbol[context][slot];
+    state = coder->frequency[context][u] * (state >> TOD__TOTAL_BITS) + slot - coder->start[context][u];
+    if (state < 1u << 16 && coder->word < coder->words_end) {
+        state = state << 16 | tod__u16(coder->word);
+        coder->word += 2;
+    }
+    coder->failed |= state < 1u << 16;
+    coder->states[lane] = state;
     *v = (uint8_t)((prediction + u) & (alphabet - 1));
     *r = (uint8_t)tod__min(u, alphabet - u);
     p->sums[i] += *r;
+    return 1;
 }
 
 /* Every value in its order: step by step, plane by plane, row by row. */
@@ -847,9 +752,7 @@ static int tod__decode_steps(tod__planes *p, tod__coder *coder, const tod__level
             int key = step - TOD__LAG * d, y = key < width ? 0 : (key - width) / 2 + 1;
             for (; y <= tod__min(height - 1, key / 2); y++) {
                 size_t i = (size_t)(y + 2) * p->row + 2 + (size_t)(key - 2 * y);
-                if (!p->valid[i]) continue;
-                tod__decode_value(p, coder, d, i, lane);
-                lane = (lane + 1) & (coder->lanes - 1);
+                lane = (lane + tod__decode_value(p, coder, d, i, lane)) & (coder->lanes - 1);
             }
         }
     }
@@ -857,49 +760,32 @@ static int tod__decode_steps(tod__planes *p, tod__coder *coder, const tod__level
     return !coder->failed && coder->word == coder->words_end;
 }
 
-/* Which texels of a level are valid, and what stands for the others; how many are valid is returned. */
-static uint64_t tod__lay_out(tod__planes *p, const tod_map *map, const tod__level *level, const uint8_t *mask) {
-    uint64_t count = 0;
-    for (int y = 0; y < map->info.height; y++) {
-        uint8_t *row = p->valid + (size_t)(y / level->stride + 2) * p->row + 2;
-        for (int x = 0; x < map->info.width; x++) row[x / level->stride] |= *mask++;
-    }
-    for (int y = 0; y < level->height; y++) {
-        for (int x = -1; x < level->width; x++) {
-            size_t i = (size_t)(y + 2) * p->row + 2 + (size_t)x;
-            uint8_t *valid = p->valid + i, *above = valid - p->row;
-            p->stands_for[i] = *valid ? (int32_t)i : valid[-1] ? (int32_t)i - 1 : p->stands_for[i - p->row];
-            count += *valid;
-            if (*valid && valid[-1] && valid[-2] && above[-1] && above[0] && above[1] && *(above - p->row))
-                *valid = TOD__INNER;
-        }
-    }
-    return count;
-}
-
 /* Decodes the planes of a level. */
 static tod_error tod__read_planes(tod__planes *p, tod__chunk **memory, const tod_map *map, const tod__level *level,
                                   const uint8_t *mask, const uint8_t *data, size_t size) {
     tod__coder *coder = (tod__coder *)tod__zeros(memory, 1, sizeof *coder);
-    uint64_t planes = (uint64_t)level->channels;
+    uint64_t planes = (uint64_t)level->channels, values = 0;
     p->row = (size_t)level->width + 2;
     p->size = ((size_t)level->height + 3) * p->row;
     p->valid = (uint8_t *)tod__zeros(memory, p->size, 1);
-    p->stands_for = (int32_t *)tod__zeros(memory, p->size, sizeof(int32_t));
     p->sums = (uint32_t *)tod__zeros(memory, p->size, sizeof(uint32_t));
-    if (!coder || !p->valid || !p->stands_for || !p->sums) return TOD_ERROR_MEMORY;
+    if (!coder || !p->valid || !p->sums) return TOD_ERROR_MEMORY;
     coder->bits = map->info.latent_bits;
-    uint64_t values = tod__lay_out(p, map, level, mask) * planes;
+    for (size_t i = 0, width = (size_t)map->info.width; i < width * (size_t)map->info.height; i++) {
+        size_t x = i % width / (size_t)level->stride, y = i / width / (size_t)level->stride;
+        uint8_t *valid = p->valid + (y + 2) * p->row + 2 + x, is_valid = mask[i >> 3] >> (7 - (i & 7)) & 1;
+        values += is_valid && !*valid ? planes : 0;
+        *valid |= is_valid;
+    }
+    if (!values) return TOD_ERROR_MASK;
     tod_error error = tod__read_coder(coder, memory, data, size, level->channels, values);
     if (error) return error;
     p->values = (uint8_t *)tod__zeros(memory, (uint64_t)p->size * planes, 1);
     p->residuals = (uint8_t *)tod__zeros(memory, (uint64_t)p->size * planes, 1);
     if (!p->values || !p->residuals) return TOD_ERROR_MEMORY;
-    for (size_t d = 0; d < planes; d++) p->values[d * p->size] = (uint8_t)(1 << (coder->bits - 1));
+    memset(p->values, 1 << (coder->bits - 1), (size_t)(p->size * planes)); /* what the border stands for */
     return tod__decode_steps(p, coder, level) ? TOD_OK : TOD_ERROR_PLANES;
 }
-
-/* ---- latents in memory ------------------------------------------------------------------------------------------- */
 
 /* Writes fields of bits one after another into zeros, or only counts them where there are no words. */
 typedef struct tod__writer {
@@ -922,65 +808,58 @@ typedef struct tod__range {
     uint8_t low[TOD__BLOCKS + 1], bits[TOD__BLOCKS + 1];
 } tod__range;
 
-static void tod__find_range(tod__range *of, const uint8_t *plane, size_t place[TOD__BLOCKS][TOD__TEXELS],
-                            const uint32_t valid[TOD__BLOCKS]) {
-    int least = 255, most = 0;
-    for (int j = 0; j < TOD__BLOCKS; j++) {
-        int low = 255, high = 0;
-        for (int i = 0; i < TOD__TEXELS; i++) {
-            if (!(valid[j] >> i & 1)) continue;
-            low = tod__min(low, plane[place[j][i]]);
-            high = tod__max(high, plane[place[j][i]]);
-        }
-        of->low[j] = (uint8_t)low;
-        of->bits[j] = (uint8_t)(valid[j] ? tod__bit_length((uint32_t)(high - low)) : 0);
-        least = tod__min(least, low);
-        most = tod__max(most, high);
-    }
-    of->low[TOD__BLOCKS] = (uint8_t)least;
-    of->bits[TOD__BLOCKS] = (uint8_t)tod__bit_length((uint32_t)(most - least));
-}
-
 /* Writes the record of group (gx, gy), from a new word on; the group's entry in the index is returned. */
 static uint32_t tod__pack_group(const tod__level *level, int bits, const tod__planes *p, int gx, int gy, tod__range *of,
                                 tod__writer *to) {
-    size_t place[TOD__BLOCKS][TOD__TEXELS];
-    uint32_t valid[TOD__BLOCKS], any = 0, all = 0xFFFF, entry = (uint32_t)(to->bit / 32);
-    int dim = level->channels;
-    for (int j = 0; j < TOD__BLOCKS; j++) {
-        valid[j] = 0;
-        for (int i = 0; i < TOD__TEXELS; i++) {
-            int x = gx * TOD__GROUP + (j & 3) * 4 + (i & 3), y = gy * TOD__GROUP + (j >> 2) * 4 + (i >> 2);
-            place[j][i] = (size_t)(y + 2) * p->row + 2 + (size_t)x;
-            if (x < level->width && y < level->height && p->valid[place[j][i]]) valid[j] |= 1u << i;
-        }
-        any |= valid[j];
-        all &= valid[j];
+    enum { ALL = TOD__BLOCKS }; /* behind the blocks: the group */
+    size_t place[TOD__BLOCKS * TOD__TEXELS];
+    uint32_t valid[TOD__BLOCKS] = {0}, entry = (uint32_t)(to->bit / 32);
+    int dim = level->channels, count = 0;
+    for (int k = 0; k < TOD__BLOCKS * TOD__TEXELS; k++) {
+        int x = gx * TOD__GROUP + (k >> 4 & 3) * 4 + (k & 3), y = gy * TOD__GROUP + (k >> 6) * 4 + (k >> 2 & 3);
+        place[k] = (size_t)(y + 2) * p->row + 2 + (size_t)x;
+        int is_valid = x < level->width && y < level->height && p->valid[place[k]];
+        valid[k >> 4] |= (uint32_t)is_valid << (k & 15);
+        count += is_valid;
     }
-    if (!any) return TOD__EMPTY;
-    for (int c = 0; c < dim; c++) tod__find_range(&of[c], p->values + (size_t)c * p->size, place, valid);
+    if (!count) return TOD__EMPTY;
+    int is_full = count == TOD__BLOCKS * TOD__TEXELS;
+    for (int c = 0; c < dim; c++) {
+        const uint8_t *plane = p->values + (size_t)c * p->size;
+        uint8_t *low = of[c].low, high[ALL + 1] = {0};
+        memset(low, 255, sizeof of[c].low);
+        for (int k = 0; k < TOD__BLOCKS * TOD__TEXELS; k++) {
+            if (!(valid[k >> 4] >> (k & 15) & 1)) continue;
+            low[k >> 4] = (uint8_t)tod__min(low[k >> 4], plane[place[k]]);
+            high[k >> 4] = (uint8_t)tod__max(high[k >> 4], plane[place[k]]);
+        }
+        for (int j = 0; j <= ALL; j++) {
+            of[c].bits[j] = (uint8_t)(high[j] > low[j] ? tod__bit_length((uint32_t)(high[j] - low[j])) : 0);
+            low[ALL] = (uint8_t)tod__min(low[ALL], low[j]);
+            high[ALL] = (uint8_t)tod__max(high[ALL], high[j]);
+        }
+    }
     for (int j = 0; j < TOD__BLOCKS; j++) {
         uint32_t size = 0;
         for (int c = 0; c < dim; c++) size += of[c].bits[j];
         tod__put(to, level->size_bits, size);
     }
-    for (int j = 0; j < TOD__BLOCKS && all != 0xFFFF; j++) tod__put(to, TOD__TEXELS, valid[j]);
+    for (int j = 0; j < TOD__BLOCKS && !is_full; j++) tod__put(to, TOD__TEXELS, valid[j]);
     for (int c = 0; c < dim; c++) {
-        tod__put(to, bits, of[c].low[TOD__BLOCKS]);
-        tod__put(to, level->width_bits, of[c].bits[TOD__BLOCKS]);
+        tod__put(to, bits, of[c].low[ALL]);
+        tod__put(to, level->width_bits, of[c].bits[ALL]);
     }
     for (int j = 0; j < TOD__BLOCKS; j++) {
         for (int c = 0; c < dim && valid[j]; c++) {
-            tod__put(to, of[c].bits[TOD__BLOCKS], (uint32_t)(of[c].low[j] - of[c].low[TOD__BLOCKS]));
-            tod__put(to, tod__bit_length(of[c].bits[TOD__BLOCKS]), of[c].bits[j]);
+            tod__put(to, of[c].bits[ALL], (uint32_t)(of[c].low[j] - of[c].low[ALL]));
+            tod__put(to, tod__bit_length(of[c].bits[ALL]), of[c].bits[j]);
         }
     }
-    for (int j = 0; j < TOD__BLOCKS; j++)
-        for (int i = 0; i < TOD__TEXELS; i++)
-            for (int c = 0; c < dim && valid[j] >> i & 1; c++)
-                tod__put(to, of[c].bits[j], p->values[(size_t)c * p->size + place[j][i]] - (uint32_t)of[c].low[j]);
+    for (int k = 0; k < TOD__BLOCKS * TOD__TEXELS; k++)
+        for (int c = 0; c < dim && valid[k >> 4] >> (k & 15) & 1; c++)
+            tod__put(to, of[c].bits[k >> 4], p->values[(size_t)c * p->size + place[k]] - (uint32_t)of[c].low[k >> 4]);
     to->bit = (to->bit + 31) & ~(uint64_t)31;
-    return all == 0xFFFF ? entry : entry | TOD__PARTIAL;
+    return is_full ? entry : entry | TOD__PARTIAL;
 }
 
 /* Packs a level: once to count words, once to write them. */
@@ -1005,7 +884,7 @@ static tod_error tod__pack(tod_map *map, tod__level *level, tod__chunk **memory,
     return TOD_OK;
 }
 
-/* ---- F2 ---------------------------------------------------------------------------------------------------------- */
+/* ---- F2, and the texels that go through it ----------------------------------------------------------------------- */
 
 static size_t tod__hour_floats(const tod_map *map) { return ((size_t)(map->z_dim + map->hidden) + 1) * TOD__RGBX; }
 
@@ -1052,12 +931,12 @@ static void tod__blend_hours(const tod_map *map, double hour, float *to) {
     share = share > 1 ? 1 : share;
     if (map->steps[first] >= 0) /* a frame that is baked at the event itself stays on its own side of it */
         share = offset > map->steps[first] - near && offset > 0;
-    const float *a = map->by_hour + (size_t)first * floats;
-    const float *b = map->by_hour + (size_t)((first + 1) % count) * floats;
+    const float *a = map->by_hour + (size_t)first * floats, *b = map->by_hour + (size_t)((first + 1) % count) * floats;
     for (size_t i = 0; i < floats; i++) to[i] = (float)(1 - share) * a[i] + (float)share * b[i];
 }
 
 #if TOD__WIDE > 4
+#include <immintrin.h>
 #if TOD__WIDE == 16
 typedef __m512 tod__v;
 #define TOD__MM(name) _mm512_##name
@@ -1075,12 +954,9 @@ typedef __m256 tod__v;
 #if TOD__WIDE == 4 /* vectors of gcc and clang, on any processor */
 typedef float tod__v __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t tod__vi __attribute__((vector_size(16)));
-static tod__v tod__spread(float x) {
-    tod__v v = {x, x, x, x};
-    return v;
-}
-#define TOD__SPREAD(x) tod__spread(x)
-#define TOD__RELU(v) ((tod__v)((tod__vi)(v) & ((v) > tod__spread(0))))
+static const tod__v tod__zero = {0, 0, 0, 0};
+#define TOD__SPREAD(x) ((x) - tod__zero)
+#define TOD__RELU(v) ((tod__v)((tod__vi)(v) & ((v) > tod__zero)))
 #else
 typedef float tod__v;
 #define TOD__SPREAD(x) (x)
@@ -1091,21 +967,21 @@ typedef float tod__v;
 #define TOD__MADD(x, y, sum) ((sum) + (x) * (y))
 #endif
 
-/* out[k][.] = max(0, sum over i of w[i][k] x[i][.]) for `rows` k and one or two vectors of what stands side by side in
- * x; each step is the distance from one i, or of `out` from one k, to the next. Eight sums keep the processor busy. */
-TOD__INLINE void tod__product(int rows, int vectors, const float *w, int w_step, const float *x, int x_step, int count,
-                              float *out, int out_step) {
+/* out[k][.] = max(0, sum over i of w[i][k] x[i][.]) for `rows` k and one or two vectors side by side in x; each step is
+ * the distance from one i, or of `out` from one k, to the next. Eight sums keep the processor busy. */
+static inline void tod__product(int rows, int vectors, const float *w, int w_step, const float *x, int x_step,
+                                int count, float *out, int out_step) {
     tod__v a[8], b[8];
-    TOD__UNROLL for (int k = 0; k < rows; k++) a[k] = b[k] = TOD__SPREAD(0.0f);
+    for (int k = 0; k < rows; k++) a[k] = b[k] = TOD__SPREAD(0.0f);
     for (int i = 0; i < count; i++, w += w_step, x += x_step) {
         tod__v x0 = TOD__LOAD(x), x1 = TOD__LOAD(x + (vectors - 1) * TOD__WIDE);
-        TOD__UNROLL for (int k = 0; k < rows; k++) {
+        for (int k = 0; k < rows; k++) {
             tod__v w0 = TOD__SPREAD(w[k]);
             a[k] = TOD__MADD(w0, x0, a[k]);
             if (vectors == 2) b[k] = TOD__MADD(w0, x1, b[k]);
         }
     }
-    TOD__UNROLL for (int k = 0; k < rows; k++) {
+    for (int k = 0; k < rows; k++) {
         TOD__STORE(out + k * out_step, TOD__RELU(a[k]));
         if (vectors == 2) TOD__STORE(out + k * out_step + TOD__WIDE, TOD__RELU(b[k]));
     }
@@ -1120,16 +996,12 @@ static void tod__layer(float *out, int outputs, const float *in, int inputs, con
         tod__product(1, 2, in, TOD__ROW, weight + o, outputs, inputs, some, 0);
         for (int k = 0; k < 2 * TOD__WIDE && o + k < outputs; k++) out[(o + k) * TOD__ROW] = some[k];
     }
-    for (; o + 8 <= outputs && lanes <= TOD__WIDE; o += 8)
-        tod__product(8, 1, weight + o, outputs, in, TOD__ROW, inputs, out + o * TOD__ROW, TOD__ROW);
     for (; o + 8 <= outputs && TOD__WIDE == 16; o += 8) /* there are registers for sixteen sums */
         tod__product(8, 2, weight + o, outputs, in, TOD__ROW, inputs, out + o * TOD__ROW, TOD__ROW);
     for (; o < outputs; o += 4)
         for (int lane = 0; lane < lanes; lane += 2 * TOD__WIDE)
             tod__product(4, 2, weight + o, outputs, in + lane, TOD__ROW, inputs, out + o * TOD__ROW + lane, TOD__ROW);
 }
-
-/* ---- texels ------------------------------------------------------------------------------------------------------ */
 
 /* The beginning of a group's record, as it is read. */
 typedef struct tod__record {
@@ -1140,15 +1012,14 @@ typedef struct tod__record {
     uint32_t payload[TOD__BLOCKS]; /* first bit of a block's texels */
     int *base, *wide;              /* of the channels in the group: smallest value, bits of the blocks' differences */
     int *offset, *most;            /* where they are in a block's header; the largest number of bits there */
-    int *low, *narrow;             /* in the block that was read last */
 } tod__record;
 
-/* Where the colour of a lane is added. */
-typedef struct tod__target {
-    float *rgb;
+/* A texel whose colour is added somewhere. */
+typedef struct tod__tap {
+    uint32_t place; /* tod__place, or the lane once it has one */
+    uint32_t to;    /* floats from the first of the colours on */
     float weight;
-    int lane; /* before there is one: the texel in its block */
-} tod__target;
+} tod__tap;
 
 /* What decoding works in: the texels that go through F2 next, lane by lane. Behind z and behind each hidden layer is a
  * row of ones, for the biases. */
@@ -1158,19 +1029,20 @@ typedef struct tod__scratch {
     float *h;    /* hidden x lanes: the layer before */
     float *hour; /* F2's last layer at the hour */
     float rgbx[TOD__RGBX * TOD__ROW];
-    int lanes, target_count; /* that are used */
-    tod__target targets[TOD__TARGETS];
-    int *varied; /* room for the channels of a block whose values differ */
+    int lanes;   /* that are used */
+    float *low;  /* of the channels of a block: z of the smallest values */
+    int *narrow; /* bits of the texels' differences */
+    int *varied; /* those that have some */
     tod__chunk *memory;
     float on_stack[6016];
 } tod__scratch;
 
 static tod_error tod__begin(const tod_map *map, double hour, tod__scratch *scratch) {
     size_t z_dim = (size_t)map->z_dim, hidden = (size_t)map->hidden, rows = (z_dim + 1 + 2 * (hidden + 1)) * TOD__ROW;
-    size_t floats = rows + tod__hour_floats(map) + TOD__OVER;
-    size_t ints = z_dim + 6 * (z_dim + 8 * (size_t)map->level_count), bytes = 4 * (floats + ints + 16);
+    size_t floats = rows + tod__hour_floats(map) + TOD__OVER, channels = z_dim + 8; /* vectors of 8 may be read */
+    size_t bytes = 4 * (floats + channels * (3 + 4 * (size_t)map->level_count) + 16);
     scratch->memory = NULL;
-    scratch->lanes = scratch->target_count = 0;
+    scratch->lanes = 0;
     if (!(hour > -1e9 && hour < 1e9)) return TOD_ERROR_ARGUMENT;
     float *room = scratch->on_stack;
     if (bytes > sizeof scratch->on_stack) room = (float *)tod__take_memory(&scratch->memory, bytes, 1);
@@ -1178,26 +1050,29 @@ static tod_error tod__begin(const tod_map *map, double hour, tod__scratch *scrat
     scratch->z = room + (64 - ((uintptr_t)room & 63)) / sizeof(float); /* vectors within cache lines */
     scratch->h = scratch->z + (z_dim + 1 + hidden + 1) * TOD__ROW;
     scratch->hour = scratch->z + rows;
-    scratch->varied = (int *)(void *)(scratch->z + floats);
-    int *fields = scratch->varied + z_dim;
+    scratch->low = scratch->z + floats;
+    scratch->narrow = (int *)(void *)(scratch->low + channels);
+    scratch->varied = scratch->narrow + channels;
     float *ones = scratch->z + z_dim * TOD__ROW;
     memset(scratch->z, 0, z_dim * TOD__ROW * sizeof(float)); /* lanes may be computed that nobody filled */
     for (size_t k = 0; k < TOD__ROW; k++)
         ones[k] = ones[(hidden + 1) * TOD__ROW + k] = ones[2 * (hidden + 1) * TOD__ROW + k] = 1;
     for (int k = 0; k < map->level_count; k++) {
         tod__record *record = &scratch->records[k];
-        int **of[6] = {&record->base, &record->wide, &record->offset, &record->most, &record->low, &record->narrow};
         record->group = TOD__EMPTY;
-        for (int i = 0; i < 6; i++, fields += map->levels[k].channels + 8) *of[i] = fields;
+        record->base = scratch->varied + channels * (size_t)(1 + 4 * k);
+        record->wide = record->base + channels;
+        record->offset = record->wide + channels;
+        record->most = record->offset + channels;
     }
-    memset(scratch->varied, 0, ints * sizeof(int));
+    memset(scratch->varied, 0, channels * (1 + 4 * (size_t)map->level_count) * sizeof(int));
     tod__blend_hours(map, hour, scratch->hour);
     memset(scratch->hour + tod__hour_floats(map), 0, TOD__OVER * sizeof(float));
     return TOD_OK;
 }
 
 /* Adds the colours of all lanes to what they are for. */
-static void tod__flush(const tod_map *map, tod__scratch *s) {
+static void tod__flush(const tod_map *map, tod__scratch *s, const tod__tap *taps, const tod__tap *end, float *rgb) {
     float *last = s->z + (size_t)(map->z_dim + 1) * TOD__ROW, *in = s->z;
     const float *weight = map->f2, ceiling = map->info.is_radiance ? 3e38f : 1;
     int inputs = map->z_dim + 1;
@@ -1208,13 +1083,13 @@ static void tod__flush(const tod_map *map, tod__scratch *s) {
         in = out;
     }
     tod__layer(s->rgbx, TOD__RGBX, s->z, map->z_dim + 1 + map->hidden, s->hour, s->lanes);
-    for (const tod__target *to = s->targets, *end = to + s->target_count; to < end; to++) {
+    for (; taps < end; taps++) {
         for (int c = 0; c < 3; c++) {
-            float value = s->rgbx[c * TOD__ROW + to->lane];
-            to->rgb[c] += to->weight * (value < ceiling ? value : ceiling);
+            float value = s->rgbx[c * TOD__ROW + taps->place];
+            rgb[taps->to + c] += taps->weight * (value < ceiling ? value : ceiling);
         }
     }
-    s->lanes = s->target_count = 0;
+    s->lanes = 0;
 }
 
 /* `count` <= 25 bits of a record. */
@@ -1224,30 +1099,26 @@ static uint32_t tod__bits(const uint32_t *record, uint32_t bit, int count) {
 }
 
 /* Where texel (x, y) of a level is: 256 times its group, 16 times the block in it, and the number in the block. */
-TOD__INLINE uint32_t tod__place(const tod__level *level, int x, int y) {
+static inline uint32_t tod__place(const tod__level *level, int x, int y) {
     uint32_t across = ((uint32_t)level->width + TOD__GROUP - 1) / TOD__GROUP;
     uint32_t group = (uint32_t)(y >> 4) * across + (uint32_t)(x >> 4);
     return group << 8 | (uint32_t)((y >> 2 & 3) << 6 | (x >> 2 & 3) << 4 | (y & 3) << 2 | (x & 3));
 }
 
-/* Whether a texel is valid, without reading more of the record. */
-static int tod__valid_at(const tod__level *level, uint32_t place) {
-    uint32_t entry = level->index[place >> 8];
-    uint32_t flag = TOD__BLOCKS * (uint32_t)level->size_bits + (place & 255);
-    if (entry == TOD__EMPTY || !(entry & TOD__PARTIAL)) return entry != TOD__EMPTY;
-    return (int)tod__bits(level->words + (entry & ~TOD__PARTIAL), flag, 1);
+/* Which texels of a block are valid, without reading more of the record. Nobody can foresee it: no branches. */
+static inline uint32_t tod__valid_in(const tod__level *level, uint32_t block) {
+    uint32_t entry = level->index[(int)(block >> 4)], is_full = !(entry & TOD__PARTIAL), is_empty = entry == TOD__EMPTY;
+    uint32_t bit = TOD__TEXELS * ((uint32_t)level->size_bits + (block & 15));
+    uint32_t word = level->words[(int)(((entry & ~TOD__PARTIAL) + (bit >> 5)) & ((is_full | is_empty) - 1))];
+    return (word >> (bit & 31) | (0 - is_full)) & (is_empty - 1) & 0xFFFF;
 }
 
-static const uint8_t tod__lengths[9] = {0, 1, 2, 2, 3, 3, 3, 3, 4}; /* in bits */
-
-/* Reads all that is before the blocks' headers, unless it was read last. */
+/* Reads all that is before the blocks' headers of a group with a valid texel, unless it was read last. */
 static tod__record *tod__read_record(const tod__level *level, int bits, uint32_t group, tod__record *of) {
     uint32_t entry = level->index[group], bit = 0, fields = 0;
     int pair = bits + level->width_bits;
     if (of->group == group) return of;
     of->group = group;
-    memset(of->valid, 0, sizeof of->valid);
-    if (entry == TOD__EMPTY) return of;
     of->words = level->words + (entry & ~TOD__PARTIAL);
     for (int j = 0; j < TOD__BLOCKS; j++, bit += (uint32_t)level->size_bits)
         of->size[j] = tod__bits(of->words, bit, level->size_bits);
@@ -1255,11 +1126,12 @@ static tod__record *tod__read_record(const tod__level *level, int bits, uint32_t
         of->valid[j] = entry & TOD__PARTIAL ? tod__bits(of->words, bit, TOD__TEXELS) : 0xFFFF;
     for (int c = 0; c < level->channels; c++, bit += (uint32_t)pair) {
         uint32_t both = tod__bits(of->words, bit, pair);
+        int length = tod__bit_length(both >> bits);
         of->base[c] = (int)(both & ((1u << bits) - 1));
         of->wide[c] = (int)(both >> bits);
         of->offset[c] = (int)fields;
-        of->most[c] = (1 << tod__lengths[of->wide[c]]) - 1;
-        fields += (uint32_t)(of->wide[c] + tod__lengths[of->wide[c]]);
+        of->most[c] = (1 << length) - 1;
+        fields += (uint32_t)(of->wide[c] + length);
     }
     for (int j = 0; j < TOD__BLOCKS; bit += of->valid[j++] ? fields : 0) of->header[j] = bit;
     for (int j = 0; j < TOD__BLOCKS; bit += (uint32_t)tod__popcount(of->valid[j]) * of->size[j], j++)
@@ -1274,138 +1146,111 @@ static __m256i tod__windows(const uint32_t *words, __m256i bits) {
     return _mm256_srlv_epi32(window, _mm256_and_si256(bits, _mm256_set1_epi32(7)));
 }
 #define TOD__INTS(from) _mm256_loadu_si256((const __m256i *)(const void *)(from))
+#define TOD__Z(value, step, low) _mm256_fmadd_ps(_mm256_cvtepi32_ps(value), _mm256_set1_ps(step), low)
 #endif
 
-/* The smallest values of a block, and the bits of what its texels add to them. */
-static void tod__read_header(const tod__level *level, tod__record *of, uint32_t j) {
+/* z of a level at the valid texels `which` of a block, bit by bit, to as many lanes, or to one where they are the same;
+ * up to 15 lanes behind them are written too. Whether they differ is returned. */
+static int tod__read_block(const tod_map *map, tod__scratch *s, int k, uint32_t block, uint32_t which, float *z) {
+    const tod__level *level = &map->levels[k];
+    tod__record *of = tod__read_record(level, map->info.latent_bits, block >> 4, &s->records[k]);
+    uint32_t first[TOD__TEXELS + 1], j = block & 15, bit = of->payload[j];
+    int varied = 0, count = 0;
+    for (int i = 0; i < TOD__TEXELS; i++) first[i] = bit;
+    for (int i = 0; i < TOD__TEXELS; i++) {
+        first[count] = bit;
+        count += which >> i & 1;
+        bit += of->valid[j] >> i & 1 ? of->size[j] : 0;
+    }
 #if TOD__WIDE >= 8
     for (int c = 0; c < level->channels; c += 8) {
-        __m256i bit = _mm256_add_epi32(TOD__INTS(of->offset + c), _mm256_set1_epi32((int)of->header[j]));
-        __m256i both = tod__windows(of->words, bit), wide = TOD__INTS(of->wide + c), all = _mm256_set1_epi32(-1);
+        __m256i at = _mm256_add_epi32(TOD__INTS(of->offset + c), _mm256_set1_epi32((int)of->header[j]));
+        __m256i both = tod__windows(of->words, at), wide = TOD__INTS(of->wide + c), all = _mm256_set1_epi32(-1);
         __m256i low = _mm256_andnot_si256(_mm256_sllv_epi32(all, wide), both);
-        __m256i narrow = _mm256_and_si256(_mm256_srlv_epi32(both, wide), TOD__INTS(of->most + c));
-        _mm256_storeu_si256((__m256i *)(void *)(of->low + c), _mm256_add_epi32(TOD__INTS(of->base + c), low));
-        _mm256_storeu_si256((__m256i *)(void *)(of->narrow + c), narrow);
+        __m256i bits = _mm256_and_si256(_mm256_srlv_epi32(both, wide), TOD__INTS(of->most + c));
+        low = _mm256_add_epi32(TOD__INTS(of->base + c), low);
+        _mm256_storeu_ps(s->low + c, TOD__Z(low, map->step, _mm256_set1_ps(-1.0f)));
+        _mm256_storeu_si256((__m256i *)(void *)(s->narrow + c), bits);
+    }
+    for (int c = 0; c < level->channels; c++) {
+        tod__v value = TOD__SPREAD(s->low[c]); /* of all texels, unless they differ */
+        for (int i = 0; i < count; i += TOD__WIDE) TOD__STORE(z + c * TOD__ROW + i, value);
+        s->varied[varied] = c;
+        varied += s->narrow[c] > 0;
+    }
+    for (int i = 0; i < count; i += 8) {
+        __m256i at = TOD__INTS(first + i), window = at;
+        for (int k = 0, left = 0; k < varied; k++) {
+            int c = s->varied[k], bits = s->narrow[c];
+            if (left < bits) {
+                window = tod__windows(of->words, at);
+                left = 25;
+            }
+            __m256i value = _mm256_and_si256(window, _mm256_set1_epi32((1 << bits) - 1));
+            window = _mm256_srl_epi32(window, _mm_cvtsi32_si128(bits));
+            at = _mm256_add_epi32(at, _mm256_set1_epi32(bits));
+            left -= bits;
+            _mm256_storeu_ps(z + c * TOD__ROW + i, TOD__Z(value, map->step, _mm256_set1_ps(s->low[c])));
+        }
     }
 #else
     for (int c = 0; c < level->channels; c++) {
         int both = (int)tod__bits(of->words, of->header[j] + (uint32_t)of->offset[c], 12);
-        of->low[c] = of->base[c] + (both & ((1 << of->wide[c]) - 1));
-        of->narrow[c] = both >> of->wide[c] & of->most[c];
+        int bits = both >> of->wide[c] & of->most[c];
+        float low = map->step * (float)(of->base[c] + (both & ((1 << of->wide[c]) - 1))) - 1.0f;
+        for (int i = 0; i < count; first[i++] += (uint32_t)bits)
+            z[c * TOD__ROW + i] = bits ? map->step * (float)tod__bits(of->words, first[i], bits) + low : low;
+        varied += bits;
     }
 #endif
-}
-
-/* z of 8 texels of a block in the channels that are listed; first[i]: the first bit of a texel. */
-static void tod__unpack(const tod__record *of, const uint32_t first[8], const int *channels, int count, float step,
-                        float *z) {
-#if TOD__WIDE >= 8
-    __m256i bit = TOD__INTS(first), window = bit;
-    for (int k = 0, left = 0; k < count; k++) {
-        int c = channels[k], bits = of->narrow[c];
-        if (left < bits) {
-            window = tod__windows(of->words, bit);
-            left = 25;
-        }
-        __m256i value = _mm256_and_si256(window, _mm256_set1_epi32((1 << bits) - 1));
-        value = _mm256_add_epi32(value, _mm256_set1_epi32(of->low[c]));
-        window = _mm256_srl_epi32(window, _mm_cvtsi32_si128(bits));
-        bit = _mm256_add_epi32(bit, _mm256_set1_epi32(bits));
-        left -= bits;
-        _mm256_storeu_ps(z + c * TOD__ROW,
-                         _mm256_fmadd_ps(_mm256_cvtepi32_ps(value), _mm256_set1_ps(step), _mm256_set1_ps(-1.0f)));
-    }
-#else
-    for (int i = 0; i < 8; i++) {
-        uint32_t bit = first[i];
-        for (int k = 0; k < count; bit += (uint32_t)of->narrow[channels[k++]]) {
-            int c = channels[k], bits = of->narrow[c];
-            z[c * TOD__ROW + i] = step * (float)(of->low[c] + (int)tod__bits(of->words, bit, bits)) - 1.0f;
-        }
-    }
-#endif
-}
-
-/* z of a level at some texels of a block, all of them valid, to as many lanes, or to one where they are the same; up to
- * 15 lanes behind them are written too. Whether they differ is returned. */
-static int tod__read_block(const tod_map *map, tod__scratch *s, int k, uint32_t block, const tod__target *texels,
-                           int count, float *z) {
-    const tod__level *level = &map->levels[k];
-    tod__record *of = tod__read_record(level, map->info.latent_bits, block >> 4, &s->records[k]);
-    uint32_t first[TOD__TEXELS], j = block & 15;
-    int varied = 0;
-    tod__read_header(level, of, j);
-    for (int c = 0; c < level->channels; c++) {
-        float value = map->step * (float)of->low[c] - 1.0f; /* of all texels, unless they differ */
-        for (int i = 0; i < TOD__TEXELS; i++) z[c * TOD__ROW + i] = value;
-        s->varied[varied] = c;
-        varied += of->narrow[c] > 0;
-    }
-    for (int i = 0; i < TOD__TEXELS && varied; i++) {
-        uint32_t before = (1u << texels[i < count ? i : 0].lane) - 1;
-        first[i] = of->payload[j] + (uint32_t)tod__popcount(of->valid[j] & before) * of->size[j];
-    }
-    for (int i = 0; i < count && varied; i += 8) tod__unpack(of, first + i, s->varied, varied, map->step, z + i);
     return varied > 0;
 }
 
-/* Has the colours of some valid texels of a block of the map, at most 16, added to what they are for. */
-static void tod__add_texels(const tod_map *map, tod__scratch *s, uint32_t block, const tod__target *texels, int count) {
-    int across = (map->info.width + TOD__GROUP - 1) / TOD__GROUP;
-    int left = (int)(block >> 4) % across * TOD__GROUP + (int)(block & 3) * 4;
-    int top = (int)(block >> 4) / across * TOD__GROUP + (int)(block >> 2 & 3) * 4;
-    if (s->lanes + count > TOD__LANES || s->target_count + count > TOD__TARGETS) tod__flush(map, s);
+/* z of all levels at the texels `which` of a block of the map, as tod__read_block. */
+static int tod__read_texels(const tod_map *map, tod__scratch *s, uint32_t block, uint32_t which) {
+    int across = (map->info.width + TOD__GROUP - 1) / TOD__GROUP, group = (int)(block >> 4);
+    int left = group % across * TOD__GROUP + (int)(block & 3) * 4;
+    int top = group / across * TOD__GROUP + (int)(block >> 2 & 3) * 4;
     float *z = s->z + s->lanes;
-    int differ = tod__read_block(map, s, 0, block, texels, count, z) || map->level_count > 1;
+    int differ = tod__read_block(map, s, 0, block, which, z);
     for (int k = 1; k < map->level_count; k++) {
         const tod__level *level = &map->levels[k];
         z += (size_t)level[-1].channels * TOD__ROW;
-        for (int i = 0; i < count; i++) {
-            int x = (left + (texels[i].lane & 3)) / level->stride, y = (top + (texels[i].lane >> 2)) / level->stride;
-            uint32_t place = tod__place(level, x, y);
-            const tod__target texel = {NULL, 0, (int)(place & 15)};
-            tod__read_block(map, s, k, place >> 4, &texel, 1, z + i);
+        for (int i = 0, lane = 0; i < TOD__TEXELS; i++) {
+            if (!(which >> i & 1)) continue;
+            uint32_t place = tod__place(level, (left + (i & 3)) / level->stride, (top + (i >> 2)) / level->stride);
+            tod__read_block(map, s, k, place >> 4, 1u << (place & 15), z + lane++);
         }
     }
-    for (int i = 0; i < count; i++) {
-        s->targets[s->target_count] = texels[i];
-        s->targets[s->target_count++].lane = s->lanes + (differ ? i : 0);
+    return differ || map->level_count > 1;
+}
+
+/* Adds the colours of valid texels, sorted by blocks as far as may be, to what they are for. */
+static void tod__add_taps(const tod_map *map, tod__scratch *s, tod__tap *taps, const tod__tap *end, float *rgb) {
+    tod__tap *pending = taps; /* the first whose lane has not gone through F2 */
+    while (taps < end) {
+        tod__tap *first = taps;
+        uint32_t block = taps->place >> 4, which = 0;
+        for (; taps < end && taps->place >> 4 == block; taps++) which |= 1u << (taps->place & 15);
+        int count = tod__popcount(which);
+        if (s->lanes + count > TOD__LANES) {
+            tod__flush(map, s, pending, first, rgb);
+            pending = first;
+        }
+        int differ = tod__read_texels(map, s, block, which);
+        uint32_t ranked = differ ? which : 0;
+        for (; first < taps; first++)
+            first->place = (uint32_t)(s->lanes + tod__popcount(ranked & ((1u << (first->place & 15)) - 1)));
+        s->lanes += differ ? count : 1;
     }
-    s->lanes += differ ? count : 1;
-}
-
-/* ---- what is called ---------------------------------------------------------------------------------------------- */
-
-/* The next section: its size is in the header; *end moves behind it. 0: there is none, or it does not fit. */
-static size_t tod__section(const tod__header *t, const char *name, const uint8_t **end, const uint8_t *file_end) {
-    const tod__entry *sizes = tod__find(t, "sections");
-    const char *key = sizes->strings;
-    double bytes = 0;
-    for (int k = 0; k < sizes->string_count && sizes->number_count == sizes->string_count; k++, key += strlen(key) + 1)
-        if (strcmp(key, name) == 0) bytes = sizes->numbers[k];
-    if (!(bytes >= 1 && bytes <= TOD__MAX_COUNT && (size_t)bytes <= (size_t)(file_end - *end))) return 0;
-    *end += (size_t)bytes;
-    return (size_t)bytes;
-}
-
-/* For each texel a byte, 1 where it is valid. */
-static tod_error tod__read_mask(const tod_map *map, tod__chunk **memory, const uint8_t *data, size_t size,
-                                uint8_t **mask) {
-    size_t texels = (size_t)map->info.height * (size_t)map->info.width, bytes = (texels + 7) / 8;
-    uint8_t *packed = (uint8_t *)tod__zeros(memory, bytes, 1), any = 0;
-    *mask = (uint8_t *)tod__zeros(memory, texels, 1);
-    if (!packed || !*mask) return TOD_ERROR_MEMORY;
-    if (tod__inflate(data, size, packed, bytes))
-        for (size_t i = 0; i < texels; i++) any |= (*mask)[i] = packed[i >> 3] >> (7 - (i & 7)) & 1;
-    return any ? TOD_OK : TOD_ERROR_MASK;
+    tod__flush(map, s, pending, taps, rgb);
 }
 
 static tod_error tod__read_body(tod_map *map, tod__chunk **memory, const uint8_t *bytes, const uint8_t *end) {
     const uint8_t *at = bytes + TOD__PREFIX_BYTES;
     tod__header *t = (tod__header *)tod__zeros(memory, 1, sizeof *t);
-    uint32_t header_bytes = tod__u32(bytes + 12);
+    size_t sizes[2 + TOD__MAX_LEVELS], header_bytes = tod__u32(bytes + 12), all = 0;
     char name[16] = "planes";
-    uint8_t *mask = NULL;
     if (!t) return TOD_ERROR_MEMORY;
     if (header_bytes > TOD__MAX_HEADER_BYTES || header_bytes > (size_t)(end - at)) return TOD_ERROR_HEADER;
     t->at = (const char *)at;
@@ -1415,26 +1260,30 @@ static tod_error tod__read_body(tod_map *map, tod__chunk **memory, const uint8_t
     if (!error) tod__read_fields(map, t);
     if (!error) error = t->failed ? TOD_ERROR_HEADER : tod__place_events(map);
     if (error) return error;
-    map->step = 2.0f / (float)((1 << map->info.latent_bits) - 1);
-    size_t size = tod__section(t, "mask", &at, end);
-    error = size ? tod__read_mask(map, memory, at - size, size, &mask) : TOD_ERROR_SECTIONS;
-    if (error) return error;
-    size = tod__section(t, "f2", &at, end);
-    error = size ? tod__read_f2(map, at - size, size) : TOD_ERROR_SECTIONS;
-    for (int k = 0; k < map->level_count && !error; k++) {
-        int stride = map->levels[k].stride;
-        if (k) name[6] = '_';
-        for (int i = stride < 10 ? 1 : stride < 100 ? 2 : 3; i && k; i--, stride /= 10)
+    for (int k = 0; k < 2 + map->level_count; k++) { /* mask, f2, planes, planes_S of each stride S */
+        int stride = k > 2 ? map->levels[k - 2].stride : 0;
+        if (stride) name[6] = '_';
+        for (int i = stride < 10 ? 1 : stride < 100 ? 2 : 3; i && stride; i--, stride /= 10)
             name[6 + i] = (char)('0' + stride % 10);
-        size = tod__section(t, name, &at, end);
+        sizes[k] = (size_t)tod__integer(t, k == 0 ? "mask" : k == 1 ? "f2" : name, 1, TOD__MAX_COUNT);
+        all += sizes[k];
+    }
+    if (t->failed || all != (size_t)(end - at)) return TOD_ERROR_SECTIONS;
+    map->step = 2.0f / (float)((1 << map->info.latent_bits) - 1);
+    size_t mask_bytes = ((size_t)map->info.height * (size_t)map->info.width + 7) / 8;
+    uint8_t *mask = (uint8_t *)tod__zeros(memory, mask_bytes, 1);
+    if (!mask) return TOD_ERROR_MEMORY;
+    if (!tod__inflate(at, sizes[0], mask, mask_bytes)) return TOD_ERROR_MASK;
+    error = tod__read_f2(map, at + sizes[0], sizes[1]);
+    at += sizes[0] + sizes[1];
+    for (int k = 0; k < map->level_count && !error; at += sizes[2 + k++]) {
         tod__chunk *own = NULL;
         tod__planes planes;
-        tod__level *level = &map->levels[k];
-        error = size ? tod__read_planes(&planes, &own, map, level, mask, at - size, size) : TOD_ERROR_SECTIONS;
-        if (!error) error = tod__pack(map, level, &own, &planes);
+        error = tod__read_planes(&planes, &own, map, &map->levels[k], mask, at, sizes[2 + k]);
+        if (!error) error = tod__pack(map, &map->levels[k], &own, &planes);
         tod__free(own);
     }
-    return error || at == end ? error : TOD_ERROR_SECTIONS;
+    return error;
 }
 
 TOD_API tod_error tod_open(const void *bytes, size_t size, tod_map **opened) {
@@ -1442,11 +1291,9 @@ TOD_API tod_error tod_open(const void *bytes, size_t size, tod_map **opened) {
     const uint8_t *data = (const uint8_t *)bytes;
     uint8_t digest[TOD__DIGEST_BYTES];
     tod__chunk *own = NULL, *memory = NULL;
-    if (!opened) return TOD_ERROR_ARGUMENT;
-    *opened = NULL;
-    if (!bytes) return TOD_ERROR_ARGUMENT;
-    if (size < TOD__PREFIX_BYTES + TOD__DIGEST_BYTES || memcmp(data, magic, sizeof magic) != 0)
-        return TOD_ERROR_NOT_A_BUNDLE;
+    if (opened) *opened = NULL;
+    if (!opened || !bytes) return TOD_ERROR_ARGUMENT;
+    if (size < TOD__PREFIX_BYTES + TOD__DIGEST_BYTES || memcmp(data, magic, 8) != 0) return TOD_ERROR_NOT_A_BUNDLE;
     if (tod__u32(data + 8) < 1 || tod__u32(data + 8) > TOD__VERSION) return TOD_ERROR_VERSION;
     size -= TOD__DIGEST_BYTES;
     tod__sha256(data, size, digest);
@@ -1467,10 +1314,7 @@ TOD_API tod_error tod_open(const void *bytes, size_t size, tod_map **opened) {
     return error;
 }
 
-TOD_API void tod_close(tod_map *map) {
-    if (map) tod__free(map->memory); /* the map is in it */
-}
-
+TOD_API void tod_close(tod_map *map) { tod__free(map ? map->memory : NULL); } /* the map is in it */
 TOD_API const tod_info *tod_get_info(const tod_map *map) { return &map->info; }
 
 TOD_API const char *tod_error_string(tod_error error) {
@@ -1503,74 +1347,60 @@ static const tod_lightmap *tod__lightmap(const tod_map *map, int lightmap) {
 TOD_API int tod_is_valid(const tod_map *map, int lightmap, int x, int y) {
     const tod_lightmap *part = tod__lightmap(map, lightmap);
     if (!part || x < 0 || y < 0 || x >= part->width || y >= part->height) return 0;
-    return tod__valid_at(&map->levels[0], tod__place(&map->levels[0], x, y + part->first_row));
+    uint32_t place = tod__place(&map->levels[0], x, y + part->first_row);
+    return tod__valid_in(&map->levels[0], place >> 4) >> (place & 15) & 1;
 }
 
-/* What one texel adds to the colour at one of the points. */
-typedef struct tod__tap {
-    uint32_t place, point;
-    float weight;
-} tod__tap;
-
-#define TOD__FEW ((size_t)32)       /* taps that are not sorted */
-#define TOD__MANY ((size_t)1 << 17) /* that are sorted together */
-
-/* The texel around a coordinate in [0, 1] along an axis; of two that are as near the first. */
-TOD__INLINE int tod__nearest(float u, int size) {
-    double place = (double)u * size;
-    place = place > 0 ? (place < size ? place : size) : 0; /* 0 for what is not a number */
-    int texel = (int)place;
-    return texel - (texel > 0 && texel == place);
-}
-
-/* The two texels around a coordinate in [0, 1] along an axis, and the weight of the second. The border goes on outside;
- * so close to a centre as single precision can tell, a point is there. */
-TOD__INLINE double tod__around(float u, int size, int texels[2]) {
-    double place = (double)u * size - 0.5;
-    place = place > 0 ? (place < size - 1 ? place : size - 1) : 0; /* 0 for what is not a number */
-    texels[0] = (int)place;
-    double share = place - texels[0];
-    if (1 - share <= size / 16777216.0) {
-        texels[0]++;
-        share = 0;
+/* Of every other coordinate, in [0, 1], the texel at or before it, and the weight of the one behind it. The border goes
+ * on outside; so close to a centre as single precision can tell, a point is there. */
+static void tod__around(const float *uv, int count, int size, int *texel, float *share) {
+    const double near = size / 16777216.0, last = size - 1;
+    for (int k = 0; k < count; k++) {
+        double place = (double)uv[2 * k] * size - 0.5;
+        place = place > 0 ? place : 0; /* also for what is not a number */
+        place = place < last ? place : last;
+        texel[k] = tod__min((int)(place + near), size - 1);
+        place -= texel[k];
+        share[k] = (float)(place * (place > near));
     }
-    texels[1] = tod__min(texels[0] + 1, size - 1);
-    return share <= size / 16777216.0 ? 0 : share;
 }
 
-/* The taps of a point, at most 4, the largest weight first; their number is returned. */
-TOD__INLINE int tod__find_taps(const tod_map *map, const tod_lightmap *part, const float uv[2], tod_filter filter,
-                               uint32_t point, tod__tap *taps) {
-    int columns[2], rows[2], count = 0;
-    double across[2], down[2], sum = 0; /* shares of the columns and of the rows */
-    if (filter == TOD_NEAREST) { /* mostly the texel itself is valid, or it lies far from any that is */
-        int x = tod__nearest(uv[0], part->width), y = tod__nearest(uv[1], part->height) + part->first_row;
-        taps->place = tod__place(&map->levels[0], x, y);
-        taps->point = point;
-        taps->weight = 1;
-        if (tod__valid_at(&map->levels[0], taps->place)) return 1;
-        if (map->levels[0].index[taps->place >> 8] == TOD__EMPTY && ((x + 1) & 15) > 1 && ((y + 1) & 15) > 1) return 0;
-    }
-    across[1] = tod__around(uv[0], part->width, columns);
-    across[0] = 1 - across[1];
-    down[1] = tod__around(uv[1], part->height, rows);
-    down[0] = 1 - down[1];
-    /* What the largest weight is of, and what to flip for the second: 1 the column, 2 the row. */
-    int right = across[1] > across[0], below = down[1] > down[0];
-    int second = 2 - ((across[!right] > down[!below]) | ((across[!right] == down[!below]) & !below));
-    for (int k = 0; k < 4 && !(filter == TOD_NEAREST && count); k++) {
-        int flip = k == 1 ? second : k == 2 ? 3 - second : k, x = right ^ (flip & 1), y = below ^ flip >> 1;
-        uint32_t place = tod__place(&map->levels[0], columns[x], rows[y] + part->first_row);
-        double weight = across[x] * down[y];
-        if (weight > 0 && tod__valid_at(&map->levels[0], place)) {
-            taps[count].place = place;
-            taps[count].point = point;
-            taps[count].weight = filter == TOD_NEAREST ? 1 : (float)weight;
-            sum += taps[count++].weight;
+/* The valid texels around at most TOD__POINTS points, `most` (1 or 4) of each, whose colours go from `to` on; how many
+ * there are is returned. */
+static uint32_t tod__find_taps(const tod_map *map, const tod_lightmap *part, const float *uv, int count, int most,
+                               uint32_t to, tod__tap *taps) {
+    const tod__level *level = &map->levels[0];
+    int column[TOD__POINTS], row[TOD__POINTS];
+    float right[TOD__POINTS], below[TOD__POINTS], weight[4][TOD__POINTS];
+    uint32_t place[4][TOD__POINTS], found = 0;
+    tod__around(uv, count, part->width, column, right);
+    tod__around(uv + 1, count, part->height, row, below);
+    for (int c = 0; c < 4; c++) {
+        for (int k = 0; k < count; k++) {
+            int x = tod__min(column[k] + (c & 1), part->width - 1), y = tod__min(row[k] + (c >> 1), part->height - 1);
+            place[c][k] = tod__place(level, x, y + part->first_row);
+        }
+        for (int k = 0; k < count; k++) {
+            float across = c & 1 ? right[k] : 1 - right[k], down = c >> 1 ? below[k] : 1 - below[k];
+            uint32_t is_valid = tod__valid_in(level, place[c][k] >> 4) >> (place[c][k] & 15) & 1;
+            weight[c][k] = across * down * (float)is_valid;
+        }
+        for (int k = 0; k < count && c && most == 1; k++) { /* the first one becomes the largest */
+            int is_more = weight[c][k] > weight[0][k];
+            weight[0][k] = is_more ? weight[c][k] : weight[0][k];
+            place[0][k] = is_more ? place[c][k] : place[0][k];
         }
     }
-    for (int k = 0; k < count && sum < 1; k++) taps[k].weight = (float)(taps[k].weight / sum);
-    return count;
+    for (int k = 0; k < count; k++, to += 3) {
+        float sum = 0;
+        for (int c = 0; c < most; c++) sum += weight[c][k];
+        for (int c = 0; c < most; c++) {
+            tod__tap tap = {place[c][k], to, weight[c][k] / sum};
+            taps[found] = tap;
+            found += weight[c][k] > 0;
+        }
+    }
+    return found;
 }
 
 /* Sorts taps by their blocks, so that what a block says is read once; they end where the result says. */
@@ -1587,49 +1417,31 @@ static tod__tap *tod__sort(tod__tap *taps, tod__tap *spare, uint32_t count, uint
     return taps;
 }
 
-/* Adds what the taps say to the colours. */
-static void tod__add_taps(const tod_map *map, tod__scratch *scratch, const tod__tap *taps, uint32_t count, float *rgb) {
-    for (const tod__tap *tap = taps, *end = taps + count; tap < end;) {
-        tod__target texels[TOD__TEXELS];
-        uint32_t block = tap->place >> 4;
-        int together = 0;
-        for (; tap < end && tap->place >> 4 == block && together < TOD__TEXELS; tap++, together++) {
-            texels[together].rgb = rgb + 3 * (size_t)tap->point;
-            texels[together].weight = tap->weight;
-            texels[together].lane = (int)(tap->place & 15);
-        }
-        tod__add_texels(map, scratch, block, texels, together);
-    }
-    tod__flush(map, scratch);
-}
-
 TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count, const float *uv, double hour,
                                   tod_filter filter, float *rgb) {
     const tod_lightmap *part = tod__lightmap(map, lightmap);
     size_t most = filter == TOD_BILINEAR ? 4 : 1, room = TOD__FEW; /* taps of a point; of those that go together */
-    tod__tap few[TOD__FEW], *taps = few;
+    tod__tap few[TOD__FEW + 1], *taps = few;
     tod__scratch scratch;
     if (!part || !uv || !rgb || (filter != TOD_NEAREST && filter != TOD_BILINEAR)) return TOD_ERROR_ARGUMENT;
     tod_error error = tod__begin(map, hour, &scratch);
     if (!error && count > TOD__FEW / most) {
-        room = count < TOD__MANY / most ? count * most : TOD__MANY;
-        taps = (tod__tap *)tod__take_memory(&scratch.memory, 2 * (uint64_t)room, sizeof *taps);
+        room = count < TOD__MANY / most ? count * most : (size_t)TOD__MANY;
+        taps = (tod__tap *)tod__take_memory(&scratch.memory, 2 * (uint64_t)room + 1, sizeof *taps);
         if (!taps) error = TOD_ERROR_MEMORY;
     }
     while (count && !error) {
-        size_t points = count < room / most ? count : room / most;
-        uint32_t found = 0;
-        memset(rgb, 0, 3 * points * sizeof *rgb);
-        for (uint32_t k = 0; k < points; k++)
-            found += (uint32_t)(filter == TOD_NEAREST
-                                    ? tod__find_taps(map, part, uv + 2 * (size_t)k, TOD_NEAREST, k, taps + found)
-                                    : tod__find_taps(map, part, uv + 2 * (size_t)k, TOD_BILINEAR, k, taps + found));
-        tod__tap *sorted = taps;
-        if (found > TOD__FEW)
-            sorted = tod__sort(taps, taps + room, found, (uint32_t)(map->info.index_count << 8) - 1);
-        tod__add_taps(map, &scratch, sorted, found, rgb);
-        uv += 2 * points;
-        rgb += 3 * points;
+        uint32_t points = (uint32_t)(count < room / most ? count : room / most), found = 0;
+        memset(rgb, 0, 3 * (size_t)points * sizeof *rgb);
+        for (uint32_t k = 0; k < points; k += TOD__POINTS) {
+            int together = tod__min((int)(points - k), TOD__POINTS);
+            found += tod__find_taps(map, part, uv + 2 * (size_t)k, together, (int)most, 3 * k, taps + found);
+        }
+        uint32_t largest = (uint32_t)(map->info.index_count << 8) - 1;
+        tod__tap *sorted = found > TOD__FEW ? tod__sort(taps, taps + room, found, largest) : taps;
+        tod__add_taps(map, &scratch, sorted, sorted + found, rgb);
+        uv += 2 * (size_t)points;
+        rgb += 3 * (size_t)points;
         count -= points;
     }
     tod__free(scratch.memory);
@@ -1646,43 +1458,40 @@ TOD_API tod_error tod_decode_rect(const tod_map *map, int lightmap, int x, int y
                                   float *rgb, size_t stride) {
     const tod_lightmap *part = tod__lightmap(map, lightmap);
     tod__scratch scratch;
+    tod__tap taps[TOD__TAPS];
     if (!part || !rgb || x < 0 || y < 0 || width < 1 || height < 1 || x > part->width - width ||
         y > part->height - height)
         return TOD_ERROR_ARGUMENT;
     if (stride == 0) stride = 3 * (size_t)width;
-    if (stride < 3 * (size_t)width) return TOD_ERROR_ARGUMENT;
+    if (stride < 3 * (size_t)width || stride > UINT32_MAX / (size_t)height) return TOD_ERROR_ARGUMENT;
     tod_error error = tod__begin(map, hour, &scratch);
     if (error) return error;
-    const tod__level *level = &map->levels[0];
-    y += part->first_row;
+    int top = y + part->first_row, count = 0;
     for (int i = 0; i < height; i++) memset(rgb + (size_t)i * stride, 0, 3 * (size_t)width * sizeof *rgb);
-    for (int gy = y >> 4; gy <= (y + height - 1) >> 4; gy++) {
+    for (int gy = top >> 4; gy <= (top + height - 1) >> 4; gy++) {
         for (int gx = x >> 4; gx <= (x + width - 1) >> 4; gx++) {
-            uint32_t group = tod__place(level, gx << 4, gy << 4) >> 8;
-            const tod__record *of = tod__read_record(level, map->info.latent_bits, group, &scratch.records[0]);
-            for (int j = 0; j < TOD__BLOCKS; j++) {
-                int left = gx * TOD__GROUP + (j & 3) * 4 - x, top = gy * TOD__GROUP + (j >> 2) * 4 - y, count = 0;
-                tod__target texels[TOD__TEXELS];
-                for (int i = 0; i < TOD__TEXELS && of->valid[j]; i++) {
-                    int column = left + (i & 3), row = top + (i >> 2);
-                    texels[count].rgb = rgb + (ptrdiff_t)row * (ptrdiff_t)stride + 3 * column;
-                    texels[count].weight = 1;
-                    texels[count].lane = i;
-                    count += of->valid[j] >> i & 1 && column >= 0 && row >= 0 && column < width && row < height;
-                }
-                if (count) tod__add_texels(map, &scratch, group << 4 | (uint32_t)j, texels, count);
+            uint32_t place = tod__place(&map->levels[0], gx << 4, gy << 4), valid = 0;
+            for (int k = 0; k < TOD__BLOCKS * TOD__TEXELS; k++, valid >>= 1, place++) {
+                if (!(k & 15)) valid = tod__valid_in(&map->levels[0], place >> 4);
+                int column = gx * TOD__GROUP + (k >> 4 & 3) * 4 + (k & 3) - x;
+                int row = gy * TOD__GROUP + (k >> 6) * 4 + (k >> 2 & 3) - top;
+                tod__tap tap = {place, (uint32_t)row * (uint32_t)stride + 3 * (uint32_t)column, 1};
+                taps[count] = tap;
+                count += valid & 1 && column >= 0 && row >= 0 && column < width && row < height;
             }
+            if (count <= TOD__TAPS - 256) continue;
+            tod__add_taps(map, &scratch, taps, taps + count, rgb);
+            count = 0;
         }
     }
-    tod__flush(map, &scratch);
+    tod__add_taps(map, &scratch, taps, taps + count, rgb);
     tod__free(scratch.memory);
     return TOD_OK;
 }
 
 TOD_API tod_error tod_decode_frame(const tod_map *map, int lightmap, double hour, float *rgb) {
     const tod_lightmap *part = tod__lightmap(map, lightmap);
-    if (!part) return TOD_ERROR_ARGUMENT;
-    return tod_decode_rect(map, lightmap, 0, 0, part->width, part->height, hour, rgb, 0);
+    return part ? tod_decode_rect(map, lightmap, 0, 0, part->width, part->height, hour, rgb, 0) : TOD_ERROR_ARGUMENT;
 }
 
 #endif /* TOD_IMPLEMENTED */
