@@ -22,8 +22,8 @@ from src.models.grid.block_rounding import BlockLayout, packed_bytes, texel_rang
 from src.models.grid.group_rounding import round_groups
 from src.models.grid.latent_grid import ROUNDING_PRICE, LatentGrid
 
-ENOUGH_DB = 45.0  # an error of 1.4 of the 255 steps of a picture: no quality below is given for less memory or file
-FILL = 0.71  # of the memory, where the closed-form start is that good in it: half way to half the memory
+ENOUGH_DB = 44.0  # an error of 1.6 of the 255 steps of a picture: no quality below is given for less memory or file
+FILL = 2 / 3  # of the memory, where the closed-form start is that good in it
 DB_PER_HALVING = 6.02  # most that half the file may cost: an error that grows as the size falls, as with the memory
 FILE_PRICES = (0.08, 0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5)  # squared steps per bit; the first is next to free
 CONTROL_EVERY = 0.02  # of the training: the price follows the size
