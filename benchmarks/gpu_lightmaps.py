@@ -28,6 +28,7 @@ BATCH_SIZE = 65536
 HOURS = tuple(float(hour) for hour in range(24))
 NEVER = 10**9  # epochs
 SHORTEST_SECONDS = 1.5  # of a training: rates are logged each second
+_MOST_RUNS = 3  # each four times as long as the one before
 
 
 def write_day(folder: Path, size: int) -> np.ndarray:
@@ -42,22 +43,45 @@ def write_day(folder: Path, size: int) -> np.ndarray:
     return np.stack(frames)
 
 
-def mean_rate(run_dir: Path, name: str) -> float:
-    """The mean over the run of a rate that the trainer logged each second; the first second counts if it is all."""
-    entries = EventAccumulator(str(run_dir / "logs")).Reload().Scalars(f"train/{name}")
+def mean_rate(run_dir: Path, name: str) -> float | None:
+    """The mean over the run of a rate that the trainer logged each second; the first second counts if it is all.
+
+    None of a run that ended before it logged one.
+    """
+    logged = EventAccumulator(str(run_dir / "logs")).Reload()
+    if f"train/{name}" not in logged.Tags()["scalars"]:
+        return None
+    entries = logged.Scalars(f"train/{name}")
     spans = [(after.wall_time - before.wall_time, after.value) for before, after in pairwise(entries)]
     if not spans:
         return entries[0].value
     return sum(span * rate for span, rate in spans) / sum(span for span, _ in spans)
 
 
+def logged_rate(train_for: Callable[[float, Path], int], folder: Path, name: str, seconds: float) -> float:
+    """The rate of a run of so many seconds, or where it logs none, as on a machine that is busy, of a longer one.
+
+    ``train_for(seconds, run_dir)`` gives a script's exit status; runs lie in ``folder`` with their number.
+    Raises RuntimeError where one fails or none logs anything.
+    """
+    seconds = max(seconds, SHORTEST_SECONDS)
+    for number in range(_MOST_RUNS):
+        run_dir = folder.with_name(f"{folder.name}_{number}")
+        if train_for(seconds * 4**number, run_dir) != 0:
+            raise RuntimeError(f"training failed in {run_dir.name}")
+        if (rate := mean_rate(run_dir, name)) is not None:
+            return rate
+    raise RuntimeError(f"training logged no {name} in {seconds * 4 ** (_MOST_RUNS - 1):.0f} s")
+
+
 def trained_rate(folder: Path, name: str, device: str, seconds: float, flags: list[str]) -> float:
     """Samples/s of ``train.py`` on the day in ``folder``."""
-    argv = ["--data_dir", str(folder / "day"), "--out_dir", str(folder / name), "--device", device, *flags]
-    argv += ["--time_budget", str(max(seconds, SHORTEST_SECONDS) / 60), "--save_every", str(NEVER)]
-    if train.main(argv) != 0:
-        raise RuntimeError(f"train.py failed with {' '.join(flags)}")
-    return mean_rate(folder / name, "texels_per_s")
+    argv = ["--data_dir", str(folder / "day"), "--device", device, *flags, "--save_every", str(NEVER)]
+
+    def train_for(time_s: float, run_dir: Path) -> int:
+        return train.main([*argv, "--out_dir", str(run_dir), "--time_budget", str(time_s / 60)])
+
+    return logged_rate(train_for, folder / name, "texels_per_s", seconds)
 
 
 def steps_per_second(step: Callable[[], int], seconds: float, device: str) -> float:

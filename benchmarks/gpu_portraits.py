@@ -18,7 +18,7 @@ import inference_delit
 import train_delit
 from benchmarks import delit_peer_loop
 from benchmarks.delit_throughput import BareTask
-from benchmarks.gpu_lightmaps import SHORTEST_SECONDS, mean_rate, steps_per_second
+from benchmarks.gpu_lightmaps import SHORTEST_SECONDS, logged_rate, steps_per_second
 from benchmarks.gpu_table import Row
 from src.inference.delit.delighter import Delighter
 from src.models.delit_model import CHECKPOINT_KIND, DelitConfig, DelitModel
@@ -82,11 +82,11 @@ def _arguments(flags: dict) -> list[str]:
 
 
 def _our_rate(flags: dict) -> float:
-    with patch.object(delit, "DelitTask", BareTask):
-        status = train_delit.main(_arguments(flags))
-    if status != 0:
-        raise RuntimeError("train_delit.py failed")
-    return mean_rate(flags["output_dir"], "images_per_s")
+    def train_for(seconds: float, run_dir: Path) -> int:
+        with patch.object(delit, "DelitTask", BareTask):
+            return train_delit.main(_arguments({**flags, "output_dir": run_dir, "time_budget": seconds / 60}))
+
+    return logged_rate(train_for, flags["output_dir"], "images_per_s", 60 * flags["time_budget"])
 
 
 def _plain_rate(flags: dict) -> float:

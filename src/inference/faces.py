@@ -30,6 +30,7 @@ _SEARCH_GROWTH = 1.5
 _SEARCH_SIDE = 48
 # Code of a video's frame below which its brightest parts are dark, and what those are drawn as.
 _DARK, _MADE_BRIGHT = 48, 192
+_BORDER = 0.2  # of the long side: repeated about pictures whose border may cut a face
 _ROLLS = (20.0, -20.0, 40.0, -40.0)  # degrees at which tilted faces are looked for
 _MOST_TRIED = 20  # candidates of one search, the largest
 _LEAST_OF_SEVERAL = 0.3  # of the largest face's side that others in the picture have
@@ -58,18 +59,30 @@ def find_face(picture: np.ndarray) -> Face | None:
 
 
 def find_faces(picture: np.ndarray) -> list[Face]:
-    """The faces of an H x W x 3 uint8 sRGB picture, the largest first; upright ones, or where there are none, tilted.
+    """The faces of an H x W x 3 uint8 sRGB picture, the largest first.
 
+    Upright ones; where there are none, those that the border cuts up to a half; where there are none, tilted ones.
     What the cascade takes for a face has to be found once more at another scale: most patterns that are none are not.
     """
     for long_side in _LONG_SIDES:
         if faces := _find_upright(picture, long_side):
             return faces
+    if faces := _find_cut(picture):
+        return faces
     for roll in _ROLLS:
         turned, back = _turned(picture, roll)
         if faces := [replace(back(face), roll=roll) for face in _find_upright(turned, _LONG_SIDES[0])]:
             return faces
     return []
+
+
+def _find_cut(picture: np.ndarray) -> list[Face]:
+    """Upright faces whose middle lies within the picture, and of which not all does."""
+    height, width = picture.shape[:2]
+    margin = round(_BORDER * max(height, width))
+    around = cv2.copyMakeBorder(picture, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    faces = [_scaled(face, 1, -margin, -margin) for face in _find_upright(around, _LONG_SIDES[0])]
+    return [face for face in faces if 0 <= face.x < width and 0 <= face.y < height]
 
 
 def _find_upright(picture: np.ndarray, long_side: int) -> list[Face]:

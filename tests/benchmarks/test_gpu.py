@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from torch.utils.tensorboard import SummaryWriter
 
 from benchmarks import gpu, gpu_lightmaps, gpu_portraits, gpu_table, gpu_tests
 from benchmarks.gpu_table import Row
@@ -62,8 +63,24 @@ def hang(device, seconds, is_tiny, report):
         pass
 
 
+class Clock:
+    """Time is up as soon as the section that hangs has given its row: however slow the machine is, none before."""
+
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def format_rows(self, rows):
+        self.now += 1000.0 * (rows[-1].section == "hanging")
+        return gpu_table.format_rows(rows)
+
+
 def test_a_section_that_fails_leaves_a_line_and_the_others_go_on(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(gpu, "START_SECONDS", 20.0)
+    clock = Clock()
+    monkeypatch.setattr(gpu, "time", clock)
+    monkeypatch.setattr(gpu, "format_rows", clock.format_rows)
+    monkeypatch.setattr(gpu, "START_SECONDS", 600.0)
     sections = {name: gpu.Section(__name__, name, 1.0) for name in ("break_off", "die")}
     sections["hang"] = gpu.Section(__name__, "hang", 0.01)
     sections["decoding"] = gpu.SECTIONS["decoding"]
@@ -79,6 +96,24 @@ def test_a_section_that_fails_leaves_a_line_and_the_others_go_on(monkeypatch, tm
     assert notes[:4] == ["", "FAILED: ValueError: two lines", "FAILED: the process ended with status 3", ""]
     assert notes[4].startswith("FAILED: not done after") and notes[5:] == ["", ""]
     assert "7 rows in" in capsys.readouterr().out
+
+
+def test_a_run_that_logged_nothing_is_made_longer(tmp_path):
+    asked = []
+
+    def train_for(seconds, run_dir):
+        asked.append(seconds)
+        with SummaryWriter(str(run_dir / "logs")) as writer:
+            if seconds > 10:
+                writer.add_scalar("train/images_per_s", 42.0, 1)
+        return 0
+
+    assert gpu_lightmaps.logged_rate(train_for, tmp_path / "run", "images_per_s", 3.0) == 42
+    assert asked == [3.0, 12.0]
+    with pytest.raises(RuntimeError, match="training logged no texels_per_s in 48 s"):
+        gpu_lightmaps.logged_rate(train_for, tmp_path / "other", "texels_per_s", 3.0)
+    with pytest.raises(RuntimeError, match="training failed in broken_0"):
+        gpu_lightmaps.logged_rate(lambda seconds, run_dir: 1, tmp_path / "broken", "texels_per_s", 3.0)
 
 
 def test_without_a_gpu_it_says_so(monkeypatch, tmp_path, capsys):

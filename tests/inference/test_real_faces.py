@@ -48,6 +48,20 @@ def test_both_faces_of_a_picture_and_one_that_is_tilted_are_found():
     assert np.hypot(*(expected - (face.x, face.y))) < 0.12 * 400
 
 
+@pytest.mark.parametrize(("name", "cut"), [("grace_hopper.jpg", 0.2), ("obama_2012_official.jpg", 0.3)])
+@pytest.mark.parametrize("side", ["left", "bottom"])
+def test_faces_that_the_border_cuts_are_found(name, cut, side):
+    shown = np.rint(read_display(PORTRAITS / name) * 255).astype(np.uint8)
+    face = find_face(shown)
+    kept = face.side * (0.5 - cut)
+    left = round(face.x - kept) if side == "left" else 0
+    part = shown[:, left:] if side == "left" else shown[: round(face.y + kept)]
+    found = find_face(np.ascontiguousarray(part))
+    assert found is not None
+    assert np.hypot(found.x + left - face.x, found.y - face.y) < 0.3 * face.side
+    assert found.side == pytest.approx(face.side, rel=0.4)
+
+
 def test_the_cut_between_two_real_clips_is_the_only_one():
     first, second = (list(VideoReader(path)) for path in sorted(PORTRAITS.glob("clip_*.mp4")))
     first = [frame[60:330] for frame in first]
