@@ -5,19 +5,18 @@
  */
 #define TOD_IMPLEMENTATION
 #include "tod.h"
-
 #include <stdio.h>
 
 int main(int count, char **arguments) {
-    FILE *file = count == 4 ? fopen(arguments[1], "rb") : NULL;
-    if (!file) return fprintf(stderr, "usage: own_engine BUNDLE HOUR OUT.pfm\n"), 2;
+    if (count != 4) return fprintf(stderr, "usage: own_engine BUNDLE HOUR OUT.pfm\n"), 2;
+    FILE *file = fopen(arguments[1], "rb");
+    if (!file) return fprintf(stderr, "error: %s: cannot be read\n", arguments[1]), 2;
     fseek(file, 0, SEEK_END);
     long size = ftell(file);
     rewind(file);
     void *bytes = malloc(size > 0 ? (size_t)size : 1);
     size_t read = bytes ? fread(bytes, 1, (size_t)size, file) : 0;
     fclose(file);
-
     tod_map *map;
     tod_error error = tod_open(bytes, read, &map);
     free(bytes);
