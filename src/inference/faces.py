@@ -31,6 +31,7 @@ _SEARCH_SIDE = 48
 # Code of a video's frame below which its brightest parts are dark, and what those are drawn as.
 _DARK, _MADE_BRIGHT = 48, 192
 _BORDER = 0.2  # of the long side: repeated about pictures whose border may cut a face
+_CUT = 0.6  # sides from the border to the middle, below which the border may cut a face: others may be tilted
 _ROLLS = (20.0, -20.0, 40.0, -40.0)  # degrees at which tilted faces are looked for
 _MOST_TRIED = 20  # candidates of one search, the largest
 _LEAST_OF_SEVERAL = 0.3  # of the largest face's side that others in the picture have
@@ -82,7 +83,12 @@ def _find_cut(picture: np.ndarray) -> list[Face]:
     margin = round(_BORDER * max(height, width))
     around = cv2.copyMakeBorder(picture, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
     faces = [_scaled(face, 1, -margin, -margin) for face in _find_upright(around, _LONG_SIDES[0])]
-    return [face for face in faces if 0 <= face.x < width and 0 <= face.y < height]
+
+    def is_cut(face: Face) -> bool:
+        nearest = min(face.x, face.y, width - face.x, height - face.y)
+        return 0 <= nearest < _CUT * face.side
+
+    return [face for face in faces if is_cut(face)]
 
 
 def _find_upright(picture: np.ndarray, long_side: int) -> list[Face]:

@@ -48,6 +48,15 @@ def test_both_faces_of_a_picture_and_one_that_is_tilted_are_found():
     assert np.hypot(*(expected - (face.x, face.y))) < 0.12 * 400
 
 
+@pytest.mark.parametrize("tilt", [-20, 20])
+def test_tilted_faces_are_not_taken_for_cut_ones(tilt):
+    shown = np.rint(read_display(PORTRAITS / "obama_2012_official.jpg") * 255).astype(np.uint8)
+    height, width = shown.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), -tilt, 1.0)
+    face = find_face(cv2.warpAffine(shown, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE))
+    assert face is not None and face.roll == tilt
+
+
 @pytest.mark.parametrize(("name", "cut"), [("grace_hopper.jpg", 0.2), ("obama_2012_official.jpg", 0.3)])
 @pytest.mark.parametrize("side", ["left", "bottom"])
 def test_faces_that_the_border_cuts_are_found(name, cut, side):
