@@ -99,7 +99,8 @@ class PortraitWork:
             return None
         flat_lit, person = reduced(result.flat_lit, side), person_in(photo, result)
         crop = replace(result.crop, roll=0.0).scaled(flat_lit.shape[0] / photo.shape[0])
-        return self.relighter.transport(flat_lit, None if person is None else reduced(person, side), crop)
+        mask = None if person is None else reduced(person, side)
+        return self.relighter.transport(flat_lit, mask, crop, mask_is_of_crop=True)
 
     def _lit(self, transport: PortraitTransport, light: Light) -> np.ndarray:
         assert self.relighter is not None

@@ -10,7 +10,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from src.inference.crops import ramp
+from src.inference.crops import FEATHER, ramp
 from src.inference.prediction import Prediction
 from src.utils.resize import resize_area
 from src.utils.sphere import rotate_environment
@@ -36,7 +36,7 @@ def tilt_back(prediction: Prediction, roll: float) -> Prediction:
         return prediction
     size = prediction.log_gain.shape[0]
     around = round(size / upright_share(roll))
-    fade = ramp(size, True, True)
+    fade = ramp(size, FEATHER, FEATHER)
     mask = fade[:, None] * fade
     if prediction.mask is not None:
         mask = mask * prediction.mask

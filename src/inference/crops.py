@@ -15,7 +15,11 @@ _SQUARE_ASPECT = 1.25
 _SIZE_RATIO = 1.4
 _CENTRE_DISTANCE = 0.15
 _UPRIGHT = 12.0  # degrees
-_FEATHER = 0.08  # of the crop's side
+FEATHER = 0.08  # of the crop's side
+_BESIDE_HEAD, _BELOW_CHIN = 0.15, 0.4  # the same of a portrait about which a wider crop is seen
+_WIDER = 2.0  # side of the crop about head and chest over the portrait's
+_WIDER_ABOVE = 0.12  # of the portrait's side, that the former begins above it
+_WIDER_SHOWS = 1.3  # times as much of the picture, at least, to be worth a look
 _LEAST_ROLL = 4.0  # degrees from which on a crop is turned: heads that are trained on are about as upright as that
 
 
@@ -72,13 +76,15 @@ class Crop:
         inside[...] = content[first_row : first_row + inside.shape[0], first_column : first_column + inside.shape[1]]
         return result
 
-    def feather(self, picture_height: int, picture_width: int) -> np.ndarray:
-        """Weights ``(height, width)`` in [0, 1] that fade out towards the sides that lie inside the picture."""
-        fades = (
-            (self.height, self.top > 0, self.top + self.height < picture_height),
-            (self.width, self.left > 0, self.left + self.width < picture_width),
-        )
-        rows, columns = (ramp(*fade) for fade in fades)
+    def feather(self, picture_height: int, picture_width: int, leaves_body: bool = False) -> np.ndarray:
+        """Weights ``(height, width)`` in [0, 1] that fade out towards the sides that lie inside the picture.
+
+        ``leaves_body``: of a portrait's crop, from the chin down and beside the head, since a wider one is seen too.
+        """
+        sides, below = (_BESIDE_HEAD, _BELOW_CHIN) if leaves_body else (FEATHER, FEATHER)
+        above, left = self.top > 0, self.left > 0
+        rows = ramp(self.height, FEATHER if above else 0, below if self.top + self.height < picture_height else 0)
+        columns = ramp(self.width, sides if left else 0, sides if self.left + self.width < picture_width else 0)
         return rows[:, None] * columns
 
 
@@ -97,6 +103,18 @@ def portrait_crop(face: Face) -> Crop:
     )
 
 
+def wider_crop(crop: Crop, height: int, width: int) -> Crop | None:
+    """The square about head and chest, for the upright square about a head; None where the picture shows little more.
+
+    What a portrait leaves out of a person is seen there, small, after which the network's training pictures allow no
+    more: in twice as wide a square still it takes furniture for people.
+    """
+    side = round(_WIDER * crop.height)
+    wider = Crop(crop.top - round(_WIDER_ABOVE * crop.height), crop.left + (crop.width - side) // 2, side, side)
+    seen, more = crop.inside(height, width), wider.inside(height, width)
+    return wider if more.height * more.width >= _WIDER_SHOWS * seen.height * seen.width else None
+
+
 def is_portrait_crop(face: Face, height: int, width: int) -> bool:
     """Whether a picture shows the face about as large and as central as a portrait crop of it would."""
     if max(height, width) > _SQUARE_ASPECT * min(height, width) or abs(face.roll) > _UPRIGHT:
@@ -106,12 +124,12 @@ def is_portrait_crop(face: Face, height: int, width: int) -> bool:
     return side / _SIZE_RATIO < crop.height < side * _SIZE_RATIO and bool(distance < _CENTRE_DISTANCE * side)
 
 
-def ramp(length: int, fades_at_start: bool, fades_at_end: bool) -> np.ndarray:
-    """``(length,)`` weights in [0, 1] that fade out towards the ends that are to."""
+def ramp(length: int, at_start: float, at_end: float) -> np.ndarray:
+    """``(length,)`` weights in [0, 1] that fade in and out over these shares of it."""
     position = (np.arange(length, dtype=np.float32) + 0.5) / length
     weights = np.ones(length, np.float32)
-    for fades, distance in ((fades_at_start, position), (fades_at_end, 1 - position)):
-        if fades:
-            share = (distance / _FEATHER).clip(0, 1)
+    for fade, distance in ((at_start, position), (at_end, 1 - position)):
+        if fade:
+            share = (distance / np.float32(fade)).clip(0, 1)
             weights *= share * share * (3 - 2 * share)
     return weights

@@ -106,7 +106,7 @@ def change_weights(shape: tuple[int, ...], crop: Crop, content: np.ndarray, pred
 
     That is within the mask, and the less the larger the expected error: half where it is a factor of 2.5.
     """
-    feather = crop.feather(*shape[:2])
+    feather = crop.feather(shape[0], shape[1])
     if prediction.mask is not None:
         feather = feather * resize_mask(prediction.mask, content, prediction.relit_floor)
     if prediction.flat_error is not None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.inference.crops import CROP_PER_FACE, Crop, Face, is_portrait_crop, portrait_crop, whole_picture
+from src.inference.crops import CROP_PER_FACE, Crop, Face, is_portrait_crop, portrait_crop, whole_picture, wider_crop
 
 INTEGERS = st.integers(-30, 30)
 SIDES = st.integers(1, 40)
@@ -57,3 +57,19 @@ def test_feathering_fades_only_towards_sides_inside_the_picture():
 )
 def test_what_is_a_portrait_crop_already(face, size, expected):
     assert is_portrait_crop(face, *size) is expected
+
+
+def test_a_wider_crop_shows_the_chest():
+    head = Crop(40, 100, 80, 80)
+    wider = wider_crop(head, 400, 400)
+    assert wider == Crop(30, 60, 160, 160)
+    assert wider_crop(whole_picture(300, 300), 300, 300) is None  # there is no more
+    assert wider_crop(Crop(10, 10, 280, 280), 300, 300) is None
+
+
+def test_a_portrait_with_more_around_it_ends_below_the_chin():
+    weights = Crop(40, 100, 80, 80).feather(400, 400, leaves_body=True)
+    plain = Crop(40, 100, 80, 80).feather(400, 400)
+    np.testing.assert_array_equal(weights[:48, 12:68], plain[:48, 12:68])
+    assert weights[74, 40] < 0.1 < plain[74, 40]
+    assert (np.diff(weights[40:, 40]) <= 0).all()

@@ -71,7 +71,7 @@ def relight_still(args: argparse.Namespace, relighting: Relighting, lighting: Li
     height, width = portrait.flat_lit.shape[:2]
     background = open_background(args.background, height, width)
     relighter = relighting.relighter
-    transport = relighter.transport(portrait.flat_lit, portrait.mask, portrait.crop)
+    transport = relighter.transport(portrait.flat_lit, portrait.mask, portrait.crop, portrait.mask_is_of_crop)
     if not args.exposure:
         lighting = lighting.exposed(relighter, transport)
     pictures = turntable(relighter, transport, lighting, background)

@@ -23,6 +23,7 @@ class Portrait:
     mask: np.ndarray | None  # H x W in [0, 1]; None: where the network sees a person
     crop: Crop
     note: str
+    mask_is_of_crop: bool = False  # it says nothing outside the crop
 
     def alone(self) -> Portrait:
         """The part that the network sees as a picture of its own: what stands before another background."""
@@ -45,9 +46,10 @@ def delight_portrait(path: Path, delighter: Delighter, mask: Path | None = None)
     relit = relit.clip(0, None)
     result = delighter(relit, is_coded=path.suffix.lower() in LDR_SUFFIXES)
     person = alpha if mask is None else _read_mask(mask, path)
-    if person is None:
+    if looks := person is None:
         person = person_in(relit, result)
-    return Portrait(result.flat_lit, person, replace(result.crop, roll=0.0), result.note), result
+    found = Portrait(result.flat_lit, person, replace(result.crop, roll=0.0), result.note, mask_is_of_crop=looks)
+    return found, result
 
 
 def person_in(relit: np.ndarray, result: Delighted) -> np.ndarray | None:

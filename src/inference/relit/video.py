@@ -12,7 +12,7 @@ from src.inference.relit.background import Background
 from src.inference.relit.lighting import Lighting
 from src.inference.relit.relighter import PortraitTransport, Relighter
 from src.inference.relit.shots import Shot
-from src.inference.relit.windows import transports_over_time
+from src.inference.relit.windows import portraits_over_time
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def relit_frames(
 ) -> Iterator[Picture]:
     """The frames of a video, each in the next rotation of the light. ``exposes``: bright as the first frame is;
     ``steadies``: what the network says is averaged along the motion."""
-    for index, (shot, portrait) in enumerate(transports_over_time(relighter, shots, steadies)):
+    for index, (shot, portrait) in enumerate(portraits_over_time(relighter, shots, steadies)):
         if exposes and index == 0:
             lighting = lighting.exposed(relighter, portrait)
         light = lighting.at(index)

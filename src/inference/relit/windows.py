@@ -6,14 +6,17 @@ does not grow with the video.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import tee
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.inference.relit.relighter import PortraitTransport, Relighter
+from src.inference.crops import wider_crop
+from src.inference.relit.relighter import PortraitTransport, Relighter, Seen
 from src.inference.relit.shots import Shot
 from src.inference.relit.steady import SteadyTransport
 from src.models.relit.transport import Transport
@@ -29,18 +32,37 @@ class Answer(NamedTuple):
     transport: Transport
 
 
-def transports_over_time(
+def portraits_over_time(
     relighter: Relighter, shots: Iterator[Shot], steadies: bool = True
 ) -> Iterator[tuple[Shot, PortraitTransport]]:
     """Every frame with its transport, in order. ``steadies``: averaged along the motion within a shot."""
+    near, far = tee(shots)
+    wider = said_over_time(relighter, filter(None, map(_wider, far)), steadies)
+    for shot, said in said_over_time(relighter, near, steadies):
+        around = None
+        if _wider(shot) is not None:
+            wide, said_of_wide = next(wider)
+            around = Seen(said_of_wide, wide.crop)
+        yield shot, relighter.finish(Seen(said, shot.crop), shot.picture, shot.mask, around=around)
+
+
+def said_over_time(
+    relighter: Relighter, shots: Iterable[Shot], steadies: bool = True
+) -> Iterator[tuple[Shot, Transport]]:
+    """Every frame with what the network says of its crop."""
     steady = SteadyTransport()
     answers = _over_windows if relighter.model.config.over_time else _one_by_one
     for shot, seen, said in answers(relighter, shots):
-        transport = steady(seen, said, float(shot.duration), shot.starts_anew) if steadies else said
-        yield shot, relighter.finish(transport, shot.picture, shot.mask, shot.crop)
+        yield shot, steady(seen, said, float(shot.duration), shot.starts_anew) if steadies else said
 
 
-def _one_by_one(relighter: Relighter, shots: Iterator[Shot]) -> Iterator[Answer]:
+def _wider(shot: Shot) -> Shot | None:
+    """A frame about to be looked at from afar, where its crop leaves out much."""
+    crop = wider_crop(shot.crop, *shot.picture.shape[:2])
+    return None if crop is None else replace(shot, crop=crop)
+
+
+def _one_by_one(relighter: Relighter, shots: Iterable[Shot]) -> Iterator[Answer]:
     for shot in shots:
         seen = relighter.network_input(shot.picture, shot.mask, shot.crop)
         with torch.inference_mode():
@@ -48,7 +70,7 @@ def _one_by_one(relighter: Relighter, shots: Iterator[Shot]) -> Iterator[Answer]
         yield Answer(shot, seen, said)
 
 
-def _over_windows(relighter: Relighter, shots: Iterator[Shot]) -> Iterator[Answer]:
+def _over_windows(relighter: Relighter, shots: Iterable[Shot]) -> Iterator[Answer]:
     window = _Window(relighter)
     for shot in shots:
         if shot.starts_anew or window.has_another_size(shot):

@@ -1,5 +1,7 @@
 """Portraits of any size in any light: full resolution, masks, crops, backgrounds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,13 +56,47 @@ def test_what_stands_behind_a_person_who_is_known_has_no_say(relighter):
     assert np.abs(relighter.transport(elsewhere).transport.diffuse - here).max() > 1e-3
 
 
-def test_a_crop_changes_nothing_outside_and_fades_at_its_border(relighter):
-    picture = portrait()
-    transport = relighter.transport(picture, np.ones(picture.shape[:2], np.float32), Crop(10, 20, 60, 60))
-    relit = relighter.relight(transport, 5 * bright_light())
-    changed = np.abs(relit - picture).max(axis=2)
-    assert not changed[:10].any() and not changed[:, 80:].any()
-    assert changed[10].max() < changed[35:45].max() / 10
+HEAD, AROUND = Crop(10, 90, 60, 60), Crop(3, 60, 120, 120)
+
+
+def changed_by(relighter, portrait, picture):
+    return np.abs(relighter.relight(portrait, 5 * bright_light()) - picture).max(axis=2)
+
+
+def test_beyond_a_portrait_the_body_is_relit_and_beyond_that_nothing(relighter):
+    picture = portrait(200, 240)
+    everywhere = np.ones(picture.shape[:2], np.float32)
+    transport = relighter.transport(picture, everywhere, HEAD)
+    changed = changed_by(relighter, transport, picture)
+    outside = np.ones(picture.shape[:2], bool)
+    outside[3:123, 60:180] = False
+    assert not changed[outside].any()
+    assert changed[74:90, 75:165].mean() > 0.1  # below the portrait
+    assert changed[122].max() < changed[74:90].max() / 10  # it fades out
+
+    # From the hair to the chin only what is seen from near counts, from below it both.
+    alone = replace(transport, around=None)
+    light = 5 * bright_light()
+    near, both = relighter.relight(alone, light), relighter.relight(transport, light)
+    np.testing.assert_allclose(both[20:40, 105:135], near[20:40, 105:135], atol=1e-5)
+    assert np.abs(both - near)[60:70, 105:135].mean() > 0.01
+
+
+def test_light_adds_up_for_a_body_too(relighter):
+    picture, light = portrait(200, 240), bright_light()
+    transport = relighter.transport(picture, np.ones(picture.shape[:2], np.float32), HEAD)
+    one, two = (relighter.relight(transport, k * light, np.zeros(3, np.float32)) for k in (1, 2))
+    assert transport.around is not None and transport.around.crop == AROUND
+    np.testing.assert_allclose(two, 2 * one, rtol=1e-5, atol=1e-6)
+
+
+def test_a_mask_of_a_portrait_does_not_say_that_it_has_no_body(relighter):
+    picture = portrait(200, 240)
+    head = np.zeros(picture.shape[:2], np.float32)
+    head[10:70, 90:150] = 1
+    of_all, of_crop = (relighter.transport(picture, head, HEAD, mask_is_of_crop=only) for only in (False, True))
+    assert not changed_by(relighter, of_all, picture)[74:].any()
+    assert changed_by(relighter, of_crop, picture)[74:90, 75:165].mean() > 0.01
 
 
 def test_the_camera_sees_what_lies_behind_the_person():

@@ -1,15 +1,16 @@
 """Frames of a video through windows that overlap."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
-from src.inference.crops import whole_picture
+from src.inference.crops import Crop, whole_picture
 from src.inference.relit.relighter import Relighter
 from src.inference.relit.shots import Shot
-from src.inference.relit.windows import WINDOW, transports_over_time
+from src.inference.relit.windows import WINDOW, portraits_over_time
 from tests.inference.relit_models import tiny_relit_model
 
 
@@ -24,14 +25,14 @@ def shots(count, cuts=(), size=40, still=False):
 
 def diffuse(model, stream):
     """What the network says of every frame, without averages."""
-    answers = transports_over_time(Relighter(model), stream, steadies=False)
+    answers = portraits_over_time(Relighter(model), stream, steadies=False)
     return torch.cat([portrait.transport.diffuse for _, portrait in answers])
 
 
 @pytest.mark.parametrize("count", [1, 3, WINDOW, 11, 21])
 def test_every_frame_comes_once_in_order_and_shares_sum_to_one(count):
     model = tiny_relit_model(over_time=True)
-    got = list(transports_over_time(Relighter(model), shots(count)))
+    got = list(portraits_over_time(Relighter(model), shots(count)))
     assert [shot.start for shot, _ in got] == [Fraction(index, 25) for index in range(count)]
     for _, portrait in got:
         np.testing.assert_allclose(portrait.transport.diffuse.sum(2), 1, atol=1e-5)
@@ -68,6 +69,19 @@ def test_answers_are_averaged_within_a_shot():
             yield Shot(frame, None, crop, index in (0, 4), Fraction(index, 25), Fraction(1, 25))
 
     alone = diffuse(model, stream())
-    steady = torch.cat([p.transport.diffuse for _, p in transports_over_time(Relighter(model), stream())])
+    steady = torch.cat([p.transport.diffuse for _, p in portraits_over_time(Relighter(model), stream())])
     torch.testing.assert_close(steady[[0, 4]], alone[[0, 4]])  # shots begin
     assert steady[4:].diff(dim=0).abs().mean() < 0.6 * alone[4:].diff(dim=0).abs().mean()
+
+
+@pytest.mark.parametrize("over_time", [False, True])
+def test_a_body_is_seen_from_afar_in_the_frames_that_show_it(over_time):
+    """Two shots: one of a whole picture, one of a head in it."""
+    relighter, head = Relighter(tiny_relit_model(over_time=over_time)), Crop(6, 30, 40, 40)
+    stream = [replace(shot, crop=head) if k >= 5 else shot for k, shot in enumerate(shots(14, cuts=(5,), size=100))]
+    got = list(portraits_over_time(relighter, iter(stream), steadies=False))
+    assert [shot.start for shot, _ in got] == [shot.start for shot in stream]
+    assert [portrait.around is not None for _, portrait in got] == [False] * 5 + [True] * 9
+    first = relighter.transport(stream[5].picture, None, head)
+    if not over_time:
+        torch.testing.assert_close(got[5][1].around.transport.diffuse, first.around.transport.diffuse)
