@@ -32,9 +32,9 @@ def pixels(delighter: Delighter, dataset: DelitDataset) -> Iterator[np.ndarray]:
     """Per pair, ``(N, 4)`` of its pixels: expected error, found error, ``g t`` and ``g^2`` summed over colours."""
     for index in range(len(dataset)):
         item = dataset[index]
-        (said,) = delighter.predict([item.relit[0]], mirrors=True)
-        assert said.flat_error is not None, "the model expects no error"
         relit, flat_lit = (picture[0].permute(1, 2, 0).numpy() for picture in (item.relit, item.flat_lit))
+        said = delighter.look(relit)
+        assert said.flat_error is not None, "the model expects no error"
         inside = item.mask[0, 0].numpy() > _INSIDE
         if not inside.any():
             continue

@@ -101,10 +101,10 @@ def inference_method(name: str, model: DelitModel, has_restraint: bool) -> Metho
     delighter = Delighter(model, crops=False, keep_exposure=True)
 
     def answer(pair: Pair, item: PairBatch) -> Answer:
-        (said,) = delighter.predict([item.relit[0]], mirrors=True)
+        picture = item.relit[0].permute(1, 2, 0).numpy()
+        said = delighter.look(picture)
         if not has_restraint:
             said = replace(said, flat_error=None)
-        picture = item.relit[0].permute(1, 2, 0).numpy()
         flat_lit = delighter.put_back(picture, [(whole_picture(*picture.shape[:2]), said)])
         return Answer(torch.from_numpy(flat_lit).permute(2, 0, 1)[None], environment=None)
 

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "models": {"utils", "models"},
     "losses": {"utils", "losses", "models"},  # and the batch's type, see ALSO
     "export": {"utils", "export", "models"},
-    "evaluation": {"utils", "evaluation", "data", "models", "export"},
+    "evaluation": {"utils", "evaluation", "data", "models", "export", "inference"},
     "inference": {"utils", "inference", "data", "models"},
     "demo": {"utils", "demo", "data", "models", "export", "inference"},
     "tasks": {"utils", "tasks", "data", "models", "losses", "training", "export", "evaluation"},

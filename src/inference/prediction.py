@@ -101,6 +101,12 @@ def apply_gain(relit: np.ndarray, prediction: Prediction) -> np.ndarray:
     return np.maximum(flat_lit, 0, out=flat_lit)
 
 
+def predicted_flat_lit(relit: np.ndarray, prediction: Prediction) -> np.ndarray:
+    """Flat-lit as a network says it, H x W x 3 of H x W x 3 linear radiance: of the gain and nothing beside it."""
+    gain = np.exp(resize_area(prediction.log_gain, *relit.shape[:2]))
+    return np.maximum(gain * (relit + np.float32(prediction.relit_floor)) - np.float32(FLAT_FLOOR), 0)
+
+
 def change_weights(shape: tuple[int, ...], crop: Crop, content: np.ndarray, prediction: Prediction) -> np.ndarray:
     """How much of a crop's ``content`` (linear) is to change, h x w x 1 in [0, 1], in a picture of ``shape``.
 

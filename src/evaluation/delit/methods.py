@@ -24,6 +24,8 @@ from src.data.stage.captures import Stage
 from src.data.stage.environments import mean_luminance
 from src.data.stage.olat import LightCells
 from src.evaluation.delit.metrics import oracle_coefficients
+from src.inference.delit.delighter import Delighter
+from src.inference.prediction import predicted_flat_lit
 from src.models.delit_model import DelitModel, measure_exposure
 from src.utils.cli import InputError
 from src.utils.image_io import image_size, read_linear, read_mask
@@ -53,26 +55,19 @@ class Method:
     answer: Callable[[Pair, PairBatch], Answer]
 
 
-def model_method(name: str, model: DelitModel, device: str | torch.device = "cpu") -> Method:
-    """A model, which must be in evaluation mode on ``device``.
+def model_method(name: str, model: DelitModel) -> Method:
+    """A model, which must be in evaluation mode on its device, asked as for stills at inference."""
+    delighter = Delighter(model)
 
-    As for stills at inference, it is shown the picture and its mirror image, and the mean counts: of gains as their
-    logarithms, of the environment as radiance.
-    """
-
-    @torch.inference_mode()
     def answer(pair: Pair, item: PairBatch) -> Answer:
-        picture = item.relit.to(device)
-        output = model(torch.cat([picture, picture.flip(-1)]))
-
-        def both(planes: Tensor) -> tuple[Tensor, Tensor]:
-            planes = planes.cpu()
-            return planes[:1], planes[1:].flip(-1)
-
-        one, other = both(output.flat_lit)
-        environment = torch.cat(both(model.environment(output))).mean(0, keepdim=True)
-        error = None if output.flat_error is None else torch.cat(both(output.flat_error)).mean(0, keepdim=True)
-        return Answer((one * other).sqrt(), environment, flat_error=error)
+        relit = _picture(item.relit)
+        said = delighter.look(relit)
+        error = said.flat_error
+        return Answer(
+            _planes(predicted_flat_lit(relit, said)),
+            _planes(said.environment),
+            flat_error=None if error is None else _planes(resize_area(error, *relit.shape[:2])[..., None]),
+        )
 
     return Method(name, "model", answer)
 

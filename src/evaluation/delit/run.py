@@ -72,7 +72,7 @@ def measure_pairs(arguments: argparse.Namespace, described: dict[str, object], s
         subjects = list(dict.fromkeys(pair.subject for pair in pairs))
         stage, said = open_prepared_stage(arguments.data_root, arguments.olat_root, arguments.lights, subjects)
         print("\n".join(said))
-    methods = [model_method(name, model, arguments.device) for name, model in named(models)]
+    methods = [model_method(name, model) for name, model in named(models)]
     if arguments.predictions:
         methods.append(predictions_method(arguments.predictions, pairs, image_size))
     means = mean_environment_methods(opened(train))

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.inference.alignment import straighten, tilt_back
 from src.inference.crops import Crop, Face, whole_picture
+from src.inference.delit.views import SMALLEST_SIDE, View, picture_of, planes_of, resized
 from src.inference.faces import FaceFinder, find_faces
 from src.inference.framing import crops_of, faces_of
 from src.inference.keeping import as_shown, keep
+from src.inference.looks import centre_of, merged, mirrored, nearer_size, with_floor
 from src.inference.masks import PersonMasks
-from src.inference.mirroring import mean_of, mirrored
 from src.inference.prediction import (
     FLAT_FLOOR,
     RELIT_FLOOR,
@@ -36,9 +36,6 @@ from src.inference.tiling import refine_log_gain
 from src.models.delit_model import DelitModel, measure_exposure
 from src.utils.color import linear_to_srgb, luminance
 from src.utils.core_slices import run_parallel, worker_count
-from src.utils.resize import resize_area
-
-SMALLEST_SIDE = 16  # that the network takes
 
 
 class Delighted(NamedTuple):
@@ -56,34 +53,6 @@ class Delighted(NamedTuple):
         return (self.crop, self.prediction), *self.others
 
 
-class View(NamedTuple):
-    """One crop of a picture on its way to the network and back."""
-
-    crop: Crop
-    shown: Tensor  # 3 x h x w linear
-    inside: np.ndarray | None  # in [0, 1], at the size of the crop: where people are, where that is given
-    face: Face | None = None  # in pixels of what is shown
-
-    def shown_mask(self) -> np.ndarray | None:
-        """``inside`` as the network sees the crop."""
-        height, width = self.shown.shape[-2:]
-        if self.inside is None:
-            return None
-        return (
-            straighten(self.inside, self.crop.roll, height)
-            if self.crop.roll
-            else resize_area(self.inside, height, width)
-        )
-
-    def settle(self, prediction: Prediction) -> Prediction:
-        """What the network said, as it holds in the picture: turned back, and within the given mask at full size."""
-        if self.inside is None:
-            return tilt_back(prediction, self.crop.roll)
-        faded = tilt_back(replace(prediction, mask=None), self.crop.roll)
-        mask = self.inside if faded.mask is None else self.inside * resize_area(faded.mask, *self.inside.shape)
-        return replace(faded, mask=mask)
-
-
 class Delighter:
     """A trained model applied to pictures of any size.
 
@@ -92,7 +61,7 @@ class Delighter:
     ``faces``: what finds them; ``masks``: what says where people are, instead of the model.
     ``keep_exposure``: flat-lit keeps the brightness of the face and weak casts, see :mod:`src.inference.keeping`;
     otherwise it is as the network takes the skin to be.
-    ``mirrors``: of pictures, the mean of what the network says of each and of its mirror image, at twice the cost.
+    ``looks_twice``: pictures are seen as a whole and from nearer, see :mod:`src.inference.looks`, at twice the cost.
     ``slices``: how many shares pictures go through the network in side by side, by default one per core of a CPU; 1
     where it is called from several threads at a time.
     """
@@ -106,14 +75,14 @@ class Delighter:
         keep_exposure: bool = False,
         faces: FaceFinder = find_faces,
         masks: PersonMasks | None = None,
-        mirrors: bool = True,
+        looks_twice: bool = True,
     ) -> None:
         self.model = model.to(memory_format=torch.channels_last)
         self.device = next(model.parameters()).device
         self.image_size = model.config.image_size
         self.flat_size = max(flat_size or self.image_size, self.image_size)
         self.crops, self.keep_exposure = crops, keep_exposure
-        self.faces, self.masks, self.mirrors = faces, masks, mirrors
+        self.faces, self.masks, self.looks_twice = faces, masks, looks_twice
         self.slices = worker_count(self.device) if slices is None else slices
 
     def __call__(self, relit: np.ndarray, is_coded: bool = False) -> Delighted:
@@ -128,10 +97,11 @@ class Delighter:
         contents = [crop.cut(relit) for crop in crops]
         placed: Sequence[Face | None] = faces or [None]
         views = [
-            self.view(crop, content, mask, face) for crop, content, face in zip(crops, contents, placed, strict=True)
+            self.view(crop, content, mask, face, self.looks_twice)
+            for crop, content, face in zip(crops, contents, placed, strict=True)
         ]
         parts = list[tuple[Crop, Prediction]]()
-        for view, content, said in zip(views, contents, self.predict_views(views, self.mirrors), strict=True):
+        for view, content, said in zip(views, contents, self.predict_views(views), strict=True):
             prediction = said
             if is_coded or not content.any():
                 prediction = replace(prediction, trust=trust_in(linear_to_srgb(content) * 255))
@@ -146,35 +116,48 @@ class Delighter:
         parts[0] = crop, replace(first, environment=environment, confidence=confidence)
         return Delighted(self.put_back(relit, parts), parts[0][1], crop, note, tuple(parts[1:]))
 
-    def view(self, crop: Crop, content: np.ndarray, mask: np.ndarray | None = None, face: Face | None = None) -> View:
+    def view(
+        self,
+        crop: Crop,
+        content: np.ndarray,
+        mask: np.ndarray | None = None,
+        face: Face | None = None,
+        looks_twice: bool = False,
+    ) -> View:
         """How the network is shown the h x w x 3 linear ``content`` of a crop.
 
         ``mask`` H x W, ``face``: of the whole picture.
         """
         shown = self.network_input(content, roll=crop.roll)
+        size = shown.shape[-2:]
         inside = None if mask is None else crop.cut(mask)
-        return View(crop, shown, inside, None if face is None else as_shown(face, crop, *shown.shape[-2:]))
+        placed = None if face is None else as_shown(face, crop, *size)
+        nearer = None
+        if looks_twice:
+            nearer = planes_of(centre_of(resized(content, *nearer_size(*size), crop.roll), *size)[:, ::-1])
+        return View(crop, shown, inside, placed, nearer)
 
     def network_input(self, content: np.ndarray, size: int | None = None, roll: float = 0.0) -> Tensor:
         """3 x h x w of an H x W x 3 crop: its long side becomes ``size`` (the model's own by default).
 
         With a ``roll``, of the square that is turned by so many degrees in it.
         """
-        size = size or self.image_size
-        if roll:
-            shown = straighten(content, roll, size)
-        else:
-            scale = size / max(content.shape[:2])
-            shown = resize_area(content, *(max(SMALLEST_SIDE, round(side * scale)) for side in content.shape[:2]))
-        return torch.from_numpy(np.ascontiguousarray(shown.transpose(2, 0, 1)))
+        scale = (size or self.image_size) / max(content.shape[:2])
+        height, width = (max(SMALLEST_SIDE, round(side * scale)) for side in content.shape[:2])
+        return planes_of(resized(content, height, width, roll))
 
-    def predict_views(self, views: Sequence[View], mirrors: bool = False) -> list[Prediction]:
+    def look(self, relit: np.ndarray) -> Prediction:
+        """What is said of all of H x W x 3 linear radiance, at the network's resolution."""
+        view = self.view(whole_picture(*relit.shape[:2]), relit, looks_twice=self.looks_twice)
+        return self.predict_views([view])[0]
+
+    def predict_views(self, views: Sequence[View]) -> list[Prediction]:
         """What the network says of each, as it is shown; :meth:`View.settle` brings it into the picture."""
         return self.predict(
             [view.shown for view in views],
             [view.shown_mask() for view in views],
             [view.face for view in views],
-            mirrors,
+            [view.nearer for view in views],
         )
 
     def predict(
@@ -182,38 +165,39 @@ class Delighter:
         pictures: Sequence[Tensor],
         masks: Sequence[np.ndarray | None] | None = None,
         faces: Sequence[Face | None] | None = None,
-        mirrors: bool = False,
+        nearer: Sequence[Tensor | None] | None = None,
     ) -> list[Prediction]:
         """Predictions of 3 x h x w pictures; those of one size go through the network together.
 
         ``masks``: h x w where people are in each, instead of what the network takes for them; ``faces``: in pixels of
-        the pictures, where brightness is to be kept; ``mirrors``: see :class:`Delighter`.
+        the pictures, where brightness is to be kept; ``nearer``: see :class:`View`.
         """
-        given = list(masks or [None] * len(pictures))
-        if mirrors:
-            turned = [None if mask is None else mask[:, ::-1] for mask in given]
-            asked = self._answers([*pictures, *(picture.flip(-1) for picture in pictures)], given + turned)
-            pairs = zip(asked[: len(pictures)], asked[len(pictures) :], strict=True)
-            predictions = [mean_of(one, mirrored(other)) for one, other in pairs]
-        else:
-            predictions = self._answers(pictures, given)
-        if not self.keep_exposure:
-            return predictions
-        return [
-            keep(prediction, picture.permute(1, 2, 0).numpy(), face)
-            for prediction, picture, face in zip(predictions, pictures, faces or [None] * len(pictures), strict=True)
-        ]
+        none = [None] * len(pictures)
+        again = {index: centre for index, centre in enumerate(nearer or none) if centre is not None}
+        answers = self._answers([*pictures, *again.values()])
+        predictions = answers[: len(pictures)]
+        for (index, centre), answer in zip(again.items(), answers[len(pictures) :], strict=True):
+            whole = predictions[index]
+            predictions[index] = merged(whole, mirrored(with_floor(answer, picture_of(centre), whole.relit_floor)))
+        rows = zip(predictions, pictures, masks or none, faces or none, strict=True)
+        return [self._finished(prediction, picture_of(planes), mask, face) for prediction, planes, mask, face in rows]
 
-    def _answers(self, pictures: Sequence[Tensor], masks: Sequence[np.ndarray | None]) -> list[Prediction]:
+    def _finished(
+        self, prediction: Prediction, shown: np.ndarray, mask: np.ndarray | None, face: Face | None
+    ) -> Prediction:
+        if mask is not None:
+            prediction = replace(prediction, mask=mask)
+        prediction = replace(prediction, level=mean_level(shown, prediction.relit_floor, prediction.mask))
+        return keep(prediction, shown, face) if self.keep_exposure else prediction
+
+    def _answers(self, pictures: Sequence[Tensor]) -> list[Prediction]:
         """What the network itself says; each slice of the pictures goes from the first layer to the last on its own."""
         groups: dict[torch.Size, list[int]] = {}
         for index, picture in enumerate(pictures):
             groups.setdefault(picture.shape, []).append(index)
         share = -(-len(pictures) // self.slices)
         parts = [part[at : at + share] for part in groups.values() for at in range(0, len(part), share)]
-        results = run_parallel(
-            [self._forward_function([pictures[k] for k in part], [masks[k] for k in part]) for part in parts]
-        )
+        results = run_parallel([self._forward_function([pictures[k] for k in part]) for part in parts])
         predictions: dict[int, Prediction] = {}
         for part, result in zip(parts, results, strict=True):
             predictions.update(zip(part, result, strict=True))
@@ -242,22 +226,17 @@ class Delighter:
         picture = self.network_input(content, min(self.flat_size, max(content.shape[:2])), roll)
 
         def tile_gains(tiles: list[Tensor]) -> list[np.ndarray]:
-            return [answer.log_gain for answer in self._answers(tiles, [None] * len(tiles))]
+            return [answer.log_gain for answer in self._answers(tiles)]
 
         gain = refine_log_gain(picture, coarse.log_gain, self.image_size, tile_gains)
         return replace(coarse, log_gain=gain)
 
-    def _forward_function(
-        self, pictures: list[Tensor], masks: list[np.ndarray | None]
-    ) -> Callable[[], list[Prediction]]:
-        return lambda: self._forward(torch.stack(pictures), masks)
+    def _forward_function(self, pictures: list[Tensor]) -> Callable[[], list[Prediction]]:
+        return lambda: self._forward(torch.stack(pictures))
 
-    def _forward(self, relit: Tensor, masks: list[np.ndarray | None]) -> list[Prediction]:
+    def _forward(self, relit: Tensor) -> list[Prediction]:
         relit = relit.to(self.device).contiguous(memory_format=torch.channels_last)
         output = self.model(relit)
-        if masks[0] is not None:
-            given = torch.from_numpy(np.stack([np.asarray(mask, np.float32) for mask in masks]))
-            output = output._replace(mask=given[:, None].to(self.device))
         floor = RELIT_FLOOR * measure_exposure(relit)
         log_gain = torch.log((output.flat_lit + FLAT_FLOOR) / (relit + floor)).permute(0, 2, 3, 1).cpu().numpy()
         environment = self.model.environment(output).permute(0, 2, 3, 1).cpu().numpy()
@@ -276,7 +255,6 @@ class Delighter:
                 mask[k],
                 less_colour(environment[k], colours[k], luminance(environment[k])),
                 confidence[k],
-                mean_level(shown[k], floors[k], mask[k]),
                 flat_error=flat_error[k],
             )
             for k in range(len(relit))

@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from src.data.portrait import names
 from src.inference.crops import Crop, Face, is_portrait_crop, portrait_crop, whole_picture
-from src.inference.delit.delighter import Delighted, Delighter, View
+from src.inference.delit.delighter import Delighted, Delighter
 from src.inference.delit.self_check import SelfCheck
 from src.inference.delit.stills import write_preview
+from src.inference.delit.views import View
 from src.inference.faces import FaceTracker
 from src.inference.pipeline import Consumer, produced
 from src.inference.prediction import Prediction, apply_gain, change_weights, trust_in

@@ -75,7 +75,7 @@ def test_the_faces_brightness_is_kept_and_not_that_of_the_clothes(roll):
     relit = textured(240, 240)
     model = GainModel(lambda y, x: torch.where(y < 0.75, 4.0, 0.25) + 0 * x, mask=1.0)
     face = Face(120.0, 110.0, 60.0, roll)
-    result = Delighter(model, faces=lambda _: [face], keep_exposure=True)(relit)
+    result = Delighter(model, faces=lambda _: [face], keep_exposure=True, looks_twice=False)(relit)
     assert result.prediction.exposure == pytest.approx(0.25, rel=0.05)
     near = np.s_[90:130, 100:140]
     assert mean_luminance(result.flat_lit[near]) == pytest.approx(mean_luminance(relit[near]), rel=0.02)
@@ -98,7 +98,7 @@ def test_brightness_outside_the_mask_has_no_part_in_it():
     relit = textured(64, 64)
     relit[:, 32:] *= 20
     model = HalfMask(lambda y, x: 0.5 + 3 * y + 0 * x)
-    result = Delighter(model, crops=False, keep_exposure=True, mirrors=False)(relit)
+    result = Delighter(model, crops=False, keep_exposure=True, looks_twice=False)(relit)
     assert mean_luminance(result.flat_lit[:, :32]) == pytest.approx(mean_luminance(relit[:, :32]), rel=1e-3)
     np.testing.assert_array_equal(result.flat_lit[:, 32:], relit[:, 32:])
 
