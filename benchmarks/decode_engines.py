@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from src.models.grid.decoder import GridDecoder
 
-ROUNDS = 9
+ROUNDS = 25
 HOUR = 12.5
 TEXELS = 100_000
 BUILDS = {"c": ["-march=native"], "c_avx2": ["-mavx2", "-mfma"], "c_plain": ["-DTOD_PLAIN"]}

@@ -1,17 +1,13 @@
 /* tod.h - decodes bundles (.tod): a day of lightmaps in one file. C99 or C++, nothing but the C library.
- *
  * In one source file of a program define TOD_IMPLEMENTATION before the include, then
- *
  *     tod_map *map;
  *     tod_error error = tod_open(bytes, size, &map);        // a whole file in memory; it may be freed afterwards
  *     if (error) { puts(tod_error_string(error)); return; }
  *     float rgb[3];
  *     tod_sample(map, 0, u, v, 17.5, TOD_BILINEAR, rgb);    // lightmap 0 at half past five
  *     tod_close(map);
- *
  * A bundle holds a vector z of quantised latents for every valid texel, and a small network F2 that turns z into the
  * colour at any hour. docs/bundle-format.md describes the bytes of the file and of memory, docs/engines.md the use.
- *
  * Colours are linear radiance, or display values in [0, 1] where info->is_radiance is 0. Row 0 is the top row of the
  * images. Texels that are not valid are 0. Any number of threads may read an open map at the same time. A bundle may
  * come from anywhere: every length in it is checked before it is used. Options, defined before the include:
@@ -50,10 +46,8 @@ typedef struct tod_lightmap {
 } tod_lightmap;
 
 typedef struct tod_info {
-    int version;
-    int height, width; /* of the whole map */
-    int is_radiance;
-    int hour_count;
+    int version, height, width; /* the latter two of the whole map */
+    int is_radiance, hour_count;
     const double *hours; /* baked hours in [0, 24), increasing */
     int event_count;
     const double *events; /* hours at which light switches */
@@ -71,16 +65,13 @@ typedef struct tod_map tod_map;
 /* Opens a bundle of `size` bytes; they are not needed afterwards. While it opens, about 2 bytes for each latent and 5
  * for each texel are taken. *map is NULL unless TOD_OK is returned. */
 TOD_API tod_error tod_open(const void *bytes, size_t size, tod_map **map);
-
 TOD_API void tod_close(tod_map *map); /* NULL is allowed */
 TOD_API const tod_info *tod_get_info(const tod_map *map);
 TOD_API const char *tod_error_string(tod_error error); /* a sentence in English */
-
 /* The number of the lightmap with this name, or -1. */
 TOD_API int tod_find_lightmap(const tod_map *map, const char *name);
 /* 1 where texel (x, y) of a lightmap is valid; 0 elsewhere and outside. */
 TOD_API int tod_is_valid(const tod_map *map, int lightmap, int x, int y);
-
 /* The colour at (u, v) in [0, 1] x [0, 1], (0, 0) being the top left corner of the top left texel, at any hour (24 h
  * around). Outside, the border's texels are taken. Of the four texels around the point, TOD_BILINEAR gives the weights
  * of the invalid ones to the others, and TOD_NEAREST takes the valid one with the largest weight; without any: 0. */
@@ -137,22 +128,28 @@ enum {
     TOD__MAX_STRIDE = 256, TOD__MAX_COUNT = 1 << 27, TOD__MAX_KEYS = 64, TOD__MAX_DEPTH = 16, /* of the header */
     TOD__GROUP = 16, TOD__BLOCKS = 16, TOD__TEXELS = 16, /* texels on a side of a group, its blocks, their texels */
     TOD__LANES = 32,          /* values of z that go through F2 together */
-    TOD__ROW = 48,            /* lanes, and room for the rest of a block's: floats from one channel to the next */
-    TOD__TAPS = 1024,         /* texels of a rectangle that are collected */
-    TOD__POINTS = 128,        /* points whose texels are looked for together */
+    TOD__ROW = 64,            /* lanes, a block more, and what is written behind it: floats from a channel to the next */
+    TOD__TAPS = 1024, TOD__POINTS = 128, /* of a rectangle, collected; points whose texels are looked for together */
     TOD__FEW = 32, TOD__MANY = 1 << 17, /* taps that are not sorted; that are sorted together */
     TOD__PAD = 8,             /* hidden layers are filled up with zeros to a multiple of it */
     TOD__RGBX = 4,            /* weights from one input to the next in F2's last layer, one of them unused */
     TOD__OVER = 32            /* floats behind weights that may be read */
 };
+#ifdef __GNUC__
+#define TOD__PREFETCH(to) __builtin_prefetch(to, 1)
+#else
+#define TOD__PREFETCH(to)
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+#define TOD__UNROLL _Pragma("GCC unroll 8") /* clang does it by itself */
+#else
+#define TOD__UNROLL
+#endif
 #define TOD__EMPTY 0xFFFFFFFFu
 #define TOD__PARTIAL 0x80000000u
 
 /* Memory that is given back all at once: a list of what was taken. */
-typedef struct tod__chunk {
-    struct tod__chunk *next;
-    double alignment;
-} tod__chunk;
+typedef struct tod__chunk { struct tod__chunk *next; double alignment; } tod__chunk;
 
 /* Latents of every block of stride x stride texels, a map of its own. The texels are the level of stride 1. */
 typedef struct tod__level {
@@ -164,7 +161,7 @@ typedef struct tod__level {
 
 struct tod_map {
     tod_info info;
-    tod__chunk *memory;      /* all that the pointers here point to */
+    tod__chunk *memory; /* all that the pointers here point to */
     const double *scale;     /* frame_scale */
     double *lengths, *steps; /* of the interval after each hour; from its start to its event, or -1 */
     int level_count;
@@ -184,12 +181,10 @@ static void *tod__take_memory(tod__chunk **memory, uint64_t count, size_t size) 
     *memory = chunk;
     return chunk + 1;
 }
-
 static void *tod__zeros(tod__chunk **memory, uint64_t count, size_t size) {
     void *taken = tod__take_memory(memory, count, size);
     return taken ? memset(taken, 0, (size_t)count * size) : NULL;
 }
-
 static void tod__free(tod__chunk *memory) {
     for (tod__chunk *next; memory; memory = next) {
         next = memory->next;
@@ -211,13 +206,7 @@ static float tod__half(uint32_t h) {
 static int tod__abs(int value) { return value < 0 ? -value : value; }
 static int tod__min(int a, int b) { return a < b ? a : b; }
 static int tod__max(int a, int b) { return a > b ? a : b; }
-
-static int tod__bit_length(uint32_t value) {
-    int bits = 0;
-    for (; value; value >>= 1) bits++;
-    return bits;
-}
-
+static int tod__bit_length(uint32_t value) { return value ? 1 + tod__bit_length(value >> 1) : 0; }
 static int tod__popcount(uint32_t value) { /* compilers know the instruction */
     value -= value >> 1 & 0x55555555u;
     value = (value & 0x33333333u) + (value >> 2 & 0x33333333u);
@@ -272,7 +261,6 @@ static void tod__sha256(const uint8_t *data, size_t size, uint8_t digest[TOD__DI
 /* ---- zlib streams (RFC 1950, 1951) ------------------------------------------------------------------------------- */
 
 enum { TOD__CODE_BITS = 15, TOD__MAX_CODES = 288, TOD__MAX_DISTANCES = 32 };
-
 typedef struct tod__inflater {
     const uint8_t *in;
     uint8_t *out;
@@ -281,9 +269,7 @@ typedef struct tod__inflater {
 } tod__inflater;
 
 /* A canonical Huffman code: how many symbols have each length, and the symbols by length. */
-typedef struct tod__huffman {
-    uint16_t count[TOD__CODE_BITS + 1], symbol[TOD__MAX_CODES];
-} tod__huffman;
+typedef struct tod__huffman { uint16_t count[TOD__CODE_BITS + 1], symbol[TOD__MAX_CODES]; } tod__huffman;
 
 static int tod__inflate_bits(tod__inflater *z, int count) {
     int value = 0;
@@ -431,7 +417,6 @@ static uint32_t tod__escape(tod__header *t) {
     }
     return code;
 }
-
 /* A string goes behind those before it: in UTF-8 it takes no more bytes than in the text. */
 static void tod__string(tod__header *t) {
     t->failed |= !tod__word(t, "\"");
@@ -477,8 +462,7 @@ static double tod__number(tod__header *t) {
     return sign * value;
 }
 
-/* Reads all entries of a text, those of objects in it too. Colons and spaces say nothing that is not known without
- * them; nor do commas, but that a key may follow. */
+/* Reads all entries of a text, those of objects in it too. Separators say nothing, but that a key may follow. */
 static tod_error tod__read_entries(tod__header *t, tod__chunk **memory) {
     uint64_t room = (uint64_t)(t->end - t->at) + 16; /* a byte for each; some after a failure */
     tod__entry *entry = t->entries;
@@ -534,11 +518,10 @@ static const double *tod__numbers_of(tod__header *t, const char *key, double lea
 
 /* The one number of an entry, an integer in [least, most]. */
 static int tod__integer(tod__header *t, const char *key, int least, int most) {
-    const tod__entry *entry = tod__find(t, key);
-    double number = entry->number_count == 1 ? *entry->numbers : -1;
-    int is_right = number >= least && number <= most && number == (int)number && !entry->string_count;
-    t->failed |= !is_right;
-    return is_right ? (int)number : least;
+    int count;
+    const double *number = tod__numbers_of(t, key, least, most, 1, &count);
+    t->failed = t->failed || count != 1 || *number != (int)*number;
+    return t->failed ? least : (int)*number;
 }
 
 /* Levels of (stride, channels): the texels themselves, then the coarser ones of version 2 by growing stride. */
@@ -788,10 +771,7 @@ static tod_error tod__read_planes(tod__planes *p, tod__chunk **memory, const tod
 }
 
 /* Writes fields of bits one after another into zeros, or only counts them where there are no words. */
-typedef struct tod__writer {
-    uint32_t *words;
-    uint64_t bit;
-} tod__writer;
+typedef struct tod__writer { uint32_t *words; uint64_t bit; } tod__writer;
 
 static void tod__put(tod__writer *to, int count, uint32_t value) {
     if (count && to->words) {
@@ -804,16 +784,14 @@ static void tod__put(tod__writer *to, int count, uint32_t value) {
 }
 
 /* A channel of a group that is packed: smallest value and bits of each block, and, behind them, of the group. */
-typedef struct tod__range {
-    uint8_t low[TOD__BLOCKS + 1], bits[TOD__BLOCKS + 1];
-} tod__range;
+typedef struct tod__range { uint8_t low[TOD__BLOCKS + 1], bits[TOD__BLOCKS + 1]; } tod__range;
 
 /* Writes the record of group (gx, gy), from a new word on; the group's entry in the index is returned. */
 static uint32_t tod__pack_group(const tod__level *level, int bits, const tod__planes *p, int gx, int gy, tod__range *of,
                                 tod__writer *to) {
     enum { ALL = TOD__BLOCKS }; /* behind the blocks: the group */
     size_t place[TOD__BLOCKS * TOD__TEXELS];
-    uint32_t valid[TOD__BLOCKS] = {0}, entry = (uint32_t)(to->bit / 32);
+    uint32_t valid[TOD__BLOCKS] = {0}, size[ALL + 1] = {0}, entry = (uint32_t)(to->bit / 32);
     int dim = level->channels, count = 0;
     for (int k = 0; k < TOD__BLOCKS * TOD__TEXELS; k++) {
         int x = gx * TOD__GROUP + (k >> 4 & 3) * 4 + (k & 3), y = gy * TOD__GROUP + (k >> 6) * 4 + (k >> 2 & 3);
@@ -835,15 +813,12 @@ static uint32_t tod__pack_group(const tod__level *level, int bits, const tod__pl
         }
         for (int j = 0; j <= ALL; j++) {
             of[c].bits[j] = (uint8_t)(high[j] > low[j] ? tod__bit_length((uint32_t)(high[j] - low[j])) : 0);
+            size[j] += of[c].bits[j];
             low[ALL] = (uint8_t)tod__min(low[ALL], low[j]);
             high[ALL] = (uint8_t)tod__max(high[ALL], high[j]);
         }
     }
-    for (int j = 0; j < TOD__BLOCKS; j++) {
-        uint32_t size = 0;
-        for (int c = 0; c < dim; c++) size += of[c].bits[j];
-        tod__put(to, level->size_bits, size);
-    }
+    for (int j = 0; j < TOD__BLOCKS; j++) tod__put(to, level->size_bits, size[j]);
     for (int j = 0; j < TOD__BLOCKS && !is_full; j++) tod__put(to, TOD__TEXELS, valid[j]);
     for (int c = 0; c < dim; c++) {
         tod__put(to, bits, of[c].low[ALL]);
@@ -870,15 +845,14 @@ static tod_error tod__pack(tod_map *map, tod__level *level, tod__chunk **memory,
     level->index_count = (size_t)across * (size_t)down;
     level->index = (uint32_t *)tod__zeros(&map->memory, level->index_count, sizeof(uint32_t));
     if (!ranges || !level->index) return TOD_ERROR_MEMORY;
-    for (;;) {
+    for (int pass = 0; pass < 2; pass++, to.words = level->words, to.bit = 0) {
         for (int k = 0; k < across * down; k++)
             level->index[k] = tod__pack_group(level, map->info.latent_bits, p, k % across, k / across, ranges, &to);
-        if (to.words) break;
+        if (pass) continue;
         level->word_count = (size_t)(to.bit / 32 + 2); /* two words of zeros, so that all may be read in pairs */
         if (level->word_count >= TOD__PARTIAL) return TOD_ERROR_MEMORY;
-        to.words = level->words = (uint32_t *)tod__zeros(&map->memory, level->word_count, sizeof(uint32_t));
-        to.bit = 0;
-        if (!to.words) return TOD_ERROR_MEMORY;
+        level->words = (uint32_t *)tod__zeros(&map->memory, level->word_count, sizeof(uint32_t));
+        if (!level->words) return TOD_ERROR_MEMORY;
     }
     map->info.resident_bytes += sizeof(uint32_t) * (level->index_count + level->word_count);
     return TOD_OK;
@@ -939,11 +913,17 @@ static void tod__blend_hours(const tod_map *map, double hour, float *to) {
 #include <immintrin.h>
 #if TOD__WIDE == 16
 typedef __m512 tod__v;
+typedef __m512i tod__vi;
 #define TOD__MM(name) _mm512_##name
+#define TOD__SI(name) _mm512_##name##_si512
+#define TOD__GATHER(from, at) _mm512_i32gather_epi32(at, from, 1)
 #define TOD__RELU(v) _mm512_maskz_max_ps(0xFFFF, v, _mm512_setzero_ps()) /* gcc 12 warns of the plain one */
 #else
 typedef __m256 tod__v;
+typedef __m256i tod__vi;
 #define TOD__MM(name) _mm256_##name
+#define TOD__SI(name) _mm256_##name##_si256
+#define TOD__GATHER(from, at) _mm256_i32gather_epi32((const int *)(from), at, 1)
 #define TOD__RELU(v) _mm256_max_ps(v, _mm256_setzero_ps())
 #endif
 #define TOD__LOAD(from) TOD__MM(loadu_ps)(from)
@@ -967,23 +947,22 @@ typedef float tod__v;
 #define TOD__MADD(x, y, sum) ((sum) + (x) * (y))
 #endif
 
-/* out[k][.] = max(0, sum over i of w[i][k] x[i][.]) for `rows` k and one or two vectors side by side in x; each step is
- * the distance from one i, or of `out` from one k, to the next. Eight sums keep the processor busy. */
-static inline void tod__product(int rows, int vectors, const float *w, int w_step, const float *x, int x_step,
-                                int count, float *out, int out_step) {
+/* out[k][.] = max(0, sum over i of w[i][k] x[i][.]) for `rows` k and two vectors side by side in x; each step is the
+ * distance from one i, or of `out` from one k, to the next. Eight sums keep the processor busy. */
+static inline void tod__product(int rows, const float *w, int w_step, const float *x, int x_step, int count, float *out,
+                                int out_step) {
     tod__v a[8], b[8];
-    for (int k = 0; k < rows; k++) a[k] = b[k] = TOD__SPREAD(0.0f);
+    TOD__UNROLL for (int k = 0; k < rows; k++) a[k] = b[k] = TOD__SPREAD(0.0f);
     for (int i = 0; i < count; i++, w += w_step, x += x_step) {
-        tod__v x0 = TOD__LOAD(x), x1 = TOD__LOAD(x + (vectors - 1) * TOD__WIDE);
-        for (int k = 0; k < rows; k++) {
-            tod__v w0 = TOD__SPREAD(w[k]);
-            a[k] = TOD__MADD(w0, x0, a[k]);
-            if (vectors == 2) b[k] = TOD__MADD(w0, x1, b[k]);
+        tod__v x0 = TOD__LOAD(x), x1 = TOD__LOAD(x + TOD__WIDE);
+        TOD__UNROLL for (int k = 0; k < rows; k++) {
+            tod__v wk = TOD__SPREAD(w[k]);
+            a[k] = TOD__MADD(wk, x0, a[k]), b[k] = TOD__MADD(wk, x1, b[k]);
         }
     }
-    for (int k = 0; k < rows; k++) {
-        TOD__STORE(out + k * out_step, TOD__RELU(a[k]));
-        if (vectors == 2) TOD__STORE(out + k * out_step + TOD__WIDE, TOD__RELU(b[k]));
+    TOD__UNROLL for (int k = 0; k < rows; k++, out += out_step) {
+        TOD__STORE(out, TOD__RELU(a[k]));
+        TOD__STORE(out + TOD__WIDE, TOD__RELU(b[k]));
     }
 }
 
@@ -993,25 +972,24 @@ static void tod__layer(float *out, int outputs, const float *in, int inputs, con
     float some[2 * TOD__WIDE];
     int o = 0;
     for (; o < outputs && lanes == 1; o += 2 * TOD__WIDE) { /* outputs take the place of lanes */
-        tod__product(1, 2, in, TOD__ROW, weight + o, outputs, inputs, some, 0);
+        tod__product(1, in, TOD__ROW, weight + o, outputs, inputs, some, 0);
         for (int k = 0; k < 2 * TOD__WIDE && o + k < outputs; k++) out[(o + k) * TOD__ROW] = some[k];
     }
     for (; o + 8 <= outputs && TOD__WIDE == 16; o += 8) /* there are registers for sixteen sums */
-        tod__product(8, 2, weight + o, outputs, in, TOD__ROW, inputs, out + o * TOD__ROW, TOD__ROW);
+        tod__product(8, weight + o, outputs, in, TOD__ROW, inputs, out + o * TOD__ROW, TOD__ROW);
     for (; o < outputs; o += 4)
         for (int lane = 0; lane < lanes; lane += 2 * TOD__WIDE)
-            tod__product(4, 2, weight + o, outputs, in + lane, TOD__ROW, inputs, out + o * TOD__ROW + lane, TOD__ROW);
+            tod__product(4, weight + o, outputs, in + lane, TOD__ROW, inputs, out + o * TOD__ROW + lane, TOD__ROW);
 }
 
 /* The beginning of a group's record, as it is read. */
 typedef struct tod__record {
     const uint32_t *words;
     uint32_t group;
+    int *base, *wide, *offset, *most; /* of channels: smallest value, bits of the blocks' differences, where they are in
+                                       * a block's header, the largest number of bits there */
     uint32_t valid[TOD__BLOCKS], size[TOD__BLOCKS];
-    uint32_t header[TOD__BLOCKS];  /* first bit of a block's header */
-    uint32_t payload[TOD__BLOCKS]; /* first bit of a block's texels */
-    int *base, *wide;              /* of the channels in the group: smallest value, bits of the blocks' differences */
-    int *offset, *most;            /* where they are in a block's header; the largest number of bits there */
+    uint32_t header[TOD__BLOCKS], payload[TOD__BLOCKS]; /* first bit of a block's header and of its texels */
 } tod__record;
 
 /* A texel whose colour is added somewhere. */
@@ -1034,15 +1012,14 @@ typedef struct tod__scratch {
     int *narrow; /* bits of the texels' differences */
     int *varied; /* those that have some */
     tod__chunk *memory;
-    float on_stack[6016];
+    float on_stack[7168];
 } tod__scratch;
 
 static tod_error tod__begin(const tod_map *map, double hour, tod__scratch *scratch) {
     size_t z_dim = (size_t)map->z_dim, hidden = (size_t)map->hidden, rows = (z_dim + 1 + 2 * (hidden + 1)) * TOD__ROW;
-    size_t floats = rows + tod__hour_floats(map) + TOD__OVER, channels = z_dim + 8; /* vectors of 8 may be read */
+    size_t floats = rows + tod__hour_floats(map) + TOD__OVER, channels = z_dim + 16; /* vectors of 16 may be read */
     size_t bytes = 4 * (floats + channels * (3 + 4 * (size_t)map->level_count) + 16);
-    scratch->memory = NULL;
-    scratch->lanes = 0;
+    scratch->memory = NULL, scratch->lanes = 0;
     if (!(hour > -1e9 && hour < 1e9)) return TOD_ERROR_ARGUMENT;
     float *room = scratch->on_stack;
     if (bytes > sizeof scratch->on_stack) room = (float *)tod__take_memory(&scratch->memory, bytes, 1);
@@ -1060,10 +1037,8 @@ static tod_error tod__begin(const tod_map *map, double hour, tod__scratch *scrat
     for (int k = 0; k < map->level_count; k++) {
         tod__record *record = &scratch->records[k];
         record->group = TOD__EMPTY;
-        record->base = scratch->varied + channels * (size_t)(1 + 4 * k);
-        record->wide = record->base + channels;
-        record->offset = record->wide + channels;
-        record->most = record->offset + channels;
+        record->base = scratch->varied + channels * (size_t)(1 + 4 * k), record->wide = record->base + channels;
+        record->offset = record->wide + channels, record->most = record->offset + channels;
     }
     memset(scratch->varied, 0, channels * (1 + 4 * (size_t)map->level_count) * sizeof(int));
     tod__blend_hours(map, hour, scratch->hour);
@@ -1071,25 +1046,36 @@ static tod_error tod__begin(const tod_map *map, double hour, tod__scratch *scrat
     return TOD_OK;
 }
 
-/* Adds the colours of all lanes to what they are for. */
-static void tod__flush(const tod_map *map, tod__scratch *s, const tod__tap *taps, const tod__tap *end, float *rgb) {
+/* Adds the colours of the first lanes to what they are for, and moves what is left to the lanes' beginning; its taps are
+ * the last ones then, from the result on. */
+static tod__tap *tod__flush(const tod_map *map, tod__scratch *s, tod__tap *taps, tod__tap *end, float *rgb) {
     float *last = s->z + (size_t)(map->z_dim + 1) * TOD__ROW, *in = s->z;
     const float *weight = map->f2, ceiling = map->info.is_radiance ? 3e38f : 1;
-    int inputs = map->z_dim + 1;
-    for (int layer = 1; layer <= map->layers && s->lanes; layer++, inputs = map->hidden + 1) {
+    int inputs = map->z_dim + 1, lanes = tod__min(s->lanes, TOD__LANES);
+    for (int layer = 1; layer <= map->layers && lanes; layer++, inputs = map->hidden + 1) {
         float *out = (map->layers - layer) & 1 ? s->h : last;
-        tod__layer(out, map->hidden, in, inputs, weight, s->lanes);
+        tod__layer(out, map->hidden, in, inputs, weight, lanes);
         weight += (size_t)inputs * (size_t)map->hidden;
         in = out;
     }
-    tod__layer(s->rgbx, TOD__RGBX, s->z, map->z_dim + 1 + map->hidden, s->hour, s->lanes);
-    for (; taps < end; taps++) {
+    tod__layer(s->rgbx, TOD__RGBX, s->z, map->z_dim + 1 + map->hidden, s->hour, lanes);
+    tod__tap *kept = end;
+    while (end > taps) {
+        if ((--end)->place >= TOD__LANES) {
+            end->place -= TOD__LANES, *--kept = *end;
+            continue;
+        }
+        const float *lane = s->rgbx + end->place;
+        float *to = rgb + end->to, w = end->weight;
         for (int c = 0; c < 3; c++) {
-            float value = s->rgbx[c * TOD__ROW + taps->place];
-            rgb[taps->to + c] += taps->weight * (value < ceiling ? value : ceiling);
+            float value = lane[c * TOD__ROW];
+            to[c] += w * (value < ceiling ? value : ceiling);
         }
     }
-    s->lanes = 0;
+    s->lanes = tod__max(s->lanes - TOD__LANES, 0);
+    for (int c = 0; c < map->z_dim && s->lanes; c++)
+        memcpy(s->z + c * TOD__ROW, s->z + c * TOD__ROW + TOD__LANES, TOD__TEXELS * sizeof(float));
+    return kept;
 }
 
 /* `count` <= 25 bits of a record. */
@@ -1140,13 +1126,13 @@ static tod__record *tod__read_record(const tod__level *level, int bits, uint32_t
 }
 
 #if TOD__WIDE >= 8
-/* 25 bits and more from each of eight places on. */
-static __m256i tod__windows(const uint32_t *words, __m256i bits) {
-    __m256i window = _mm256_i32gather_epi32((const int *)words, _mm256_srli_epi32(bits, 3), 1);
-    return _mm256_srlv_epi32(window, _mm256_and_si256(bits, _mm256_set1_epi32(7)));
+/* 25 bits and more from each of as many places on. */
+static tod__vi tod__windows(const uint32_t *words, tod__vi bits) {
+    tod__vi window = TOD__GATHER(words, TOD__MM(srli_epi32)(bits, 3));
+    return TOD__MM(srlv_epi32)(window, TOD__SI(and)(bits, TOD__MM(set1_epi32)(7)));
 }
-#define TOD__INTS(from) _mm256_loadu_si256((const __m256i *)(const void *)(from))
-#define TOD__Z(value, step, low) _mm256_fmadd_ps(_mm256_cvtepi32_ps(value), _mm256_set1_ps(step), low)
+#define TOD__INTS(from) TOD__SI(loadu)((const tod__vi *)(const void *)(from))
+#define TOD__Z(value, step, low) TOD__MM(fmadd_ps)(TOD__MM(cvtepi32_ps)(value), TOD__SPREAD(step), low)
 #endif
 
 /* z of a level at the valid texels `which` of a block, bit by bit, to as many lanes, or to one where they are the same;
@@ -1154,56 +1140,70 @@ static __m256i tod__windows(const uint32_t *words, __m256i bits) {
 static int tod__read_block(const tod_map *map, tod__scratch *s, int k, uint32_t block, uint32_t which, float *z) {
     const tod__level *level = &map->levels[k];
     tod__record *of = tod__read_record(level, map->info.latent_bits, block >> 4, &s->records[k]);
-    uint32_t first[TOD__TEXELS + 1], j = block & 15, bit = of->payload[j];
-    int varied = 0, count = 0;
-    for (int i = 0; i < TOD__TEXELS; i++) first[i] = bit;
-    for (int i = 0; i < TOD__TEXELS; i++) {
+    const uint32_t *words = of->words, j = block & 15, valid = of->valid[j], size = of->size[j];
+    uint32_t first[TOD__TEXELS + 1] = {0}, bit = of->payload[j];
+    float *lows = s->low, step = map->step;
+    int *narrow = s->narrow, *varied = s->varied, channels = level->channels, count = 0, varied_count = 0;
+#if TOD__WIDE == 16
+    const tod__vi upward = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    tod__vi from = _mm512_maskz_expand_epi32((__mmask16)valid, upward); /* how many valid ones are before it */
+    from = _mm512_add_epi32(_mm512_mullo_epi32(from, _mm512_set1_epi32((int)size)), _mm512_set1_epi32((int)bit));
+    _mm512_storeu_si512(first, _mm512_maskz_compress_epi32((__mmask16)which, from));
+    count = tod__popcount(which);
+#else
+    for (int i = 0; i < TOD__TEXELS; i++, bit += valid >> (i - 1) & 1 ? size : 0) {
         first[count] = bit;
         count += which >> i & 1;
-        bit += of->valid[j] >> i & 1 ? of->size[j] : 0;
     }
+#endif
 #if TOD__WIDE >= 8
-    for (int c = 0; c < level->channels; c += 8) {
-        __m256i at = _mm256_add_epi32(TOD__INTS(of->offset + c), _mm256_set1_epi32((int)of->header[j]));
-        __m256i both = tod__windows(of->words, at), wide = TOD__INTS(of->wide + c), all = _mm256_set1_epi32(-1);
-        __m256i low = _mm256_andnot_si256(_mm256_sllv_epi32(all, wide), both);
-        __m256i bits = _mm256_and_si256(_mm256_srlv_epi32(both, wide), TOD__INTS(of->most + c));
-        low = _mm256_add_epi32(TOD__INTS(of->base + c), low);
-        _mm256_storeu_ps(s->low + c, TOD__Z(low, map->step, _mm256_set1_ps(-1.0f)));
-        _mm256_storeu_si256((__m256i *)(void *)(s->narrow + c), bits);
+    for (int c = 0; c < channels; c += TOD__WIDE) {
+        tod__vi at = TOD__MM(add_epi32)(TOD__INTS(of->offset + c), TOD__MM(set1_epi32)((int)of->header[j]));
+        tod__vi both = tod__windows(words, at), wide = TOD__INTS(of->wide + c), all = TOD__MM(set1_epi32)(-1);
+        tod__vi low = TOD__SI(andnot)(TOD__MM(sllv_epi32)(all, wide), both);
+        tod__vi bits = TOD__SI(and)(TOD__MM(srlv_epi32)(both, wide), TOD__INTS(of->most + c)); /* 0: of no channel */
+        low = TOD__MM(add_epi32)(TOD__INTS(of->base + c), low);
+        TOD__STORE(lows + c, TOD__Z(low, step, TOD__SPREAD(-1.0f)));
+        TOD__SI(storeu)((tod__vi *)(void *)(narrow + c), bits);
+#if TOD__WIDE == 16
+        __mmask16 some = _mm512_test_epi32_mask(bits, bits);
+        tod__vi channel = _mm512_add_epi32(upward, _mm512_set1_epi32(c));
+        _mm512_storeu_si512(varied + varied_count, _mm512_maskz_compress_epi32(some, channel));
+        varied_count += tod__popcount(some);
+#else
+        uint32_t some = (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(bits, _mm256_setzero_si256())));
+        for (; some; some &= some - 1) varied[varied_count++] = c + tod__popcount(~some & (some - 1));
+#endif
     }
-    for (int c = 0; c < level->channels; c++) {
-        tod__v value = TOD__SPREAD(s->low[c]); /* of all texels, unless they differ */
-        for (int i = 0; i < count; i += TOD__WIDE) TOD__STORE(z + c * TOD__ROW + i, value);
-        s->varied[varied] = c;
-        varied += s->narrow[c] > 0;
-    }
-    for (int i = 0; i < count; i += 8) {
-        __m256i at = TOD__INTS(first + i), window = at;
-        for (int k = 0, left = 0; k < varied; k++) {
-            int c = s->varied[k], bits = s->narrow[c];
+    for (int c = 0; c < channels; c++) /* of all texels, unless they differ */
+        for (int i = 0; i < TOD__TEXELS; i += TOD__WIDE) TOD__STORE(z + c * TOD__ROW + i, TOD__SPREAD(lows[c]));
+    for (int i = 0; i < count && varied_count; i += TOD__WIDE) {
+        tod__vi at = TOD__INTS(first + i), window = at;
+        for (int k = 0, left = 0; k < varied_count; k++) {
+            int c = varied[k], bits = narrow[c];
             if (left < bits) {
-                window = tod__windows(of->words, at);
+                window = tod__windows(words, at);
                 left = 25;
             }
-            __m256i value = _mm256_and_si256(window, _mm256_set1_epi32((1 << bits) - 1));
-            window = _mm256_srl_epi32(window, _mm_cvtsi32_si128(bits));
-            at = _mm256_add_epi32(at, _mm256_set1_epi32(bits));
+            tod__vi value = TOD__SI(and)(window, TOD__MM(set1_epi32)((1 << bits) - 1));
+            window = TOD__MM(srl_epi32)(window, _mm_cvtsi32_si128(bits));
+            at = TOD__MM(add_epi32)(at, TOD__MM(set1_epi32)(bits));
             left -= bits;
-            _mm256_storeu_ps(z + c * TOD__ROW + i, TOD__Z(value, map->step, _mm256_set1_ps(s->low[c])));
+            TOD__STORE(z + c * TOD__ROW + i, TOD__Z(value, step, TOD__SPREAD(lows[c])));
         }
     }
 #else
-    for (int c = 0; c < level->channels; c++) {
-        int both = (int)tod__bits(of->words, of->header[j] + (uint32_t)of->offset[c], 12);
+    (void)varied, (void)narrow, (void)lows; /* channels come one after another */
+    for (int c = 0; c < channels; c++) {
+        int both = (int)tod__bits(words, of->header[j] + (uint32_t)of->offset[c], 12);
         int bits = both >> of->wide[c] & of->most[c];
-        float low = map->step * (float)(of->base[c] + (both & ((1 << of->wide[c]) - 1))) - 1.0f;
+        float low = step * (float)(of->base[c] + (both & ((1 << of->wide[c]) - 1))) - 1.0f;
         for (int i = 0; i < count; first[i++] += (uint32_t)bits)
-            z[c * TOD__ROW + i] = bits ? map->step * (float)tod__bits(of->words, first[i], bits) + low : low;
-        varied += bits;
+            z[c * TOD__ROW + i] = bits ? step * (float)tod__bits(words, first[i], bits) + low : low;
+        varied_count += bits;
     }
 #endif
-    return varied > 0;
+    return varied_count > 0;
 }
 
 /* z of all levels at the texels `which` of a block of the map, as tod__read_block. */
@@ -1222,26 +1222,25 @@ static int tod__read_texels(const tod_map *map, tod__scratch *s, uint32_t block,
             tod__read_block(map, s, k, place >> 4, 1u << (place & 15), z + lane++);
         }
     }
-    return differ || map->level_count > 1;
+    differ |= map->level_count > 1;
+    s->lanes += differ ? tod__popcount(which) : 1;
+    return differ;
 }
 
 /* Adds the colours of valid texels, sorted by blocks as far as may be, to what they are for. */
-static void tod__add_taps(const tod_map *map, tod__scratch *s, tod__tap *taps, const tod__tap *end, float *rgb) {
+static void tod__add_taps(const tod_map *map, tod__scratch *s, tod__tap *taps, tod__tap *end, float *rgb) {
     tod__tap *pending = taps; /* the first whose lane has not gone through F2 */
     while (taps < end) {
         tod__tap *first = taps;
         uint32_t block = taps->place >> 4, which = 0;
         for (; taps < end && taps->place >> 4 == block; taps++) which |= 1u << (taps->place & 15);
-        int count = tod__popcount(which);
-        if (s->lanes + count > TOD__LANES) {
-            tod__flush(map, s, pending, first, rgb);
-            pending = first;
+        int lane = s->lanes;
+        uint32_t ranked = tod__read_texels(map, s, block, which) ? which : 0;
+        for (; first < taps; first++) {
+            TOD__PREFETCH(rgb + first->to);
+            first->place = (uint32_t)(lane + tod__popcount(ranked & ((1u << (first->place & 15)) - 1)));
         }
-        int differ = tod__read_texels(map, s, block, which);
-        uint32_t ranked = differ ? which : 0;
-        for (; first < taps; first++)
-            first->place = (uint32_t)(s->lanes + tod__popcount(ranked & ((1u << (first->place & 15)) - 1)));
-        s->lanes += differ ? count : 1;
+        if (s->lanes >= TOD__LANES) pending = tod__flush(map, s, pending, taps, rgb);
     }
     tod__flush(map, s, pending, taps, rgb);
 }
@@ -1305,10 +1304,8 @@ TOD_API tod_error tod_open(const void *bytes, size_t size, tod_map **opened) {
     map->info.resident_bytes = sizeof *map;
     tod_error error = tod__read_body(map, &memory, data, data + size);
     tod__free(memory);
-    map->info.index = map->levels[0].index;
-    map->info.words = map->levels[0].words;
-    map->info.index_count = map->levels[0].index_count;
-    map->info.word_count = map->levels[0].word_count;
+    map->info.index = map->levels[0].index, map->info.index_count = map->levels[0].index_count;
+    map->info.words = map->levels[0].words, map->info.word_count = map->levels[0].word_count;
     if (error) tod_close(map);
     else *opened = map;
     return error;
@@ -1316,7 +1313,6 @@ TOD_API tod_error tod_open(const void *bytes, size_t size, tod_map **opened) {
 
 TOD_API void tod_close(tod_map *map) { tod__free(map ? map->memory : NULL); } /* the map is in it */
 TOD_API const tod_info *tod_get_info(const tod_map *map) { return &map->info; }
-
 TOD_API const char *tod_error_string(tod_error error) {
     static const char *const sentences[] = {
         "nothing went wrong",
@@ -1343,7 +1339,6 @@ TOD_API int tod_find_lightmap(const tod_map *map, const char *name) {
 static const tod_lightmap *tod__lightmap(const tod_map *map, int lightmap) {
     return map && lightmap >= 0 && lightmap < map->info.lightmap_count ? &map->info.lightmaps[lightmap] : NULL;
 }
-
 TOD_API int tod_is_valid(const tod_map *map, int lightmap, int x, int y) {
     const tod_lightmap *part = tod__lightmap(map, lightmap);
     if (!part || x < 0 || y < 0 || x >= part->width || y >= part->height) return 0;
@@ -1410,7 +1405,11 @@ static tod__tap *tod__sort(tod__tap *taps, tod__tap *spare, uint32_t count, uint
         tod__tap *sorted = spare;
         for (uint32_t k = 0; k < count; k++) starts[(taps[k].place >> shift & 255) + 1]++;
         for (uint32_t k = 0; k < 256; k++) starts[k + 1] += starts[k];
-        for (uint32_t k = 0; k < count; k++) sorted[starts[taps[k].place >> shift & 255]++] = taps[k];
+        for (uint32_t k = 0; k < count; k++) {
+            tod__tap *at = sorted + starts[taps[k].place >> shift & 255]++;
+            TOD__PREFETCH(at + 10);
+            *at = taps[k];
+        }
         spare = taps;
         taps = sorted;
     }
@@ -1430,19 +1429,15 @@ TOD_API tod_error tod_sample_many(const tod_map *map, int lightmap, size_t count
         taps = (tod__tap *)tod__take_memory(&scratch.memory, 2 * (uint64_t)room + 1, sizeof *taps);
         if (!taps) error = TOD_ERROR_MEMORY;
     }
-    while (count && !error) {
-        uint32_t points = (uint32_t)(count < room / most ? count : room / most), found = 0;
+    for (uint32_t points; count && !error; uv += 2 * (size_t)points, rgb += 3 * (size_t)points, count -= points) {
+        uint32_t found = 0, largest = (uint32_t)(map->info.index_count << 8) - 1;
+        points = (uint32_t)(count < room / most ? count : room / most);
         memset(rgb, 0, 3 * (size_t)points * sizeof *rgb);
-        for (uint32_t k = 0; k < points; k += TOD__POINTS) {
-            int together = tod__min((int)(points - k), TOD__POINTS);
-            found += tod__find_taps(map, part, uv + 2 * (size_t)k, together, (int)most, 3 * k, taps + found);
-        }
-        uint32_t largest = (uint32_t)(map->info.index_count << 8) - 1;
+        for (uint32_t k = 0; k < points; k += TOD__POINTS)
+            found += tod__find_taps(map, part, uv + 2 * (size_t)k, tod__min((int)(points - k), TOD__POINTS), (int)most,
+                                    3 * k, taps + found);
         tod__tap *sorted = found > TOD__FEW ? tod__sort(taps, taps + room, found, largest) : taps;
         tod__add_taps(map, &scratch, sorted, sorted + found, rgb);
-        uv += 2 * (size_t)points;
-        rgb += 3 * (size_t)points;
-        count -= points;
     }
     tod__free(scratch.memory);
     return error;
@@ -1458,7 +1453,7 @@ TOD_API tod_error tod_decode_rect(const tod_map *map, int lightmap, int x, int y
                                   float *rgb, size_t stride) {
     const tod_lightmap *part = tod__lightmap(map, lightmap);
     tod__scratch scratch;
-    tod__tap taps[TOD__TAPS];
+    tod__tap taps[TOD__TAPS], *end = taps;
     if (!part || !rgb || x < 0 || y < 0 || width < 1 || height < 1 || x > part->width - width ||
         y > part->height - height)
         return TOD_ERROR_ARGUMENT;
@@ -1466,25 +1461,31 @@ TOD_API tod_error tod_decode_rect(const tod_map *map, int lightmap, int x, int y
     if (stride < 3 * (size_t)width || stride > UINT32_MAX / (size_t)height) return TOD_ERROR_ARGUMENT;
     tod_error error = tod__begin(map, hour, &scratch);
     if (error) return error;
-    int top = y + part->first_row, count = 0;
-    for (int i = 0; i < height; i++) memset(rgb + (size_t)i * stride, 0, 3 * (size_t)width * sizeof *rgb);
+    int top = y + part->first_row;
     for (int gy = top >> 4; gy <= (top + height - 1) >> 4; gy++) {
-        for (int gx = x >> 4; gx <= (x + width - 1) >> 4; gx++) {
-            uint32_t place = tod__place(&map->levels[0], gx << 4, gy << 4), valid = 0;
-            for (int k = 0; k < TOD__BLOCKS * TOD__TEXELS; k++, valid >>= 1, place++) {
-                if (!(k & 15)) valid = tod__valid_in(&map->levels[0], place >> 4);
-                int column = gx * TOD__GROUP + (k >> 4 & 3) * 4 + (k & 3) - x;
-                int row = gy * TOD__GROUP + (k >> 6) * 4 + (k >> 2 & 3) - top;
-                tod__tap tap = {place, (uint32_t)row * (uint32_t)stride + 3 * (uint32_t)column, 1};
-                taps[count] = tap;
-                count += valid & 1 && column >= 0 && row >= 0 && column < width && row < height;
+        for (int i = tod__max(gy * TOD__GROUP - top, 0); i < tod__min((gy + 1) * TOD__GROUP - top, height); i++)
+            memset(rgb + (size_t)i * stride, 0, 3 * (size_t)width * sizeof *rgb); /* soon to be added to */
+        for (int j = x & ~15; j < x + width || j & 15; j++) { /* column of a group + number of a block in it */
+            uint32_t block = tod__place(&map->levels[0], j, gy << 4) >> 8 << 4 | (uint32_t)(j & 15);
+            uint32_t which = tod__valid_in(&map->levels[0], block), to[TOD__TEXELS];
+            for (int i = 0; i < TOD__TEXELS; i++) {
+                int column = (j & ~15) + (j & 3) * 4 + (i & 3) - x, row = (gy << 4) + (j & 12) + (i >> 2) - top;
+                to[i] = (uint32_t)row * (uint32_t)stride + 3 * (uint32_t)column;
+                which &= ~((uint32_t)(column < 0 || row < 0 || column >= width || row >= height) << i);
             }
-            if (count <= TOD__TAPS - 256) continue;
-            tod__add_taps(map, &scratch, taps, taps + count, rgb);
-            count = 0;
+            if (!which) continue;
+            uint32_t lane = (uint32_t)scratch.lanes, step = (uint32_t)tod__read_texels(map, &scratch, block, which);
+            for (int i = 0; i < TOD__TEXELS; end += which >> i & 1, lane += which >> i++ & step) {
+                tod__tap tap = {lane, to[i], 1};
+                *end = tap;
+            }
+            if (scratch.lanes < TOD__LANES) continue;
+            tod__tap *kept = tod__flush(map, &scratch, taps, end, rgb);
+            memmove(taps, kept, (size_t)(end - kept) * sizeof *kept);
+            end = taps + (end - kept);
         }
     }
-    tod__add_taps(map, &scratch, taps, taps + count, rgb);
+    tod__flush(map, &scratch, taps, end, rgb);
     tod__free(scratch.memory);
     return TOD_OK;
 }
