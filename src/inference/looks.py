@@ -16,7 +16,7 @@ from src.inference.prediction import Prediction
 from src.utils.resize import resize_area
 from src.utils.sphere import flip_environment
 
-CENTRE = 0.7  # side of the centre over the picture's
+CENTRE = 0.8  # side of the centre over the picture's: nearer is worse where a face fills the picture already
 _FADE = 0.1  # of the centre's side: how gradually the nearer look ends
 _CARRIED = 0.05  # sigma, in long sides, by which what the looks differ in is carried outward
 _LEAST_WEIGHT = 1e-3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.inference.crops import Crop, Face
+from src.inference.crops import Crop, Face, whole_picture
 from src.inference.delit.delighter import Delighter
 from src.inference.prediction import FLAT_FLOOR, apply_gain
 from src.utils.color import luminance
@@ -177,6 +177,24 @@ def test_pictures_are_seen_from_nearer_and_mirrored_too():
     np.testing.assert_array_equal(result.prediction.environment, np.ones((2, 4, 3)))
     one = Delighter(model, crops=False, looks_twice=False)(relit)
     assert one.flat_lit[:, -1].mean() > 1.5 * relit.mean() and one.prediction.environment[:, :2].max() == 0
+
+
+def test_the_nearer_look_is_cut_from_the_pictures_own_pixels():
+    relit = textured(160, 160)
+    view = Delighter(GainModel(constant(1.0))).view(whole_picture(160, 160), relit, looks_twice=True)
+    halved = relit.reshape(80, 2, 80, 2, 3).mean(axis=(1, 3))  # 64 pixels show the centre's 0.8
+    np.testing.assert_allclose(view.nearer.permute(1, 2, 0), halved[8:72, 8:72][:, ::-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("roll", [0.0, 30.0, -100.0])
+def test_the_nearer_look_is_as_upright_as_the_first(roll):
+    y, x = np.mgrid[0:200, 0:200] / 200
+    relit = np.stack([1 + np.sin(5 * x + 3 * y), 1 + np.cos(7 * y), 1 + x], axis=-1).astype(np.float32)
+    delighter = Delighter(GainModel(constant(1.0)))
+    view = delighter.view(Crop(0, 0, 200, 200, roll), relit, looks_twice=True)
+    enlarged = resize_area(view.shown.permute(1, 2, 0).numpy(), 80, 80)
+    np.testing.assert_allclose(view.nearer.permute(1, 2, 0), enlarged[8:72, 8:72][:, ::-1], atol=0.03)
+    assert delighter.view(Crop(0, 0, 200, 200, roll), relit).nearer is None
 
 
 def test_even_answers_are_the_same_in_one_look_as_in_two():
