@@ -17,7 +17,7 @@ _CENTRE_DISTANCE = 0.15
 _UPRIGHT = 12.0  # degrees
 FEATHER = 0.08  # of the crop's side
 _BESIDE_HEAD, _BELOW_CHIN = 0.15, 0.4  # the same of a portrait about which a wider crop is seen
-_WIDER = 2.0  # side of the crop about head and chest over the portrait's
+_WIDER = 1.8  # side of the crop about head and chest over the portrait's
 _WIDER_ABOVE = 0.12  # of the portrait's side, that the former begins above it
 _WIDER_SHOWS = 1.3  # times as much of the picture, at least, to be worth a look
 _LEAST_ROLL = 4.0  # degrees from which on a crop is turned: heads that are trained on are about as upright as that
@@ -107,7 +107,7 @@ def wider_crop(crop: Crop, height: int, width: int) -> Crop | None:
     """The square about head and chest, for the upright square about a head; None where the picture shows little more.
 
     What a portrait leaves out of a person is seen there, small, after which the network's training pictures allow no
-    more: in twice as wide a square still it takes furniture for people.
+    more: in a square twice as wide as the portrait it takes a wall for a part of a person now and then.
     """
     side = round(_WIDER * crop.height)
     wider = Crop(crop.top - round(_WIDER_ABOVE * crop.height), crop.left + (crop.width - side) // 2, side, side)

@@ -62,7 +62,7 @@ def test_what_is_a_portrait_crop_already(face, size, expected):
 def test_a_wider_crop_shows_the_chest():
     head = Crop(40, 100, 80, 80)
     wider = wider_crop(head, 400, 400)
-    assert wider == Crop(30, 60, 160, 160)
+    assert wider == Crop(30, 68, 144, 144)
     assert wider_crop(whole_picture(300, 300), 300, 300) is None  # there is no more
     assert wider_crop(Crop(10, 10, 280, 280), 300, 300) is None
 

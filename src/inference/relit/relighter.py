@@ -85,7 +85,7 @@ class Relighter:
         around = None
         if (wider := wider_crop(crop, *flat_lit.shape[:2])) is not None:
             known = None if mask_is_of_crop else mask
-            around = Seen(self.model.transport(self.network_input(flat_lit, known, wider)[None]), wider)
+            around = Seen(self.from_afar(self.network_input(flat_lit, known, wider)), wider)
         return self.finish(Seen(said, crop), flat_lit, mask, note, around, mask_is_of_crop)
 
     def network_input(self, flat_lit: np.ndarray, mask: np.ndarray | None, crop: Crop) -> Tensor:
@@ -99,6 +99,15 @@ class Relighter:
         scale = self.model.config.image_size / max(content.shape[:2])
         size = (max(_SMALLEST_SIDE, round(side * scale)) for side in content.shape[:2])
         return _planes(resize_area(np.ascontiguousarray(content, np.float32), *size))[0].to(self.device)
+
+    @torch.inference_mode()
+    def from_afar(self, seen: Tensor) -> Transport:
+        """What the network says of 3 x h x w of a wider crop: a person is what is one in its mirror image too.
+
+        Seen small, walls and curtains beside a person are taken for a part of them now and then, mostly on one side.
+        """
+        said, mirrored = (self.model.transport(planes[None]) for planes in (seen, seen.flip(-1)))
+        return said._replace(mask=torch.minimum(said.mask, mirrored.mask.flip(-1)))
 
     @torch.inference_mode()
     def finish(

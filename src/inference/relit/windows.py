@@ -37,7 +37,7 @@ def portraits_over_time(
 ) -> Iterator[tuple[Shot, PortraitTransport]]:
     """Every frame with its transport, in order. ``steadies``: averaged along the motion within a shot."""
     near, far = tee(shots)
-    wider = said_over_time(relighter, filter(None, map(_wider, far)), steadies)
+    wider = said_over_time(relighter, filter(None, map(_wider, far)), steadies, from_afar=True)
     for shot, said in said_over_time(relighter, near, steadies):
         around = None
         if _wider(shot) is not None:
@@ -47,12 +47,15 @@ def portraits_over_time(
 
 
 def said_over_time(
-    relighter: Relighter, shots: Iterable[Shot], steadies: bool = True
+    relighter: Relighter, shots: Iterable[Shot], steadies: bool = True, from_afar: bool = False
 ) -> Iterator[tuple[Shot, Transport]]:
-    """Every frame with what the network says of its crop."""
+    """Every frame with what the network says of its crop; ``from_afar``: of a wider one, frame by frame.
+
+    See :meth:`Relighter.from_afar`; windows of frames are steadier by themselves.
+    """
     steady = SteadyTransport()
-    answers = _over_windows if relighter.model.config.over_time else _one_by_one
-    for shot, seen, said in answers(relighter, shots):
+    over_time = relighter.model.config.over_time
+    for shot, seen, said in _over_windows(relighter, shots) if over_time else _one_by_one(relighter, shots, from_afar):
         yield shot, steady(seen, said, float(shot.duration), shot.starts_anew) if steadies else said
 
 
@@ -62,11 +65,11 @@ def _wider(shot: Shot) -> Shot | None:
     return None if crop is None else replace(shot, crop=crop)
 
 
-def _one_by_one(relighter: Relighter, shots: Iterable[Shot]) -> Iterator[Answer]:
+def _one_by_one(relighter: Relighter, shots: Iterable[Shot], from_afar: bool) -> Iterator[Answer]:
     for shot in shots:
         seen = relighter.network_input(shot.picture, shot.mask, shot.crop)
         with torch.inference_mode():
-            said = relighter.model.transport(seen[None])
+            said = relighter.from_afar(seen) if from_afar else relighter.model.transport(seen[None])
         yield Answer(shot, seen, said)
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from src.inference.crops import Crop
 from src.inference.relit.background import open_background
@@ -56,7 +57,7 @@ def test_what_stands_behind_a_person_who_is_known_has_no_say(relighter):
     assert np.abs(relighter.transport(elsewhere).transport.diffuse - here).max() > 1e-3
 
 
-HEAD, AROUND = Crop(10, 90, 60, 60), Crop(3, 60, 120, 120)
+HEAD, AROUND = Crop(10, 90, 60, 60), Crop(3, 66, 108, 108)
 
 
 def changed_by(relighter, portrait, picture):
@@ -69,10 +70,10 @@ def test_beyond_a_portrait_the_body_is_relit_and_beyond_that_nothing(relighter):
     transport = relighter.transport(picture, everywhere, HEAD)
     changed = changed_by(relighter, transport, picture)
     outside = np.ones(picture.shape[:2], bool)
-    outside[3:123, 60:180] = False
+    outside[3:111, 66:174] = False
     assert not changed[outside].any()
     assert changed[74:90, 75:165].mean() > 0.1  # below the portrait
-    assert changed[122].max() < changed[74:90].max() / 10  # it fades out
+    assert changed[110].max() < changed[74:90].max() / 10  # it fades out
 
     # From the hair to the chin only what is seen from near counts, from below it both.
     alone = replace(transport, around=None)
@@ -88,6 +89,15 @@ def test_light_adds_up_for_a_body_too(relighter):
     one, two = (relighter.relight(transport, k * light, np.zeros(3, np.float32)) for k in (1, 2))
     assert transport.around is not None and transport.around.crop == AROUND
     np.testing.assert_allclose(two, 2 * one, rtol=1e-5, atol=1e-6)
+
+
+def test_from_afar_a_person_is_what_is_one_in_the_mirror_too(relighter):
+    seen = relighter.network_input(portrait(64, 64), None, Crop(0, 0, 64, 64))
+    said, mirrored = relighter.from_afar(seen), relighter.from_afar(seen.flip(-1))
+    assert torch.equal(said.mask, mirrored.mask.flip(-1))
+    alone = relighter.model.transport(seen[None])
+    assert (said.mask <= alone.mask).all() and (said.mask < alone.mask).any()
+    assert torch.equal(said.share, alone.share)
 
 
 def test_a_mask_of_a_portrait_does_not_say_that_it_has_no_body(relighter):
