@@ -95,6 +95,5 @@ def chromium() -> Iterator:
     if CHROMIUM is None:
         pytest.skip("there is no Chromium")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+        # Not closed: that waits for as long as a browser takes to end, Playwright's own end for half a minute at most.
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
