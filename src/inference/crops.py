@@ -16,6 +16,7 @@ _SIZE_RATIO = 1.4
 _CENTRE_DISTANCE = 0.15
 _UPRIGHT = 12.0  # degrees
 FEATHER = 0.08  # of the crop's side
+_BELOW_NECK = 0.25  # the same below: cloth that is left as it is farther down shows no band
 _BESIDE_HEAD, _BELOW_CHIN = 0.15, 0.4  # the same of a portrait about which a wider crop is seen
 _WIDER = 1.8  # side of the crop about head and chest over the portrait's
 _WIDER_ABOVE = 0.12  # of the portrait's side, that the former begins above it
@@ -81,7 +82,7 @@ class Crop:
 
         ``leaves_body``: of a portrait's crop, from the chin down and beside the head, since a wider one is seen too.
         """
-        sides, below = (_BESIDE_HEAD, _BELOW_CHIN) if leaves_body else (FEATHER, FEATHER)
+        sides, below = (_BESIDE_HEAD, _BELOW_CHIN) if leaves_body else (FEATHER, _BELOW_NECK)
         above, left = self.top > 0, self.left > 0
         rows = ramp(self.height, FEATHER if above else 0, below if self.top + self.height < picture_height else 0)
         columns = ramp(self.width, sides if left else 0, sides if self.left + self.width < picture_width else 0)

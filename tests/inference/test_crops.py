@@ -73,3 +73,9 @@ def test_a_portrait_with_more_around_it_ends_below_the_chin():
     np.testing.assert_array_equal(weights[:48, 12:68], plain[:48, 12:68])
     assert weights[74, 40] < 0.1 < plain[74, 40]
     assert (np.diff(weights[40:, 40]) <= 0).all()
+
+
+def test_a_portrait_ends_gradually_below_the_neck():
+    weights = Crop(40, 100, 80, 80).feather(400, 400)
+    assert weights[58, 40] == 1 and 0.3 < weights[70, 40] < 0.7 and weights[79, 40] < 0.01
+    assert np.abs(np.diff(weights[58:, 40])).max() < 0.08  # no step
