@@ -85,7 +85,8 @@ class Relighter:
         around = None
         if (wider := wider_crop(crop, *flat_lit.shape[:2])) is not None:
             known = None if mask_is_of_crop else mask
-            around = Seen(self.from_afar(self.network_input(flat_lit, known, wider)), wider)
+            seen = self.network_input(flat_lit, known, wider)
+            around = Seen(self.from_afar(seen) if known is None else self.model.transport(seen[None]), wider)
         return self.finish(Seen(said, crop), flat_lit, mask, note, around, mask_is_of_crop)
 
     def network_input(self, flat_lit: np.ndarray, mask: np.ndarray | None, crop: Crop) -> Tensor:

@@ -68,8 +68,9 @@ def _wider(shot: Shot) -> Shot | None:
 def _one_by_one(relighter: Relighter, shots: Iterable[Shot], from_afar: bool) -> Iterator[Answer]:
     for shot in shots:
         seen = relighter.network_input(shot.picture, shot.mask, shot.crop)
+        looks_twice = from_afar and shot.mask is None  # the second look is for the mask
         with torch.inference_mode():
-            said = relighter.from_afar(seen) if from_afar else relighter.model.transport(seen[None])
+            said = relighter.from_afar(seen) if looks_twice else relighter.model.transport(seen[None])
         yield Answer(shot, seen, said)
 
 
